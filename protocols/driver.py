@@ -1,0 +1,73 @@
+"""The seam between the agent and a protocol.
+
+A driver belongs to one device. The poller opens it, calls `read` in a loop and closes it; after any DriverError it closes
+the driver and later opens it again, so a driver keeps no state worth saving across that.
+"""
+
+import importlib
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+from protocols.clock import Clock
+from protocols.devicemap import Device
+from protocols.frame import Frame
+
+
+class DriverError(Exception):
+    """The device gave no answer that can be used. `quality` is what its tags get until it does."""
+
+    def __init__(self, message: str, quality: int) -> None:
+        super().__init__(message)
+        self.quality = quality
+
+
+class DeviceUnreachable(DriverError):
+    """Refused, timed out or cut: try again later."""
+
+
+class DeviceMisbehaves(DriverError):
+    """The peer answered against its protocol: the link is dropped and nothing of the answer is kept."""
+
+
+class DriverSetup(DriverError):
+    """Our configuration does not fit this device: a person has to change it."""
+
+
+class Driver(Protocol):
+    async def open(self) -> None:
+        """Connect and prepare. Raises DriverError; afterwards `close` is still called."""
+
+    async def read(self) -> Frame:
+        """Wait until a poll is due or data has arrived, and return it with per-tag quality. Raises DriverError when the link is gone.
+
+        Never returns a frame without samples, never blocks the loop, may be cancelled at any await without losing data that
+        was not yet acknowledged to the peer.
+        """
+
+    async def close(self) -> None:
+        """Let go of the link; never raises, may be called twice."""
+
+
+# Imported on first use, so that an agent without OPC UA devices never loads asyncua.
+DRIVERS: Final[Mapping[str, str]] = {
+    "modbus": "protocols.modbus.driver:ModbusDriver",
+    "opcua": "protocols.opcua.driver:OpcUaDriver",
+    "mqtt": "protocols.mqtt.driver:MqttDriver",
+    "iec61850": "protocols.iec61850.driver:Iec61850Driver",
+}
+
+
+def open_driver(device: Device, clock: Clock) -> Driver:
+    """The driver for the device's protocol, not yet opened. Raises DriverSetup when its library is not installed."""
+    from protocols import quality
+
+    module_name, _, class_name = DRIVERS[device.map.protocol].partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise DriverSetup(
+            f'device "{device.name}": protocol {device.map.protocol} needs the package {error.name}; install qenergyz[edge] or the extra of the protocol',
+            quality.BAD_CONFIGURATION,
+        ) from error
+    driver: Driver = getattr(module, class_name)(device, clock)
+    return driver
