@@ -1,0 +1,52 @@
+# Two commands: `make demo` and `make test`. Each does its own set-up on a fresh clone with Python 3.11+ and a POSIX shell.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: demo test test-all check bench clean system
+
+$(VENV)/.demo: pyproject.toml constraints.txt
+	@$(MAKE) --no-print-directory $(BIN)/pip
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[all]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt
+	@$(MAKE) --no-print-directory $(BIN)/pip
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+$(BIN)/pip:
+	$(PYTHON) -c 'import sys; sys.exit("qenergyz needs Python 3.11 or newer, found " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+
+demo: $(VENV)/.demo
+	$(BIN)/qenergyz demo $(ARGS)
+
+# A browser comes from Debian only; without root and apt the tests that need it are skipped and say so.
+system:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! command -v chromium >/dev/null; then \
+	  (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium) >/dev/null 2>&1 \
+	  || echo 'note: chromium could not be installed; browser tests will be skipped'; fi
+
+test: $(VENV)/.dev system
+	$(BIN)/pytest -n auto --dist loadfile $(ARGS)
+
+test-all: $(VENV)/.dev system
+	$(BIN)/pytest -n auto --dist loadfile -m 'slow or not slow' $(ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+bench: $(VENV)/.dev
+	@mkdir -p bench-out
+	$(BIN)/python -m benchmarks.codec --json bench-out/codec.json
+	$(BIN)/python -m benchmarks.edge --json bench-out/edge.json
+	$(BIN)/python -m benchmarks.hub --json bench-out/hub.json
+	$(BIN)/python -m benchmarks.kill --kills 20 --json bench-out/kill.json
+
+clean:
+	rm -rf $(VENV) bench-out demo-data demo.json

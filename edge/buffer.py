@@ -1,0 +1,492 @@
+"""The gateway's durable store-and-forward queue: one SQLite file.
+
+Rows are open (samples committed, not yet in a batch), sealed (signed bytes that never change again) or acknowledged (a hub receipt was
+verified: evictable, kept as a ring so that a hub restored from a backup can be fed again). Refused batches stay as evidence.
+
+Rules kept here: a frame counts as collected after `append` has returned; cutting a batch, numbering it and deleting its open rows is one
+transaction; nothing but `acknowledge` makes a batch evictable; every drop leaves a gap that the next batch carries, signed.
+Not for: threads (one at a time uses it), waiting, or talking to the hub.
+"""
+
+import os
+import secrets
+import sqlite3
+import struct
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from protocols.batch.columns import Gap, GapReason
+
+from protocols.batch import columns, statement
+from protocols.devicemap import TagTable
+from protocols.frame import Block, Frame
+from protocols.signing import Signer
+
+LIVE: Final = "live"
+BACKFILL: Final = "backfill"
+MAX_BATCH_SAMPLES: Final = 250_000
+QUICK_CHECK_BYTES: Final = 256_000_000  # about 0.5 s; damage in a larger file is found when it is read
+KEEP_ACKNOWLEDGED_US: Final = 7 * 86_400_000_000
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tag_table (id INTEGER PRIMARY KEY, digest BLOB UNIQUE NOT NULL, statement BLOB NOT NULL, accepted INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE IF NOT EXISTS layout (id INTEGER PRIMARY KEY, tags BLOB UNIQUE NOT NULL);
+CREATE TABLE IF NOT EXISTS open (id INTEGER PRIMARY KEY AUTOINCREMENT, table_id INTEGER NOT NULL, gateway_us INTEGER NOT NULL, samples INTEGER NOT NULL, blocks BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS gap (id INTEGER PRIMARY KEY, start INTEGER NOT NULL, end INTEGER NOT NULL, reason INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS chain (stream TEXT PRIMARY KEY, seq INTEGER NOT NULL, entry BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS batch (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, state TEXT NOT NULL,
+  table_id INTEGER NOT NULL, first_us INTEGER NOT NULL, last_us INTEGER NOT NULL, sealed_us INTEGER NOT NULL, samples INTEGER NOT NULL,
+  bytes INTEGER NOT NULL, statement BLOB NOT NULL, receipt BLOB, cause TEXT, UNIQUE (stream, epoch, seq));
+CREATE INDEX IF NOT EXISTS batch_state ON batch (state, stream, id);
+"""
+_COLUMNS: Final = tuple(np.dtype(name) for name in ("int32", "int64", "float32", "float64"))
+_BLOCK: Final = struct.Struct("<BBIII")  # flags, column, layout id (0 = tags inline), tags, times
+
+
+class BufferTrouble(Exception):
+    """The buffer cannot do what was asked; the message says what and why."""
+
+
+class BufferFull(BufferTrouble):
+    """The disk or the byte cap is full and the policy forbids dropping older data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A batch as it travels. `statement` is what is sent, byte for byte, every time."""
+
+    id: int
+    stream: str
+    epoch: int
+    seq: int
+    table_digest: bytes
+    samples: int
+    sealed_us: int
+    statement: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits. Bytes are those of signed statements and open rows; times are gateway microseconds, 0 = nothing waits."""
+
+    open_samples: int
+    sealed_batches: int
+    sealed_samples: int
+    sealed_bytes: int
+    acknowledged_batches: int
+    refused_batches: int
+    total_bytes: int
+    oldest_sealed_us: int
+
+
+class Buffer:
+    """Open with `Buffer.open`; a file that SQLite finds corrupt is set aside, a new one is begun and the loss is recorded as a gap."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, *, max_bytes: int, drop_oldest: bool) -> None:
+        self.path = path
+        self._db = connection
+        self._max_bytes = max_bytes
+        self._drop_oldest = drop_oldest
+        self._layouts: dict[int, NDArray[np.uint32]] = {}
+        self._layout_of: dict[int, tuple[NDArray[np.uint32], int]] = {}
+        self._table_id = 0
+        self._boot = _boot_id()
+        self.epoch = int.from_bytes(self._meta("epoch") or b"", "big")
+        self._bytes = self._stored_bytes()
+
+    @classmethod
+    def open(cls, path: Path, now_us: int, *, max_bytes: int, drop_oldest: bool = True, damaged: bool = False) -> "Buffer":
+        """damaged: the file was found corrupt while in use. Raises BufferTrouble for what a new file would not mend."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cleared = path.with_suffix(".cleared")
+        existed = path.exists()
+        lost_from_us = None
+        try:
+            if damaged:
+                raise sqlite3.DatabaseError("found damaged while in use")
+            connection = _connect(path)
+        except sqlite3.DatabaseError as error:
+            if not existed or _is_environment(error):
+                raise BufferTrouble(f"{path}: cannot be opened: {error}") from error
+            lost_from_us = _read_cleared(cleared)
+            quarantine(path, now_us)
+            connection = _connect(path)
+        buffer = cls(path, connection, max_bytes=max_bytes, drop_oldest=drop_oldest)
+        with connection:
+            if not buffer.epoch:
+                buffer.epoch = (now_us // 1_000_000) << 16 | secrets.randbits(16)
+                buffer._set_meta("epoch", buffer.epoch.to_bytes(8, "big"))
+            if lost_from_us is not None:
+                buffer._add_gap(Gap(min(lost_from_us, now_us), now_us, GapReason.BUFFER_QUARANTINED))
+            elif existed:
+                buffer._note_downtime(now_us)
+        return buffer
+
+    def close(self, now_us: int) -> None:
+        """Orderly end: the next start then knows that the agent was stopped, not killed."""
+        with self._db:
+            self._set_meta("stopped_us", now_us.to_bytes(8, "big"))
+        self._db.close()
+
+    def abandon(self) -> None:
+        """Let go of a damaged file as it is."""
+        self._db.close()
+
+    # -- open rows
+
+    def use_table(self, table: TagTable, signer: Signer, gateway: str) -> None:
+        """Frames appended from now on refer to this tag table."""
+        row = self._db.execute("SELECT id FROM tag_table WHERE digest = ?", (table.digest,)).fetchone()
+        if row is None:
+            signed = statement.sign_tag_table(table.text, gateway, signer)
+            with self._db:
+                row = (self._db.execute("INSERT INTO tag_table (digest, statement) VALUES (?, ?)", (table.digest, signed)).lastrowid,)
+        self._table_id = int(row[0] or 0)
+
+    def append(self, frames: Sequence[Frame]) -> int:
+        """Commit frames; returns the number of samples that now count as collected. Raises BufferFull and keeps nothing of `frames` then."""
+        try:
+            with self._db:
+                rows = [(self._table_id, frame.gateway_us, frame.samples, self._pack(frame.blocks)) for frame in frames]
+                size = sum(len(row[3]) for row in rows)
+                if self._bytes + size > self._max_bytes:
+                    self._make_room(size)
+                self._db.executemany("INSERT INTO open (table_id, gateway_us, samples, blocks) VALUES (?, ?, ?, ?)", rows)
+        except (sqlite3.OperationalError, BufferFull) as error:
+            self._forget_rolled_back()
+            if isinstance(error, BufferFull) or "full" not in str(error):
+                raise
+            raise BufferFull(f"{self.path}: {error}; free disk space or lower [buffer] max_size") from error
+        self._bytes += size
+        return sum(row[2] for row in rows)
+
+    def record_gap(self, gap: Gap) -> None:
+        with self._db:
+            self._add_gap(gap)
+
+    # -- batches
+
+    def seal(self, gateway: str, signer: Signer, stream: str, now_us: int) -> tuple[int, int]:
+        """Cut all open rows into batches of `stream`; returns (batches, samples). Pending gaps ride on the first batch."""
+        batches = samples = 0
+        while True:
+            rows = self._cut()
+            gaps = self._db.execute("SELECT id, start, end, reason FROM gap ORDER BY id LIMIT 1000").fetchall()
+            if not rows and not gaps:
+                return batches, samples
+            samples += self._seal_rows(rows, gaps, gateway, signer, stream, now_us)
+            batches += 1
+
+    def _cut(self) -> list[tuple[int, int, int, int, bytes]]:
+        """The oldest open rows of one tag table, up to MAX_BATCH_SAMPLES."""
+        rows: list[tuple[int, int, int, int, bytes]] = []
+        total = 0
+        for row in self._db.execute("SELECT id, table_id, gateway_us, samples, blocks FROM open ORDER BY id"):
+            if rows and (row[1] != rows[0][1] or total + row[3] > MAX_BATCH_SAMPLES):
+                break
+            rows.append(row)
+            total += row[3]
+        return rows
+
+    def _seal_rows(
+        self,
+        rows: Sequence[tuple[int, int, int, int, bytes]],
+        gaps: Sequence[tuple[int, ...]],
+        gateway: str,
+        signer: Signer,
+        stream: str,
+        now_us: int,
+    ) -> int:
+        table_id = rows[0][1] if rows else self._table_id
+        digest = self._db.execute("SELECT digest FROM tag_table WHERE id = ?", (table_id,)).fetchone()[0]
+        groups = columns.gather([block for row in rows for block in self._unpack(row[4])])
+        seq, prev = self._db.execute("SELECT seq, entry FROM chain WHERE stream = ?", (stream,)).fetchone() or (0, bytes(32))
+        header = statement.Header(gateway=gateway, stream=stream, epoch=self.epoch, seq=seq + 1, prev=prev)
+        payload = statement.Payload(
+            table_digest=digest,
+            groups=groups,
+            gaps=tuple(Gap(start, end, GapReason(reason)) for _, start, end, reason in gaps),
+            clock=columns.ClockRecord(source=0, offset_us=0, error_us=0, boot=self._boot, mono_us=time.monotonic_ns() // 1000),
+        )
+        signed = statement.seal(header, payload, signer)
+        samples = sum(row[3] for row in rows)
+        freed = sum(len(row[4]) for row in rows)
+        with self._db:
+            self._db.execute(
+                "INSERT INTO batch (stream, epoch, seq, state, table_id, first_us, last_us, sealed_us, samples, bytes, statement)"
+                " VALUES (?, ?, ?, 'sealed', ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    stream,
+                    self.epoch,
+                    seq + 1,
+                    table_id,
+                    rows[0][2] if rows else now_us,
+                    rows[-1][2] if rows else now_us,
+                    now_us,
+                    samples,
+                    len(signed),
+                    signed,
+                ),
+            )
+            self._db.execute("INSERT OR REPLACE INTO chain VALUES (?, ?, ?)", (stream, seq + 1, statement.entry_hash(signed)))
+            if rows:
+                self._db.execute("DELETE FROM open WHERE id BETWEEN ? AND ?", (rows[0][0], rows[-1][0]))
+            if gaps:
+                self._db.execute("DELETE FROM gap WHERE id BETWEEN ? AND ?", (gaps[0][0], gaps[-1][0]))
+        self._bytes += len(signed) - freed
+        return samples
+
+    def waiting(self, stream: str, *, max_batches: int, max_bytes: int) -> list[Sealed]:
+        """The oldest sealed batches of a stream, at least one if any waits."""
+        found: list[Sealed] = []
+        size = 0
+        query = (
+            "SELECT b.id, b.stream, b.epoch, b.seq, t.digest, b.samples, b.sealed_us, b.bytes, b.statement FROM batch b JOIN tag_table t ON t.id = b.table_id"
+            " WHERE b.state = 'sealed' AND b.stream = ? ORDER BY b.id LIMIT ?"
+        )
+        for row in self._db.execute(query, (stream, max_batches)):
+            size += row[7]
+            if found and size > max_bytes:
+                break
+            found.append(Sealed(*row[:7], statement=row[8]))
+        return found
+
+    def acknowledge(self, receipts: Iterable[tuple[int, bytes]], checkpoint: str) -> None:
+        """Receipts (batch id, bytes) and the checkpoint they belong to, all verified by the caller: these batches are now evictable."""
+        with self._db:
+            self._db.executemany(
+                "UPDATE batch SET state = 'acknowledged', receipt = ? WHERE id = ? AND state = 'sealed'", [(r, i) for i, r in receipts]
+            )
+            self._set_meta("checkpoint", checkpoint.encode())
+
+    def refuse(self, batch_id: int, cause: str) -> None:
+        """The hub will never take this batch: set it aside with the reason, keep its bytes as evidence."""
+        with self._db:
+            self._db.execute("UPDATE batch SET state = 'refused', cause = ? WHERE id = ? AND state = 'sealed'", (cause, batch_id))
+
+    def checkpoint(self) -> str | None:
+        """Text of the last verified checkpoint of the tenant's log."""
+        value = self._meta("checkpoint")
+        return value.decode() if value else None
+
+    def tag_tables(self, digests: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
+        """(digest, signed statement) of those tables that the hub has not accepted yet."""
+        return [
+            row
+            for digest in set(digests)
+            for row in self._db.execute("SELECT digest, statement FROM tag_table WHERE digest = ? AND accepted = 0", (digest,))
+        ]
+
+    def table_accepted(self, digest: bytes, accepted: bool = True) -> None:
+        with self._db:
+            self._db.execute("UPDATE tag_table SET accepted = ? WHERE digest = ?", (int(accepted), digest))
+
+    def backlog(self) -> Backlog:
+        states = {
+            row[0]: row[1:]
+            for row in self._db.execute("SELECT state, count(*), sum(samples), sum(bytes), min(sealed_us) FROM batch GROUP BY state")
+        }
+        sealed = states.get("sealed", (0, 0, 0, 0))
+        open_samples = self._db.execute("SELECT coalesce(sum(samples), 0) FROM open").fetchone()[0]
+        return Backlog(
+            open_samples=open_samples,
+            sealed_batches=sealed[0],
+            sealed_samples=sealed[1],
+            sealed_bytes=sealed[2],
+            acknowledged_batches=states.get("acknowledged", (0,))[0],
+            refused_batches=states.get("refused", (0,))[0],
+            total_bytes=self._bytes,
+            oldest_sealed_us=sealed[3],
+        )
+
+    def evict(self, now_us: int) -> int:
+        """Forget acknowledged batches older than a week and give their pages back; returns how many went. Notes how far all is cleared."""
+        with self._db:
+            count = self._delete_batches(
+                "SELECT id, bytes FROM batch WHERE state = 'acknowledged' AND sealed_us < ? ORDER BY id LIMIT 1000",
+                (now_us - KEEP_ACKNOWLEDGED_US,),
+            )
+        self._db.execute("PRAGMA incremental_vacuum(256)").fetchall()
+        oldest = self._db.execute("SELECT min(first_us) FROM batch WHERE state = 'sealed'").fetchone()[0]
+        _write_cleared(self.path.with_suffix(".cleared"), oldest if oldest is not None else now_us)
+        return count
+
+    # -- inside
+
+    def _forget_rolled_back(self) -> None:
+        self._layouts.clear()
+        self._layout_of.clear()
+        self._bytes = self._stored_bytes()
+
+    def _make_room(self, needed: int) -> None:
+        """Oldest acknowledged first; then, if the policy says so, oldest sealed, each drop as a gap record. Raises BufferFull."""
+        target = self._max_bytes - needed
+        while self._bytes > target and self._delete_batches(
+            "SELECT id, bytes FROM batch WHERE state = 'acknowledged' ORDER BY id LIMIT 16", ()
+        ):
+            pass
+        while self._bytes > target:
+            oldest = self._db.execute(
+                "SELECT id, stream, seq, first_us, last_us FROM batch WHERE state = 'sealed' ORDER BY id LIMIT 1"
+            ).fetchone()
+            if oldest is None or not self._drop_oldest:
+                raise BufferFull(f"{self.path}: {self._bytes} bytes stored, at most {self._max_bytes} allowed by [buffer] max_size")
+            self._delete_batches("SELECT id, bytes FROM batch WHERE id = ?", oldest[:1])
+            self._add_gap(Gap(oldest[3], oldest[4], GapReason.DROPPED_BY_CAP))
+
+    def _delete_batches(self, query: str, parameters: tuple[Any, ...]) -> int:
+        rows = self._db.execute(query, parameters).fetchall()
+        self._db.executemany("DELETE FROM batch WHERE id = ?", [row[:1] for row in rows])
+        self._bytes -= sum(row[1] for row in rows)
+        return len(rows)
+
+    def _note_downtime(self, now_us: int) -> None:
+        stopped = self._meta("stopped_us")
+        last = self._db.execute(
+            "SELECT max(m) FROM (SELECT max(gateway_us) AS m FROM open UNION ALL SELECT max(last_us) FROM batch)"
+        ).fetchone()[0]
+        self._db.execute("DELETE FROM meta WHERE key = 'stopped_us'")
+        if stopped is not None:
+            since, reason = int.from_bytes(stopped, "big"), GapReason.AGENT_STOPPED
+        elif last is not None:
+            since, reason = last, GapReason.AGENT_DOWN
+        else:
+            return
+        if now_us > since:
+            self._add_gap(Gap(since, now_us, reason))
+
+    def _add_gap(self, gap: Gap) -> None:
+        self._db.execute("INSERT INTO gap (start, end, reason) VALUES (?, ?, ?)", (gap.start, gap.end, int(gap.reason)))
+
+    def _meta(self, key: str) -> bytes | None:
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else None
+
+    def _set_meta(self, key: str, value: bytes) -> None:
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def _stored_bytes(self) -> int:
+        query = "SELECT (SELECT coalesce(sum(bytes), 0) FROM batch) + (SELECT coalesce(sum(length(blocks)), 0) FROM open)"
+        return int(self._db.execute(query).fetchone()[0])
+
+    def _pack(self, blocks: Iterable[Block]) -> bytes:
+        parts: list[bytes] = []
+        for block in blocks:
+            grid = block.values.ndim == 2
+            layout = self._layout(block.tags) if grid else 0
+            flags = (1 if grid else 0) | (2 if block.quality is not None else 0)
+            parts.append(_BLOCK.pack(flags, _COLUMNS.index(block.values.dtype), layout, len(block.tags), len(block.times_us)))
+            if not layout:
+                parts.append(block.tags.tobytes())
+            parts.append(block.times_us.tobytes())
+            parts.append(block.values.tobytes())
+            if block.quality is not None:
+                parts.append(block.quality.tobytes())
+        return b"".join(parts)
+
+    def _unpack(self, data: bytes) -> Iterable[Block]:
+        at = 0
+        while at < len(data):
+            flags, column, layout, width, rows = _BLOCK.unpack_from(data, at)
+            at += _BLOCK.size
+            count = width * rows if flags & 1 else width
+            if layout:
+                tags = self._tags_of(layout)
+            else:
+                tags = np.frombuffer(data, np.uint32, width, at)
+                at += 4 * width
+            times = np.frombuffer(data, np.int64, rows, at)
+            at += 8 * rows
+            values = np.frombuffer(data, _COLUMNS[column], count, at)
+            at += values.nbytes
+            quality = None
+            if flags & 2:
+                quality = np.frombuffer(data, np.uint32, count, at)
+                at += 4 * count
+            if flags & 1:
+                values, quality = values.reshape(rows, width), None if quality is None else quality.reshape(rows, width)
+            yield Block(tags, times, values, quality)
+
+    def _layout(self, tags: NDArray[np.uint32]) -> int:
+        """Grid blocks of one poll group share their tag ids: stored once, not with every poll. Drivers reuse the array object."""
+        known = self._layout_of.get(id(tags))
+        if known is not None:
+            return known[1]
+        data = tags.tobytes()
+        self._db.execute("INSERT OR IGNORE INTO layout (tags) VALUES (?)", (data,))
+        layout = int(self._db.execute("SELECT id FROM layout WHERE tags = ?", (data,)).fetchone()[0])
+        if len(self._layout_of) > 4096:
+            self._layout_of.clear()
+        self._layout_of[id(tags)] = (tags, layout)  # the reference keeps id() from being reused
+        return layout
+
+    def _tags_of(self, layout: int) -> NDArray[np.uint32]:
+        if layout not in self._layouts:
+            data = self._db.execute("SELECT tags FROM layout WHERE id = ?", (layout,)).fetchone()[0]
+            self._layouts[layout] = np.frombuffer(data, np.uint32)
+        return self._layouts[layout]
+
+
+def quarantine(path: Path, now_us: int) -> Path:
+    """Set a corrupt buffer aside with its journal; returns the new name."""
+    kept = path.with_name(f"{path.name}.corrupt-{now_us}")
+    for suffix in ("", "-wal", "-shm"):
+        source = path.with_name(path.name + suffix)
+        if source.exists():
+            source.rename(kept.with_name(kept.name + suffix))
+    return kept
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=5, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA journal_size_limit = 16777216")
+        connection.executescript(_SCHEMA)
+        connection.execute("DELETE FROM layout WHERE NOT EXISTS (SELECT 1 FROM open)")
+        connection.commit()
+        if path.stat().st_size <= QUICK_CHECK_BYTES:
+            problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if problem != "ok":
+                raise sqlite3.DatabaseError(problem)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _is_environment(error: sqlite3.DatabaseError) -> bool:
+    """True for what a new file would not mend: permissions, locks, a full disk."""
+    return isinstance(error, sqlite3.OperationalError) and any(
+        word in str(error) for word in ("locked", "unable to open", "full", "readonly", "permission")
+    )
+
+
+def _read_cleared(path: Path) -> int:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+def _write_cleared(path: Path, cleared_us: int) -> None:
+    fresh = path.with_suffix(".cleared.new")
+    fresh.write_text(str(cleared_us))
+    os.replace(fresh, path)  # noqa: PTH105
+
+
+def _boot_id() -> bytes:
+    """Tells one run of the operating system from the next; zeros where the kernel does not say."""
+    try:
+        return bytes.fromhex(Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", ""))
+    except (OSError, ValueError):
+        return bytes(16)

@@ -1,0 +1,156 @@
+"""`qenergyz edge`: run, check, status, enrol. Exit codes: 0 done, 1 it did not work, 2 the file or the command line is wrong."""
+
+import argparse
+import asyncio
+import json
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from protocols.tomlfile import ConfigError
+
+if TYPE_CHECKING:
+    from edge.config import GatewayConfig
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="qenergyz edge", description="The agent on a gateway: reads devices, keeps every sample, forwards signed batches."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, text in (
+        ("run", "collect and forward until stopped"),
+        ("check", "read the configuration and say what is wrong with it; touches neither network nor buffer"),
+        ("status", "ask the running agent how it is"),
+        ("enrol", "introduce this gateway to its hub with a one-time voucher"),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("config", type=Path, help="gateway file, e.g. gateway.toml")
+        if name in ("check", "status"):
+            command.add_argument("--json", action="store_true", help="for machines")
+        if name == "enrol":
+            command.add_argument("--voucher", required=True, help="text, or @FILE to read it from a file")
+        if name == "run":
+            command.add_argument("--verbose", action="store_true", help="log more")
+    options = parser.parse_args(argv)
+    from edge import config
+
+    try:
+        gateway = config.load(options.config)
+    except ConfigError as error:
+        if getattr(options, "json", False):
+            print(json.dumps({"ok": False, "file": str(error.path), "line": error.line, "error": error.message}))
+        print(error, file=sys.stderr)
+        return 2
+    commands_by_name = {"run": _run, "check": _check, "status": _status, "enrol": _enrol}
+    return commands_by_name[options.command](gateway, options)
+
+
+def _check(gateway: "GatewayConfig", options: argparse.Namespace) -> int:
+    tags = len(gateway.table.entries)
+    if options.json:
+        print(
+            json.dumps(
+                {"ok": True, "gateway": gateway.name, "devices": len(gateway.devices), "tags": tags, "table": gateway.table.digest.hex()}
+            )
+        )
+    else:
+        print(f"{options.config}: gateway {gateway.name}, {len(gateway.devices)} devices, {tags} tags: nothing wrong")
+        for device in gateway.devices:
+            print(
+                f"  {device.name}: {device.map.maker} {device.map.name} over {device.map.protocol} at {device.address}, {len(device.map.tags)} tags"
+            )
+    return 0
+
+
+def _run(gateway: "GatewayConfig", options: argparse.Namespace) -> int:
+    from edge.agent import Agent
+    from protocols.clock import SystemClock
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("qenergyz").setLevel(logging.DEBUG if options.verbose else logging.INFO)
+    for noisy in ("httpx", "httpcore", "asyncua", "pymodbus"):
+        logging.getLogger(noisy).setLevel(logging.CRITICAL if noisy in ("asyncua", "pymodbus") else logging.WARNING)
+
+    async def work() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await Agent(gateway, SystemClock()).run(stop)
+
+    asyncio.run(work())
+    return 0
+
+
+def _status(gateway: "GatewayConfig", options: argparse.Namespace) -> int:
+    import urllib.error
+    import urllib.request
+
+    path = gateway.data / "agent.json"
+    try:
+        url = json.loads(path.read_text())["url"]
+        try:
+            with urllib.request.urlopen(f"{url}/health", timeout=5) as reply:  # noqa: S310 - our own loopback page
+                document = json.load(reply)
+        except urllib.error.HTTPError as error:
+            document = json.load(error)
+    except (OSError, ValueError, KeyError) as error:
+        print(
+            f"gateway {gateway.name}: the agent does not answer ({error}); start it with `qenergyz edge run {options.config}`",
+            file=sys.stderr,
+        )
+        return 1
+    if options.json:
+        print(json.dumps(document))
+    else:
+        _print_status(document)
+    return 0 if document["state"] != "red" else 1
+
+
+def _print_status(document: "dict[str, Any]") -> None:
+    backlog, hub = document["backlog"], document["hub"]
+    print(f"{document['gateway']}: {document['state']}")
+    for cause in document["causes"]:
+        print(f"  {cause['state']}: {cause['cause']}")
+    print(
+        f"  collected {document['collected']} samples, dropped {document['dropped']}; {backlog['total_bytes'] / 1e6:.1f} MB in the buffer"
+    )
+    print(
+        f"  waiting for a receipt: {backlog['sealed_batches']} batches, {backlog['sealed_samples']} samples; not yet sealed {backlog['open_samples']} samples"
+    )
+    if hub:
+        print(
+            f"  hub {'connected' if hub['connected'] else 'not connected'}, {hub['receipts_verified']} receipts verified, lag {hub['receipt_lag_us'] / 1e6:.2f} s"
+        )
+    for device in document["devices"]:
+        age = f"{(document['now_us'] - device['last_good_us']) / 1e6:.1f} s ago" if device["last_good_us"] else "never"
+        print(
+            f"  {device['name']} ({device['protocol']}): {'up' if device['up'] else 'down'}, last data {age}, {device['samples']} samples"
+        )
+
+
+def _enrol(gateway: "GatewayConfig", options: argparse.Namespace) -> int:
+    import httpx
+
+    from edge import enrolment
+
+    if not gateway.hub:
+        print(f'{options.config}: [gateway] needs hub = "https://..." to enrol', file=sys.stderr)
+        return 2
+    try:
+        voucher = Path(options.voucher[1:]).read_text().strip() if options.voucher.startswith("@") else options.voucher
+
+        async def ask() -> enrolment.Enrolment:
+            async with httpx.AsyncClient(timeout=20) as client:
+                return await enrolment.enrol(client, gateway.hub, gateway.name, voucher, gateway.data)
+
+        done = asyncio.run(ask())
+    except (enrolment.EnrolmentError, httpx.HTTPError, OSError) as error:
+        print(f"not enrolled: {error}", file=sys.stderr)
+        return 1
+    print(f"{done.gateway} enrolled with tenant {done.tenant}, log {done.origin}")
+    return 0

@@ -1,0 +1,261 @@
+"""Sends sealed batches, the same bytes until a receipt verifies; live stream first, backfill beside it in the same request.
+
+One request is under way at a time, so that each reply's checkpoint is checked against the one before it: signature, consistency, then
+every receipt's inclusion of exactly the bytes that were sent. Anything less frees nothing.
+Failures wait with jittered backoff; a probe of the hub's port ends the wait as soon as the hub is back. 429 and 503 wait as told.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import httpx
+from protocols.batch.statement import BatchError
+
+from edge.buffer import BACKFILL, LIVE, Sealed
+from edge.enrolment import Enrolment
+from edge.intake import Intake
+from protocols.batch import cbor, checkpoint, merkle, receipt, statement
+from protocols.clock import Clock
+
+log = logging.getLogger("qenergyz.edge")
+MAX_BATCHES: Final = 64
+MAX_REQUEST_BYTES: Final = 4_000_000
+TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
+FIRST_BACKOFF_S: Final = 0.5
+LONGEST_BACKOFF_S: Final = 30.0
+PROBE_EVERY_S: Final = 1.0
+IDENTITY_RETRY_S: Final = 30.0
+# Problems that condemn the one batch; every other problem is about us, the hub or the moment, and keeps the batch.
+CONDEMNED: Final = frozenset({"malformed-batch", "bomb", "too-large", "chain-broken", "equivocation"})
+
+
+class ForwardError(Exception):
+    """Nothing was freed. `retry_after_s`: what the hub asked for, or None for our own backoff; `probe`: end the wait when the port answers."""
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None, probe: bool = False) -> None:
+        super().__init__(message)
+        self.retry_after_s, self.probe = retry_after_s, probe
+
+
+class HubDishonest(ForwardError):
+    """The hub's log contradicts what it signed before, or a receipt does not prove what it should. A person has to look."""
+
+
+@dataclass(slots=True)
+class ForwarderState:
+    connected: bool = False
+    cause: str = "nothing sent yet"
+    down_since_us: int = 0
+    failures: int = 0
+    receipts_verified: int = 0
+    refused: int = 0
+    last_receipt_us: int = 0
+    receipt_lag_us: int = 0
+    alarm: str = ""
+
+
+class Forwarder:
+    """`run` until cancelled; `wake` when there is something to send."""
+
+    def __init__(self, intake: Intake, hub: str, enrolment: Enrolment, clock: Clock, client: httpx.AsyncClient) -> None:
+        self._intake, self._hub, self._enrolment, self._clock, self._client = intake, hub, enrolment, clock, client
+        self._wake = asyncio.Event()
+        self._trusted: checkpoint.Checkpoint | None = None
+        self.state = ForwarderState()
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    async def run(self) -> None:
+        text = await self._intake.call(self._intake.buffer.checkpoint)
+        self._trusted = checkpoint.verify(text, self._enrolment.log_key) if text else None
+        while True:
+            self._wake.clear()
+            try:
+                idle = await self.send_once() == 0
+                self._note_up()
+            except (ForwardError, httpx.HTTPError) as error:
+                await self._wait_after(error)
+                continue
+            if idle:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), 1.0)
+
+    async def send_once(self) -> int:
+        """One request with the oldest waiting batches; returns how many were sent (0 = nothing waits). Raises ForwardError, httpx.HTTPError."""
+        batches = await self._intake.call(self._pick)
+        if not batches:
+            self._intake.live_acknowledged(0)
+            return 0
+        await self._offer_tag_tables(batches)
+        size = self._trusted.size if self._trusted else 0
+        backlog = (await self._intake.backlog()).sealed_batches
+        reply = await self._client.post(
+            f"{self._hub}/v1/batches",
+            params={"size": size, "backlog": backlog},
+            content=b"".join(batch.statement for batch in batches),
+            headers={"content-type": "application/cbor-seq"},
+        )
+        if reply.status_code != 200:
+            await self._understand_problem(reply, batches)
+            return len(batches)
+        await self._clear(reply.content, batches)
+        return len(batches)
+
+    def _pick(self) -> list[Sealed]:
+        buffer = self._intake.buffer
+        live = buffer.waiting(LIVE, max_batches=MAX_BATCHES, max_bytes=MAX_REQUEST_BYTES)
+        self._intake.live_acknowledged(len(live))
+        room = MAX_BATCHES - len(live)
+        if not room:
+            return live
+        spare = MAX_REQUEST_BYTES - sum(len(batch.statement) for batch in live)
+        return live + buffer.waiting(BACKFILL, max_batches=room, max_bytes=max(0, spare))
+
+    async def _offer_tag_tables(self, batches: Sequence[Sealed]) -> None:
+        digests = {batch.table_digest for batch in batches}
+        for digest, signed in await self._intake.call(lambda: self._intake.buffer.tag_tables(digests)):
+            reply = await self._client.put(
+                f"{self._hub}/v1/tag-tables/{digest.hex()}", content=signed, headers={"content-type": "application/cose"}
+            )
+            if reply.status_code not in (200, 201):
+                raise _problem_error(reply)
+            await self._intake.call(lambda digest=digest: self._intake.buffer.table_accepted(digest))
+
+    async def _clear(self, content: bytes, batches: Sequence[Sealed]) -> None:
+        """Verify the reply against what we trust; then, and only then, let the batches go."""
+        seen, receipts, text = self._verify(content, batches)
+        await self._intake.call(lambda: self._intake.buffer.acknowledge(receipts, text))
+        self._trusted = seen
+        state, now_us = self.state, self._clock.now_us()
+        if receipts:
+            state.receipts_verified += len(receipts)
+            state.last_receipt_us = now_us
+            newest = max(batch.sealed_us for batch in batches)
+            state.receipt_lag_us = now_us - newest
+        if len(receipts) < len(batches):
+            await self._clock.sleep_us(200_000)  # stored but not yet in the log: ask again a little later
+
+    def _verify(self, content: bytes, batches: Sequence[Sealed]) -> tuple[checkpoint.Checkpoint, list[tuple[int, bytes]], str]:
+        try:
+            version, text, proof, receipts = _read_reply(content)
+            if version != 1 or len(receipts) != len(batches):
+                raise HubDishonest(f"reply version {version} with {len(receipts)} receipts for {len(batches)} batches")
+            seen = checkpoint.verify(text, self._enrolment.log_key)
+            if seen.origin != self._enrolment.origin:
+                raise HubDishonest(f"checkpoint of {seen.origin}, expected {self._enrolment.origin}")
+            self._check_consistent(seen, proof)
+            verified = []
+            for batch, issued in zip(batches, receipts, strict=True):
+                if issued is not None:
+                    found = receipt.verify(issued, statement.entry_hash(batch.statement), self._enrolment.log_key, self._enrolment.origin)
+                    if (found.size, found.root) != (seen.size, seen.root):
+                        raise HubDishonest(f"receipt of tree size {found.size}, checkpoint of {seen.size}: not one tree")
+                    verified.append((batch.id, issued))
+        except BatchError as error:
+            raise self._alarm(f"reply does not verify: {error}") from error
+        except HubDishonest as error:
+            raise self._alarm(str(error)) from error
+        return seen, verified, text
+
+    def _check_consistent(self, seen: checkpoint.Checkpoint, proof: Sequence[bytes]) -> None:
+        trusted = self._trusted
+        if trusted is None or trusted.size == 0:
+            return
+        if seen.size < trusted.size:
+            raise HubDishonest(f"log went back from size {trusted.size} to {seen.size}: the hub was restored or rewound")
+        if not merkle.verify_consistency(trusted.size, seen.size, trusted.root, seen.root, proof):
+            raise HubDishonest(f"log of size {seen.size} does not contain the one of size {trusted.size} that it signed before")
+
+    def _alarm(self, message: str) -> HubDishonest:
+        if self.state.alarm != message:
+            log.error("hub_dishonest %s", message)
+        self.state.alarm = message
+        return HubDishonest(message, retry_after_s=IDENTITY_RETRY_S)
+
+    async def _understand_problem(self, reply: httpx.Response, batches: Sequence[Sealed]) -> None:
+        problem = _problem(reply)
+        slug = str(problem.get("type", "")).rpartition(":")[2]
+        index = problem.get("index")
+        culprit = batches[index] if isinstance(index, int) and 0 <= index < len(batches) else None
+        if slug == "unknown-tag-table" and culprit is not None:
+            await self._intake.call(lambda: self._intake.buffer.table_accepted(culprit.table_digest, False))
+            return
+        if slug in CONDEMNED and culprit is not None:
+            cause = f"{slug}: {problem.get('detail', '')}"
+            log.error("batch_refused stream=%s epoch=%d seq=%d cause=%s", culprit.stream, culprit.epoch, culprit.seq, cause)
+            self.state.refused += 1
+            await self._intake.call(lambda: self._intake.buffer.refuse(culprit.id, cause))
+            return
+        raise _problem_error(reply)
+
+    def _note_up(self) -> None:
+        state = self.state
+        if not state.connected:
+            down_s = (self._clock.now_us() - state.down_since_us) / 1e6 if state.down_since_us else 0.0
+            log.info("hub_up url=%s down_s=%.1f", self._hub, down_s)
+        state.connected, state.cause, state.failures, state.down_since_us, state.alarm = True, "", 0, 0, ""
+
+    async def _wait_after(self, error: ForwardError | httpx.HTTPError) -> None:
+        state = self.state
+        cause = str(error) or type(error).__name__
+        if state.connected or not state.down_since_us:
+            log.warning("hub_down url=%s cause=%s", self._hub, cause)
+            state.down_since_us = self._clock.now_us()
+        state.connected, state.cause = False, cause
+        state.failures += 1
+        asked = error.retry_after_s if isinstance(error, ForwardError) else None
+        backoff_s = asked if asked is not None else min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** min(state.failures - 1, 10))
+        backoff_s *= 0.75 + 0.5 * random.random()  # noqa: S311
+        if isinstance(error, httpx.TransportError) or (isinstance(error, ForwardError) and error.probe):
+            await self._wait_for_port(backoff_s)
+        else:
+            await self._clock.sleep_us(int(backoff_s * 1e6))
+
+    async def _wait_for_port(self, longest_s: float) -> None:
+        """Until the backoff is over or the hub's port takes connections again, whichever is first."""
+        parts = urlsplit(self._hub)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        until_us = self._clock.monotonic_us() + int(longest_s * 1e6)
+        while (left_us := until_us - self._clock.monotonic_us()) > 0:
+            await self._clock.sleep_us(min(left_us, int(PROBE_EVERY_S * 1e6)))
+            with contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(PROBE_EVERY_S):
+                    _, writer = await asyncio.open_connection(parts.hostname, port)
+                writer.close()
+                return
+
+
+def _read_reply(content: bytes) -> tuple[int, str, list[bytes], list[bytes | None]]:
+    reply = cbor.decode_strict(content)
+    if not isinstance(reply, dict) or set(reply) != {0, 1, 2, 3}:
+        raise HubDishonest("reply is not the map that the protocol asks for")
+    return reply[0], reply[1], reply[2], reply[3]
+
+
+def _problem(reply: httpx.Response) -> dict[str, Any]:
+    try:
+        body = reply.json()
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _problem_error(reply: httpx.Response) -> ForwardError:
+    problem = _problem(reply)
+    text = f"hub answered {reply.status_code} {problem.get('type', '')} {problem.get('detail', reply.reason_phrase)}"
+    if reply.status_code in (429, 503):
+        try:
+            wait_s = float(reply.headers.get("retry-after", "1"))
+        except ValueError:
+            wait_s = 1.0
+        return ForwardError(text, retry_after_s=wait_s)
+    if 400 <= reply.status_code < 500:
+        return ForwardError(text, retry_after_s=IDENTITY_RETRY_S)
+    return ForwardError(text)

@@ -1,0 +1,191 @@
+"""From frames to durable rows to sealed batches: group commit and sealing around the buffer.
+
+All buffer calls run in one worker thread, one after the other, so that the event loop never waits for the disk. Frames wait in memory for
+at most `commit_every_us`; only after their commit are they counted as collected and acknowledged to the device (MQTT).
+When the disk is full, frames wait up to MAX_PENDING_BYTES, then the oldest are dropped, counted, and recorded as a gap as soon as possible.
+"""
+
+import asyncio
+import functools
+import logging
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from sqlite3 import DatabaseError, OperationalError
+from typing import Any, Final, TypeVar
+
+from protocols.batch.columns import Gap, GapReason
+
+from edge.buffer import BACKFILL, LIVE, Backlog, Buffer, BufferFull
+from edge.config import BufferConfig
+from protocols.clock import Clock
+from protocols.devicemap import TagTable
+from protocols.frame import Frame
+from protocols.signing import Signer
+
+log = logging.getLogger("qenergyz.edge")
+MAX_PENDING_BYTES: Final = 64_000_000
+SEAL_SAMPLES: Final = 100_000
+LAG_LIMIT: Final = 3  # unacknowledged live batches; beyond it new data goes to the backfill stream, so that live is never behind
+EVICT_EVERY_US: Final = 5_000_000
+T = TypeVar("T")
+
+
+class Intake:
+    """`open`, then `run` as a task; `append` from any task of the loop."""
+
+    def __init__(self, path: Path, config: BufferConfig, gateway: str, table: TagTable, signer: Signer, clock: Clock) -> None:
+        self._path, self._config, self._gateway, self._table, self._signer, self._clock = path, config, gateway, table, signer, clock
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="buffer")
+        self._buffer: Buffer
+        self._pending: deque[Frame] = deque()
+        self._pending_samples = 0
+        self._arrived = asyncio.Event()
+        self._unsealed = 0
+        self._live_waiting = 0
+        self.collected = 0
+        self.dropped = 0
+        self.full_since_us: int | None = None
+        self._lost: list[tuple[int, int]] = []
+        self._waker: Callable[[], None] = lambda: None
+
+    async def open(self) -> None:
+        await self.call(self._open)
+
+    def _open(self, *, damaged: bool = False) -> None:
+        self._buffer = Buffer.open(
+            self._path, self._clock.now_us(), max_bytes=self._config.max_bytes, drop_oldest=self._config.drop_oldest, damaged=damaged
+        )
+        self._buffer.use_table(self._table, self._signer, self._gateway)
+        backlog = self._buffer.backlog()
+        self._unsealed = backlog.open_samples
+        self._live_waiting = backlog.sealed_batches
+
+    def on_sealed(self, wake: Callable[[], None]) -> None:
+        """`wake` is called after each sealing: the forwarder has something to send."""
+        self._waker = wake
+
+    async def call(self, function: Callable[..., T], *arguments: Any, **options: Any) -> T:
+        """Run a buffer method (or anything that uses the buffer) in the buffer's thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, functools.partial(function, *arguments, **options))
+
+    @property
+    def buffer(self) -> Buffer:
+        """Only for use inside `call`."""
+        return self._buffer
+
+    def append(self, frame: Frame) -> None:
+        """Take a frame; it is durable within `commit_every_us`. Drops the oldest waiting frames, counted, when the disk refuses for long."""
+        self._pending.append(frame)
+        self._pending_samples += frame.samples
+        while self._pending_samples * 8 > MAX_PENDING_BYTES:
+            oldest = self._pending.popleft()
+            self._pending_samples -= oldest.samples
+            self.dropped += oldest.samples
+            self._lost.append((oldest.gateway_us, oldest.gateway_us))
+        self._arrived.set()
+
+    async def run(self) -> None:
+        """Commit and seal until cancelled; a cancelled run leaves everything that was appended committed."""
+        seal_due = evict_due = self._clock.monotonic_us()
+        try:
+            while True:
+                await self._wait_for_work(seal_due)
+                await self._commit()
+                now = self._clock.monotonic_us()
+                if now >= seal_due or self._unsealed >= SEAL_SAMPLES:
+                    await self._seal()
+                    seal_due = now + self._config.seal_every_us
+                if now >= evict_due:
+                    await self.call(self._guard, self._evict)
+                    evict_due = now + EVICT_EVERY_US
+        finally:
+            await asyncio.shield(self._finish())
+
+    async def _wait_for_work(self, seal_due: int) -> None:
+        if not self._pending:
+            timeout = max(0.0, (seal_due - self._clock.monotonic_us()) / 1e6)
+            try:
+                await asyncio.wait_for(self._arrived.wait(), timeout if self._unsealed else 1.0)
+            except TimeoutError:
+                return
+        await self._clock.sleep_us(self._config.commit_every_us)
+
+    async def _commit(self) -> None:
+        self._arrived.clear()
+        if not self._pending:
+            return
+        frames, lost = self._pending, self._lost
+        samples, self._pending, self._pending_samples, self._lost = self._pending_samples, deque(), 0, []
+        try:
+            await self.call(self._guard, functools.partial(self._append, list(frames), lost))
+        except BufferFull as error:
+            self._note_full(str(error))
+            self._pending, self._lost = frames + self._pending, lost + self._lost
+            self._pending_samples += samples
+            self._arrived.set()
+            return
+        if self.full_since_us is not None:
+            log.warning(
+                "buffer_accepts_again after_s=%.1f dropped_samples=%d", (self._clock.now_us() - self.full_since_us) / 1e6, self.dropped
+            )
+            self.full_since_us = None
+        self.collected += samples
+        self._unsealed += samples
+        for frame in frames:
+            if frame.acknowledge is not None:
+                frame.acknowledge()
+
+    def _append(self, frames: list[Frame], lost: list[tuple[int, int]]) -> None:
+        if lost:
+            self._buffer.record_gap(Gap(lost[0][0], lost[-1][1], GapReason.DROPPED_BY_CAP))
+        self._buffer.append(frames)
+
+    def _guard(self, operation: Callable[[], T]) -> T:
+        """A file found damaged while in use is set aside and the operation repeated on a new one; the loss is recorded as a gap."""
+        try:
+            return operation()
+        except OperationalError:
+            raise
+        except DatabaseError as error:
+            log.error("buffer_damaged path=%s error=%s action=quarantine", self._path, error)
+            self._buffer.abandon()
+            self._open(damaged=True)
+            return operation()
+
+    def _note_full(self, message: str) -> None:
+        if self.full_since_us is None:
+            self.full_since_us = self._clock.now_us()
+            log.error("buffer_full %s", message)
+
+    async def _seal(self) -> None:
+        stream = LIVE if self._live_waiting < LAG_LIMIT else BACKFILL
+        try:
+            batches, _ = await self.call(self._guard, lambda: self._buffer.seal(self._gateway, self._signer, stream, self._clock.now_us()))
+        except OperationalError as error:
+            self._note_full(str(error))
+            return
+        self._unsealed = 0
+        if batches:
+            self._live_waiting += batches if stream == LIVE else 0
+            self._waker()
+
+    def _evict(self) -> None:
+        self._buffer.evict(self._clock.now_us())
+
+    def live_acknowledged(self, waiting: int) -> None:
+        """The forwarder says how many live batches still wait for a receipt."""
+        self._live_waiting = waiting
+
+    async def backlog(self) -> Backlog:
+        return await self.call(self._buffer.backlog)
+
+    async def _finish(self) -> None:
+        """Commit and seal what is left, so that a stop loses nothing and a start finds sealed batches."""
+        await self._commit()
+        await self._seal()
+
+    async def close(self) -> None:
+        await self.call(lambda: self._buffer.close(self._clock.now_us()))
+        self._thread.shutdown()

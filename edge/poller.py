@@ -1,0 +1,117 @@
+"""One task per device: open the driver, hand its frames to the intake, breaker and backoff when it fails.
+
+While a device is down every one of its tags has a NO_COMMUNICATION sample (at once, then every minute): silence is never mistaken for
+an unchanged value. A dead device costs its own task only. One log line when it goes down, one when it is back.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from protocols import quality
+from protocols.clock import Clock
+from protocols.devicemap import Device
+from protocols.driver import Driver, DriverError
+from protocols.frame import Block, Frame
+
+log = logging.getLogger("qenergyz.edge")
+FIRST_BACKOFF_US: Final = 500_000
+LONGEST_BACKOFF_US: Final = 15_000_000
+BAD_HEARTBEAT_US: Final = 60_000_000
+OPEN_TIMEOUT_S: Final = 30.0
+
+
+@dataclass(slots=True)
+class DeviceState:
+    """What health reports of a device. Times are gateway microseconds, 0 = never."""
+
+    name: str
+    protocol: str
+    address: str
+    up: bool = False
+    cause: str = "not connected yet"
+    last_good_us: int = 0
+    down_since_us: int = 0
+    frames: int = 0
+    samples: int = 0
+    failures: int = 0
+
+
+def failure_frame(device: Device, now_us: int, code: int) -> Frame:
+    """A frame that gives every tag of the device the bad quality `code`."""
+    ids = device.ids
+    dtypes = np.array([tag.type.column.num for tag in device.map.tags])
+    blocks = []
+    for number in np.unique(dtypes):
+        column = next(tag.type.column for tag in device.map.tags if tag.type.column.num == number)
+        tags = ids[dtypes == number]
+        shape = (1, len(tags))
+        blocks.append(Block(tags, np.array([now_us], np.int64), np.zeros(shape, column), np.full(shape, code, np.uint32)))
+    return Frame(device.name, now_us, blocks)
+
+
+def next_backoff_us(failures: int, jitter: float) -> int:
+    """0.5 s, 1 s, 2 s ... 15 s after the 1st, 2nd, 3rd ... failure, times 0.5 to 1 (`jitter` in 0..1)."""
+    longest = min(LONGEST_BACKOFF_US, FIRST_BACKOFF_US << min(failures - 1, 20))
+    return int(longest * (0.5 + 0.5 * jitter))
+
+
+class Poller:
+    """`run` until cancelled."""
+
+    def __init__(self, device: Device, open_driver: Callable[[], Driver], deliver: Callable[[Frame], None], clock: Clock) -> None:
+        self._device, self._open_driver, self._deliver, self._clock = device, open_driver, deliver, clock
+        self._reported_bad_us = 0
+        self.state = DeviceState(device.name, device.map.protocol, device.address)
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self._session()
+            except DriverError as error:
+                self._down(error)
+            await self._clock.sleep_us(next_backoff_us(max(1, self.state.failures), random.random()))  # noqa: S311
+
+    async def _session(self) -> None:
+        driver = self._open_driver()
+        try:
+            try:
+                async with asyncio.timeout(OPEN_TIMEOUT_S):
+                    await driver.open()
+            except TimeoutError as error:
+                raise DriverError(f"no session within {OPEN_TIMEOUT_S:.0f} s", quality.BAD_TIMEOUT) from error
+            state, deliver = self.state, self._deliver
+            while True:
+                frame = await driver.read()
+                deliver(frame)
+                state.frames += 1
+                state.samples += frame.samples
+                state.last_good_us = frame.gateway_us
+                if not state.up:
+                    self._back()
+        finally:
+            await driver.close()
+
+    def _back(self) -> None:
+        state = self.state
+        down_s = (self._clock.now_us() - state.down_since_us) / 1e6 if state.down_since_us else 0.0
+        log.info("device_up device=%s protocol=%s down_s=%.1f", state.name, state.protocol, down_s)
+        state.up, state.cause, state.failures, state.down_since_us = True, "", 0, 0
+
+    def _down(self, error: DriverError) -> None:
+        state, now_us = self.state, self._clock.now_us()
+        state.failures += 1
+        if state.up or not state.down_since_us or str(error) != state.cause:
+            log.warning("device_down device=%s protocol=%s address=%s cause=%s", state.name, state.protocol, state.address, error)
+        fresh = state.up or not state.down_since_us
+        if fresh:
+            state.down_since_us = now_us
+        state.up, state.cause = False, str(error)
+        if fresh or now_us - self._reported_bad_us >= BAD_HEARTBEAT_US:
+            self._reported_bad_us = now_us
+            self._deliver(failure_frame(self._device, now_us, error.quality if error.quality else quality.BAD_NO_COMMUNICATION))
