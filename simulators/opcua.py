@@ -1,0 +1,137 @@
+"""Devices served as OPC UA servers: one asyncua server per address, nodes from the device map under its namespace URI.
+
+Each published step is one notification per tag: the source time is the step's (whole microseconds), the status its quality; a bad
+status carries no value, as OPC 10000-4, 7.11 demands. The truth log holds what a subscriber was sent: a step that nobody subscribed to
+was not served, and the one that stands when a subscription begins was.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import asyncua.ua
+from asyncua.server.server import Server
+
+from protocols import quality
+from protocols.devicemap import Device, TagType
+from protocols.opcua.plan import Options, identifier
+from simulators.face import Step, TruthLog
+from simulators.served import Served, serve
+
+ua: Any = asyncua.ua
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_VARIANT: Final = {
+    TagType.BOOL: ua.VariantType.Boolean,
+    TagType.INT8: ua.VariantType.SByte,
+    TagType.UINT8: ua.VariantType.Byte,
+    TagType.INT16: ua.VariantType.Int16,
+    TagType.UINT16: ua.VariantType.UInt16,
+    TagType.INT32: ua.VariantType.Int32,
+    TagType.UINT32: ua.VariantType.UInt32,
+    TagType.INT64: ua.VariantType.Int64,
+    TagType.UINT64: ua.VariantType.UInt64,
+    TagType.FLOAT32: ua.VariantType.Float,
+    TagType.FLOAT64: ua.VariantType.Double,
+}
+
+
+class OpcUaFace:
+    def __init__(self, truth: TruthLog | None = None) -> None:
+        self._truth = truth
+        self._servers: dict[str, _DeviceServer] = {}
+
+    async def start(self, devices: Sequence[Device], first: Sequence[Step]) -> None:
+        logging.getLogger("asyncua").setLevel(logging.CRITICAL)
+        for device, step in zip(devices, first, strict=True):
+            self._servers[device.name] = _DeviceServer(device, self._truth)
+            await self._servers[device.name].start(serve(device, step))
+
+    def address_of(self, device: str) -> str:
+        """Where the device really listens (its port may have been 0)."""
+        return self._servers[device].address
+
+    async def publish(self, device: Device, step: Step) -> None:
+        await self._servers[device.name].publish(serve(device, step))
+
+    def subscribed(self, device: str) -> bool:
+        return self._servers[device].subscribed
+
+    async def drop_link(self, device: str, seconds: float) -> None:
+        """Refuse connections and cut the present ones for a while; what was already published is sent before."""
+        await self._servers[device].drop_link(seconds)
+
+    async def stop(self) -> None:
+        for server in self._servers.values():
+            await server.stop()
+
+
+class _DeviceServer:
+    """One device behind one asyncua server."""
+
+    def __init__(self, device: Device, truth: TruthLog | None) -> None:
+        self._device, self._truth = device, truth
+        self._options: Options = device.map.options
+        self._server: Any = Server()
+        self._nodes: list[Any] = []
+        self._shown: Served | None = None
+        self._logged = False
+        self.address = device.address
+
+    async def start(self, first: Served) -> None:
+        await self._server.init()
+        self._server.set_endpoint(self.address)
+        self._server.set_server_name(f"Qenergyz simulated device {self._device.name}")
+        self._server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+        index = await self._server.register_namespace(self._options.namespace)
+        folder = await self._server.nodes.objects.add_object(ua.NodeId(self._device.name, index), self._device.name)
+        for tag in self._device.map.tags:
+            node = ua.NodeId(identifier(tag.at, self._device.name), index)
+            start = False if tag.type is TagType.BOOL else 0
+            await folder.add_variable(node, ua.QualifiedName(tag.name, index), start, varianttype=_VARIANT[tag.type])
+            self._nodes.append(node)
+        await self._show(first)
+        await self._server.start()
+        link = urlsplit(self.address)
+        self.address = f"opc.tcp://{link.hostname}:{self._server.bserver.port}{link.path}"
+
+    @property
+    def subscribed(self) -> bool:
+        nodes = self._server.iserver.aspace
+        return any(nodes[node].attributes[ua.AttributeIds.Value].datachange_callbacks for node in self._nodes)
+
+    async def publish(self, served: Served) -> None:
+        self.settle()
+        self._logged = False
+        await self._show(served)
+        self.settle()
+
+    def settle(self) -> None:
+        """Log what is shown, once, when somebody sees it."""
+        if not self._logged and self._shown is not None and self.subscribed:
+            self._logged = True
+            if self._truth is not None:
+                self._truth.served(self._device, self._shown.time_us, self._shown.values, self._shown.quality)
+
+    async def _show(self, served: Served) -> None:
+        self._shown = served
+        moment = _EPOCH + timedelta(microseconds=served.time_us)
+        now = datetime.now(UTC)
+        for tag, node, raw, code in zip(self._device.map.tags, self._nodes, served.raw, served.quality.tolist(), strict=True):
+            kind = ua.VariantType.Null if quality.is_bad(code) else _VARIANT[tag.type]
+            value = ua.Variant(None if quality.is_bad(code) else raw, kind)
+            await self._server.write_attribute_value(node, ua.DataValue(value, ua.StatusCode(code), moment, now))
+
+    async def drop_link(self, seconds: float) -> None:
+        await asyncio.sleep(2 * self._options.publishing_us / 1e6)
+        await self._server.bserver.stop()
+        await asyncio.sleep(seconds)
+        await self._server.bserver.start()
+
+    async def stop(self) -> None:
+        self.settle()
+        with contextlib.suppress(Exception):
+            await self._server.stop()
