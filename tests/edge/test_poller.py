@@ -1,0 +1,103 @@
+"""A dead device is bad quality, one log line and a backoff; never a stale value and never another device's problem."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from edge.poller import BAD_HEARTBEAT_US, LONGEST_BACKOFF_US, Poller, failure_frame, next_backoff_us
+from protocols import quality
+from protocols.devicemap import Device, DeviceMap, Tag, TagType
+from protocols.driver import DeviceMisbehaves, DeviceUnreachable
+from protocols.frame import Block, Frame
+from tests.fakes import FakeClock
+
+TAGS = (Tag("a", "x", TagType.UINT16), Tag("b", "y", TagType.FLOAT32), Tag("c", "z", TagType.INT16))
+DEVICE = Device("pump1", DeviceMap("acme", "Acme", (), "modbus", None, TAGS), "nowhere:1", first_id=10)
+
+
+def good_frame(now_us: int) -> Frame:
+    block = Block(np.array([10], np.uint32), np.array([now_us], np.int64), np.array([[7]], np.int32))
+    return Frame("pump1", now_us, [block])
+
+
+class ScriptedDriver:
+    """Plays one list of outcomes per session: a frame is returned, an error raised; the script's end blocks until cancelled."""
+
+    def __init__(self, script: list[list[object]], on_end: Callable[[], None]) -> None:
+        self._script, self._on_end = script, on_end
+        self._session: list[object] = []
+        self.closed = 0
+
+    async def open(self) -> None:
+        if not self._script:
+            self._on_end()
+            await asyncio.Event().wait()
+        self._session = self._script.pop(0)
+
+    async def read(self) -> Frame:
+        await asyncio.sleep(0)
+        outcome = self._session.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        assert isinstance(outcome, Frame)
+        return outcome
+
+    async def close(self) -> None:
+        self.closed += 1
+
+
+async def play(script: list[list[object]], clock: FakeClock) -> tuple[list[Frame], Poller, ScriptedDriver]:
+    frames: list[Frame] = []
+    done = asyncio.Event()
+    driver = ScriptedDriver(script, done.set)
+    poller = Poller(DEVICE, lambda: driver, frames.append, clock)
+    task = asyncio.create_task(poller.run())
+    await asyncio.wait_for(done.wait(), 5)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    return frames, poller, driver
+
+
+def test_failure_frame_gives_every_tag_the_quality_in_its_own_column_type() -> None:
+    frame = failure_frame(DEVICE, 5, quality.BAD_NO_COMMUNICATION)
+    assert {int(tag) for block in frame.blocks for tag in block.tags} == {10, 11, 12}
+    assert {block.values.dtype.name: block.tags.tolist() for block in frame.blocks} == {"int32": [10, 12], "float32": [11]}
+    for block in frame.blocks:
+        assert block.quality is not None
+        assert set(block.quality.ravel().tolist()) == {quality.BAD_NO_COMMUNICATION}
+
+
+async def test_lost_device_yields_bad_samples_once_and_good_ones_after_it_is_back() -> None:
+    clock = FakeClock()
+    cut = DeviceUnreachable("connection refused", quality.BAD_NO_COMMUNICATION)
+    frames, poller, driver = await play([[good_frame(1), cut], [cut], [cut], [good_frame(2), cut]], clock)
+    kinds = [frame.blocks[0].quality is None for frame in frames]
+    assert kinds == [True, False, True, False]
+    assert driver.closed == 5
+    assert poller.state.samples == 2
+
+
+async def test_long_outage_repeats_the_bad_sample_every_minute() -> None:
+    clock = FakeClock()
+    script: list[list[object]] = [[DeviceUnreachable("timeout", quality.BAD_TIMEOUT)] for _ in range(40)]
+    frames, _, _ = await play(script, clock)
+    elapsed = sum(clock.slept_us)
+    assert len(frames) == pytest.approx(1 + elapsed // BAD_HEARTBEAT_US, abs=elapsed // BAD_HEARTBEAT_US * 0.3)
+
+
+async def test_outage_is_logged_once_per_cause(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "qenergyz.edge")
+    refused = DeviceUnreachable("refused", quality.BAD_NO_COMMUNICATION)
+    await play([[refused], [refused], [refused], [DeviceMisbehaves("wrong unit id", quality.BAD)]], FakeClock())
+    assert [record.message.split()[0] for record in caplog.records].count("device_down") == 2
+
+
+def test_backoff_grows_to_its_limit_and_never_exceeds_it() -> None:
+    waits = [next_backoff_us(failures, 1.0) for failures in range(1, 60)]
+    assert waits == sorted(waits)
+    assert waits[0] == 500_000
+    assert waits[-1] == LONGEST_BACKOFF_US
+    assert all(next_backoff_us(failures, 0.0) * 2 == next_backoff_us(failures, 1.0) for failures in range(1, 60))
