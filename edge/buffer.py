@@ -20,9 +20,9 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from protocols.batch.columns import Gap, GapReason
 
 from protocols.batch import columns, statement
+from protocols.batch.columns import Gap, GapReason
 from protocols.devicemap import TagTable
 from protocols.frame import Block, Frame
 from protocols.signing import Signer
@@ -31,6 +31,7 @@ LIVE: Final = "live"
 BACKFILL: Final = "backfill"
 MAX_BATCH_SAMPLES: Final = 250_000
 QUICK_CHECK_BYTES: Final = 256_000_000  # about 0.5 s; damage in a larger file is found when it is read
+GAP_JOIN_US: Final = 1_000_000
 KEEP_ACKNOWLEDGED_US: Final = 7 * 86_400_000_000
 
 _SCHEMA: Final = """
@@ -255,7 +256,7 @@ class Buffer:
             size += row[7]
             if found and size > max_bytes:
                 break
-            found.append(Sealed(*row[:7], statement=row[8]))
+            found.append(Sealed(*row[:7], row[8]))
         return found
 
     def acknowledge(self, receipts: Iterable[tuple[int, bytes]], checkpoint: str) -> None:
@@ -339,7 +340,8 @@ class Buffer:
             if oldest is None or not self._drop_oldest:
                 raise BufferFull(f"{self.path}: {self._bytes} bytes stored, at most {self._max_bytes} allowed by [buffer] max_size")
             self._delete_batches("SELECT id, bytes FROM batch WHERE id = ?", oldest[:1])
-            self._add_gap(Gap(oldest[3], oldest[4], GapReason.DROPPED_BY_CAP))
+            for gap in (*statement.parse(oldest[3]).open().gaps, Gap(oldest[1], oldest[2], GapReason.DROPPED_BY_CAP)):
+                self._add_gap(gap)  # what the dropped batch said of earlier gaps must not go with it
 
     def _delete_batches(self, query: str, parameters: tuple[Any, ...]) -> int:
         rows = self._db.execute(query, parameters).fetchall()
@@ -363,6 +365,13 @@ class Buffer:
             self._add_gap(Gap(since, now_us, reason))
 
     def _add_gap(self, gap: Gap) -> None:
+        """Gaps of one reason that touch within GAP_JOIN_US become one: a record may claim a second too much, never too little."""
+        joined = self._db.execute(
+            "UPDATE gap SET start = min(start, ?), end = max(end, ?) WHERE reason = ? AND start - ? <= ? AND ? - end <= ?",
+            (gap.start, gap.end, int(gap.reason), gap.end, GAP_JOIN_US, gap.start, GAP_JOIN_US),
+        )
+        if joined.rowcount:
+            return
         self._db.execute("INSERT INTO gap (start, end, reason) VALUES (?, ?, ?)", (gap.start, gap.end, int(gap.reason)))
 
     def _meta(self, key: str) -> bytes | None:

@@ -15,10 +15,9 @@ from pathlib import Path
 from sqlite3 import DatabaseError, OperationalError
 from typing import Any, Final, TypeVar
 
-from protocols.batch.columns import Gap, GapReason
-
 from edge.buffer import BACKFILL, LIVE, Backlog, Buffer, BufferFull
 from edge.config import BufferConfig
+from protocols.batch.columns import Gap, GapReason
 from protocols.clock import Clock
 from protocols.devicemap import TagTable
 from protocols.frame import Frame

@@ -1,0 +1,239 @@
+"""Nothing that was appended is lost, batches never change, and only a receipt makes them evictable."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edge.buffer import BACKFILL, LIVE, Buffer, BufferFull
+from protocols.batch import statement
+from protocols.batch.columns import Gap, GapReason
+from protocols.devicemap import Device, DeviceMap, Tag, TagTable, TagType
+from protocols.frame import Block, Frame
+from protocols.signing import Ed25519Signer, Ed25519Verifier
+
+GATEWAY = "urn:qz:gw:rig1"
+TAGS = tuple(Tag(f"t{index}", str(index), TagType.INT32) for index in range(4))
+TABLE = TagTable.build(GATEWAY, [Device("d", DeviceMap("m", "x", (), "modbus", None, TAGS), "a:1")])
+SIGNER = Ed25519Signer.generate()
+NOW = 1_700_000_000_000_000
+
+
+def open_buffer(path: Path, now_us: int = NOW, max_bytes: int = 50_000_000, *, drop_oldest: bool = True) -> Buffer:
+    buffer = Buffer.open(path, now_us, max_bytes=max_bytes, drop_oldest=drop_oldest)
+    buffer.use_table(TABLE, SIGNER, GATEWAY)
+    return buffer
+
+
+def grid(now_us: int, value: int) -> Frame:
+    tags = np.arange(4, dtype=np.uint32)
+    return Frame("d", now_us, [Block(tags, np.array([now_us], np.int64), np.full((1, 4), value, np.int32))])
+
+
+def scattered(now_us: int, value: int) -> Frame:
+    block = Block(
+        np.array([2, 0], np.uint32),
+        np.array([now_us, now_us], np.int64),
+        np.array([value, -value], np.int32),
+        np.array([0, 0x80310000], np.uint32),
+    )
+    return Frame("d", now_us, [block])
+
+
+def samples_of(statements: list[bytes]) -> list[tuple[int, int, int, int]]:
+    """(tag, time, value, quality) of every sample, in the order of the batches."""
+    found = []
+    for data in statements:
+        for group in statement.parse(data).open().groups:
+            for row, time_us in enumerate(group.times_us.tolist()):
+                for column, tag in enumerate(group.tags.tolist()):
+                    quality = 0 if group.quality is None else int(group.quality[row, column])
+                    found.append((tag, time_us, int(group.values[row, column]), quality))
+    return found
+
+
+def everything(buffer: Buffer) -> list[bytes]:
+    return [batch.statement for stream in (LIVE, BACKFILL) for batch in buffer.waiting(stream, max_batches=1000, max_bytes=1 << 30)]
+
+
+def test_append_counts_samples_and_seal_carries_them_exactly(tmp_path: Path) -> None:
+    buffer = open_buffer(tmp_path / "b.db")
+    assert buffer.append([grid(NOW, 7), scattered(NOW + 5, 9)]) == 6
+    assert buffer.seal(GATEWAY, SIGNER, LIVE, NOW + 10) == (1, 6)
+    expected = [(tag, NOW, 7, 0) for tag in range(4)] + [(2, NOW + 5, 9, 0), (0, NOW + 5, -9, 0x80310000)]
+    assert sorted(samples_of(everything(buffer))) == sorted(expected)
+
+
+def test_batches_are_numbered_chained_and_verify(tmp_path: Path) -> None:
+    buffer = open_buffer(tmp_path / "b.db")
+    for index in range(3):
+        buffer.append([grid(NOW + index, index)])
+        buffer.seal(GATEWAY, SIGNER, LIVE, NOW)
+    parsed = [statement.parse(data) for data in everything(buffer)]
+    assert [found.header.seq for found in parsed] == [1, 2, 3]
+    assert [found.header.prev for found in parsed[1:]] == [statement.entry_hash(data) for data in everything(buffer)[:2]]
+    for found in parsed:
+        found.verify(Ed25519Verifier(SIGNER.public))
+        assert found.open().table_digest == TABLE.digest
+
+
+def test_reopened_buffer_returns_the_same_bytes_and_continues_the_chain(tmp_path: Path) -> None:
+    buffer = open_buffer(tmp_path / "b.db")
+    buffer.append([grid(NOW, 1)])
+    buffer.seal(GATEWAY, SIGNER, LIVE, NOW)
+    before, epoch = everything(buffer), buffer.epoch
+    buffer.append([grid(NOW + 1, 2)])
+    del buffer
+    again = open_buffer(tmp_path / "b.db", NOW + 100)
+    assert (everything(again), again.epoch) == (before, epoch)
+    again.seal(GATEWAY, SIGNER, LIVE, NOW + 100)
+    assert statement.parse(everything(again)[1]).header.seq == 2
+    assert {value for _, _, value, _ in samples_of(everything(again))} == {1, 2}
+
+
+def test_only_acknowledged_batches_leave_the_queue_and_their_receipts_stay(tmp_path: Path) -> None:
+    buffer = open_buffer(tmp_path / "b.db")
+    for index in range(2):
+        buffer.append([grid(NOW + index, index)])
+        buffer.seal(GATEWAY, SIGNER, LIVE, NOW)
+    first = buffer.waiting(LIVE, max_batches=1, max_bytes=1 << 20)[0]
+    buffer.acknowledge([(first.id, b"receipt")], "checkpoint text")
+    assert [batch.seq for batch in buffer.waiting(LIVE, max_batches=10, max_bytes=1 << 20)] == [2]
+    assert buffer.checkpoint() == "checkpoint text"
+    assert buffer.backlog().acknowledged_batches == 1
+
+
+def test_killed_agent_leaves_a_gap_that_the_next_batch_carries(tmp_path: Path) -> None:
+    buffer = open_buffer(tmp_path / "b.db")
+    buffer.append([grid(NOW, 1)])
+    del buffer
+    again = open_buffer(tmp_path / "b.db", NOW + 9_000_000)
+    again.seal(GATEWAY, SIGNER, LIVE, NOW + 9_000_000)
+    assert statement.parse(everything(again)[0]).open().gaps == (Gap(NOW, NOW + 9_000_000, GapReason.AGENT_DOWN),)
+
+
+def test_stopped_agent_says_so(tmp_path: Path) -> None:
+    buffer = open_buffer(tmp_path / "b.db")
+    buffer.append([grid(NOW, 1)])
+    buffer.close(NOW + 10)
+    again = open_buffer(tmp_path / "b.db", NOW + 50)
+    again.seal(GATEWAY, SIGNER, LIVE, NOW + 60)
+    assert statement.parse(everything(again)[0]).open().gaps == (Gap(NOW + 10, NOW + 50, GapReason.AGENT_STOPPED),)
+
+
+def test_full_buffer_drops_acknowledged_first_then_oldest_and_records_the_gap(tmp_path: Path) -> None:
+    buffer = open_buffer(tmp_path / "b.db", max_bytes=20_000)
+    for index in range(200):
+        buffer.append([grid(NOW + index, index)])
+        buffer.seal(GATEWAY, SIGNER, LIVE, NOW + index)
+        if index < 10:
+            batch = buffer.waiting(LIVE, max_batches=1, max_bytes=1 << 20)[0]
+            buffer.acknowledge([(batch.id, b"")], "")
+    assert buffer.backlog().total_bytes <= 20_000 + len(everything(buffer)[-1])
+    assert buffer.backlog().acknowledged_batches == 0
+    kept = {value for _, _, value, _ in samples_of(everything(buffer))}
+    gaps = [gap for data in everything(buffer) for gap in statement.parse(data).open().gaps]
+    covered = {moment - NOW for gap in gaps for moment in range(gap.start, gap.end + 1)}
+    newest_dropped = max(set(range(200)) - kept)
+    assert {gap.reason for gap in gaps} == {GapReason.DROPPED_BY_CAP}
+    assert newest_dropped == min(kept) - 1
+    assert covered >= set(range(10, newest_dropped + 1))
+
+
+def test_full_buffer_that_may_not_drop_refuses_new_frames_whole(tmp_path: Path) -> None:
+    buffer = open_buffer(tmp_path / "b.db", max_bytes=3_000, drop_oldest=False)
+    buffer.append([grid(NOW, 1)])
+    buffer.seal(GATEWAY, SIGNER, LIVE, NOW)
+    before = buffer.backlog()
+    with pytest.raises(BufferFull, match="max_size"):
+        buffer.append([grid(NOW + index, 2) for index in range(200)])
+    assert buffer.backlog() == before
+    assert buffer.append([grid(NOW, 3)]) == 4
+
+
+def test_refused_batch_is_kept_aside_with_its_cause(tmp_path: Path) -> None:
+    buffer = open_buffer(tmp_path / "b.db")
+    buffer.append([grid(NOW, 1)])
+    buffer.seal(GATEWAY, SIGNER, LIVE, NOW)
+    batch = buffer.waiting(LIVE, max_batches=1, max_bytes=1 << 20)[0]
+    buffer.refuse(batch.id, "chain-broken")
+    assert not everything(buffer)
+    assert buffer.backlog().refused_batches == 1
+
+
+def overwrite(path: Path) -> None:
+    path.write_bytes(b"this is no database" * 500)
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+def scribble(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[4096 : 4096 * 3] = b"\xa5" * (4096 * 2)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("damage", [overwrite, truncate, scribble], ids=["no database", "truncated", "page overwritten"])
+def test_corrupt_file_is_quarantined_and_the_loss_recorded(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    path = tmp_path / "b.db"
+    buffer = open_buffer(path)
+    buffer.append([grid(NOW + index, index) for index in range(50)])
+    buffer.evict(NOW)
+    epoch = buffer.epoch
+    buffer.close(NOW)
+    damage(path)
+    again = open_buffer(path, NOW + 1_000_000_000)
+    assert list(tmp_path.glob("b.db.corrupt-*"))
+    assert again.epoch != epoch
+    again.append([grid(NOW + 1_000_000_001, 1)])
+    again.seal(GATEWAY, SIGNER, LIVE, NOW + 1_000_000_002)
+    gap = statement.parse(everything(again)[0]).open().gaps[0]
+    assert (gap.reason, gap.end) == (GapReason.BUFFER_QUARANTINED, NOW + 1_000_000_000)
+
+
+def test_new_tag_table_does_not_mix_with_rows_of_the_old_one(tmp_path: Path) -> None:
+    buffer = open_buffer(tmp_path / "b.db")
+    buffer.append([grid(NOW, 1)])
+    other = TagTable.build(GATEWAY, [Device("e", DeviceMap("m", "x", (), "modbus", None, TAGS), "a:1")])
+    buffer.use_table(other, SIGNER, GATEWAY)
+    buffer.append([grid(NOW + 1, 2)])
+    assert buffer.seal(GATEWAY, SIGNER, LIVE, NOW)[0] == 2
+    assert [statement.parse(data).open().table_digest for data in everything(buffer)] == [TABLE.digest, other.digest]
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(["append", "scatter", "seal live", "seal backfill", "acknowledge", "kill", "stop"]), max_size=25))
+def test_any_sequence_of_operations_keeps_every_sample_once(tmp_path_factory: pytest.TempPathFactory, operations: list[str]) -> None:
+    path = tmp_path_factory.mktemp("model") / "b.db"
+    buffer, clock = open_buffer(path), NOW
+    expected: list[tuple[int, int, int, int]] = []
+    cleared: list[bytes] = []
+    for step, operation in enumerate(operations):
+        clock += 1000
+        if operation in ("append", "scatter"):
+            buffer.append([grid(clock, step) if operation == "append" else scattered(clock, step)])
+            new = (
+                [(tag, clock, step, 0) for tag in range(4)]
+                if operation == "append"
+                else [(2, clock, step, 0), (0, clock, -step, 0x80310000)]
+            )
+            expected += new
+        elif operation.startswith("seal"):
+            buffer.seal(GATEWAY, SIGNER, operation.split()[1], clock)
+        elif operation == "acknowledge":
+            batches = buffer.waiting(LIVE, max_batches=2, max_bytes=1 << 30)
+            cleared += [batch.statement for batch in batches]
+            buffer.acknowledge([(batch.id, b"r") for batch in batches], "c")
+        else:
+            if operation == "stop":
+                buffer.close(clock)
+            buffer = open_buffer(path, clock + 500)
+    buffer.seal(GATEWAY, SIGNER, LIVE, clock)
+    assert sorted(samples_of(cleared + everything(buffer))) == sorted(expected)
+    assert sqlite3.connect(path).execute("SELECT count(*) FROM open").fetchone() == (0,)
