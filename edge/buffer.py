@@ -335,7 +335,7 @@ class Buffer:
             pass
         while self._bytes > target:
             oldest = self._db.execute(
-                "SELECT id, stream, seq, first_us, last_us FROM batch WHERE state = 'sealed' ORDER BY id LIMIT 1"
+                "SELECT id, first_us, last_us, statement FROM batch WHERE state = 'sealed' ORDER BY id LIMIT 1"
             ).fetchone()
             if oldest is None or not self._drop_oldest:
                 raise BufferFull(f"{self.path}: {self._bytes} bytes stored, at most {self._max_bytes} allowed by [buffer] max_size")
