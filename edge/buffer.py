@@ -252,11 +252,11 @@ class Buffer:
             "SELECT b.id, b.stream, b.epoch, b.seq, t.digest, b.samples, b.sealed_us, b.bytes, b.statement FROM batch b JOIN tag_table t ON t.id = b.table_id"
             " WHERE b.state = 'sealed' AND b.stream = ? ORDER BY b.id LIMIT ?"
         )
-        for row in self._db.execute(query, (stream, max_batches)):
-            size += row[7]
+        for number, name, epoch, seq, digest, samples, sealed_us, size_bytes, signed in self._db.execute(query, (stream, max_batches)):
+            size += size_bytes
             if found and size > max_bytes:
                 break
-            found.append(Sealed(*row[:7], row[8]))
+            found.append(Sealed(number, name, epoch, seq, digest, samples, sealed_us, signed))
         return found
 
     def acknowledge(self, receipts: Iterable[tuple[int, bytes]], checkpoint: str) -> None:
