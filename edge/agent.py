@@ -5,6 +5,7 @@ health. The agent starts and stays useful with every device and the hub absent.
 """
 
 import asyncio
+import functools
 import json
 import logging
 import os
@@ -21,7 +22,8 @@ from edge.health import HealthPage, Report, TaskState
 from edge.intake import Intake
 from edge.poller import Poller
 from protocols.clock import Clock
-from protocols.driver import open_driver
+from protocols.devicemap import Device
+from protocols.driver import Driver, open_driver
 
 log = logging.getLogger("qenergyz.edge")
 RESTART_FIRST_S: Final = 0.2
@@ -36,17 +38,20 @@ class Agent:
         signer = enrolments.load_or_make_key(config.data)
         self._enrolment = enrolments.read(config.data)
         self._intake = Intake(config.data / "buffer.db", config.buffer, config.urn, config.table, signer, clock)
-        self._pollers = [
-            Poller(device, lambda device=device: open_driver(device, clock), self._intake.append, clock)  # type: ignore[misc]
-            for device in config.devices
-        ]
+        self._pollers = [Poller(device, functools.partial(self._driver, device), self._intake.append, clock) for device in config.devices]
         self._forwarder: Forwarder | None = None
         self._tasks: list[TaskState] = []
+
+    async def _driver(self, device: Device) -> Driver:
+        return open_driver(device, self._clock, await self._intake.call(self._intake.buffer.delivered, device.name))
 
     async def run(self, stop: asyncio.Event) -> None:
         async with AsyncExitStack() as stack:
             await self._intake.open()
             stack.push_async_callback(self._intake.close)
+            kept = await self._intake.call(self._intake.buffer.last_blocks)
+            for poller in self._pollers:
+                poller.resume(kept)
             if self._config.hub and self._enrolment:
                 client = await stack.enter_async_context(httpx.AsyncClient(timeout=TIMEOUT))
                 self._forwarder = Forwarder(self._intake, self._config.hub, self._enrolment, self._clock, client)

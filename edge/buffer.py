@@ -31,6 +31,8 @@ LIVE: Final = "live"
 BACKFILL: Final = "backfill"
 MAX_BATCH_SAMPLES: Final = 250_000
 QUICK_CHECK_BYTES: Final = 256_000_000  # about 0.5 s; damage in a larger file is found when it is read
+RESUME_BATCHES: Final = 16
+KEEP_MESSAGE_ROWS: Final = 4096  # frames whose messages a broker might still redeliver: far above any in-flight window
 GAP_JOIN_US: Final = 1_000_000
 KEEP_ACKNOWLEDGED_US: Final = 7 * 86_400_000_000
 
@@ -39,6 +41,7 @@ CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITH
 CREATE TABLE IF NOT EXISTS tag_table (id INTEGER PRIMARY KEY, digest BLOB UNIQUE NOT NULL, statement BLOB NOT NULL, accepted INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS layout (id INTEGER PRIMARY KEY, tags BLOB UNIQUE NOT NULL);
 CREATE TABLE IF NOT EXISTS open (id INTEGER PRIMARY KEY AUTOINCREMENT, table_id INTEGER NOT NULL, gateway_us INTEGER NOT NULL, samples INTEGER NOT NULL, blocks BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS message (id INTEGER PRIMARY KEY AUTOINCREMENT, device TEXT NOT NULL, identities BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS gap (id INTEGER PRIMARY KEY, start INTEGER NOT NULL, end INTEGER NOT NULL, reason INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS chain (stream TEXT PRIMARY KEY, seq INTEGER NOT NULL, entry BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS batch (
@@ -160,6 +163,9 @@ class Buffer:
                 if self._bytes + size > self._max_bytes:
                     self._make_room(size)
                 self._db.executemany("INSERT INTO open (table_id, gateway_us, samples, blocks) VALUES (?, ?, ?, ?)", rows)
+                messages = [(frame.device, b"".join(frame.messages)) for frame in frames if frame.messages]
+                if messages:
+                    self._db.executemany("INSERT INTO message (device, identities) VALUES (?, ?)", messages)
         except (sqlite3.OperationalError, BufferFull) as error:
             self._forget_rolled_back()
             if isinstance(error, BufferFull) or "full" not in str(error):
@@ -289,6 +295,21 @@ class Buffer:
         with self._db:
             self._db.execute("UPDATE tag_table SET accepted = ? WHERE digest = ?", (int(accepted), digest))
 
+    def delivered(self, device: str) -> frozenset[bytes]:
+        """Identities of the broker messages of the device's newest frames (`Frame.messages`)."""
+        rows = self._db.execute("SELECT identities FROM message WHERE device = ?", (device,)).fetchall()
+        return frozenset(row[0][at : at + 16] for row in rows for at in range(0, len(row[0]), 16))
+
+    def last_blocks(self) -> list[Block]:
+        """The newest samples under the present tag table, oldest first: open rows, and before them up to RESUME_BATCHES batches."""
+        query = "SELECT statement FROM batch WHERE table_id = ? ORDER BY id DESC LIMIT ?"
+        statements = [row[0] for row in self._db.execute(query, (self._table_id, RESUME_BATCHES))]
+        groups = [group for signed in reversed(statements) for group in statement.parse(signed).open().groups]
+        blocks = [Block(group.tags, group.times_us, group.values, group.quality) for group in groups if group.samples]
+        for row in self._db.execute("SELECT blocks FROM open WHERE table_id = ? ORDER BY id", (self._table_id,)):
+            blocks += self._unpack(row[0])
+        return blocks
+
     def backlog(self) -> Backlog:
         states = {
             row[0]: row[1:]
@@ -314,6 +335,7 @@ class Buffer:
                 "SELECT id, bytes FROM batch WHERE state = 'acknowledged' AND sealed_us < ? ORDER BY id LIMIT 1000",
                 (now_us - KEEP_ACKNOWLEDGED_US,),
             )
+            self._db.execute("DELETE FROM message WHERE id <= (SELECT max(id) FROM message) - ?", (KEEP_MESSAGE_ROWS,))
         self._db.execute("PRAGMA incremental_vacuum(256)").fetchall()
         oldest = self._db.execute("SELECT min(first_us) FROM batch WHERE state = 'sealed'").fetchone()[0]
         _write_cleared(self.path.with_suffix(".cleared"), oldest if oldest is not None else now_us)

@@ -7,12 +7,13 @@ an unchanged value. A dead device costs its own task only. One log line when it 
 import asyncio
 import logging
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
+from edge.resume import LastKept
 from protocols import quality
 from protocols.clock import Clock
 from protocols.devicemap import Device
@@ -64,10 +65,25 @@ def next_backoff_us(failures: int, jitter: float) -> int:
 class Poller:
     """`run` until cancelled."""
 
-    def __init__(self, device: Device, open_driver: Callable[[], Driver], deliver: Callable[[Frame], None], clock: Clock) -> None:
+    def __init__(
+        self, device: Device, open_driver: Callable[[], Awaitable[Driver]], deliver: Callable[[Frame], None], clock: Clock
+    ) -> None:
         self._device, self._open_driver, self._deliver, self._clock = device, open_driver, deliver, clock
         self._reported_bad_us = 0
+        self._kept = LastKept(device)
         self.state = DeviceState(device.name, device.map.protocol, device.address)
+
+    def resume(self, blocks: Iterable[Block]) -> None:
+        """Samples of this device that an earlier run kept, oldest first."""
+        low, high = self._device.first_id, self._device.first_id + len(self._device.map.tags)
+        for block in blocks:
+            ours = (block.tags >= low) & (block.tags < high)
+            if ours.all():
+                self._kept.remember((block,))
+            elif ours.any():  # a batch may hold columns of several devices side by side
+                times = block.times_us if block.values.ndim == 2 else block.times_us[ours]
+                codes = None if block.quality is None else block.quality[..., ours]
+                self._kept.remember((Block(block.tags[ours], times, block.values[..., ours], codes),))
 
     async def run(self) -> None:
         while True:
@@ -78,17 +94,18 @@ class Poller:
             await self._clock.sleep_us(next_backoff_us(max(1, self.state.failures), random.random()))  # noqa: S311
 
     async def _session(self) -> None:
-        driver = self._open_driver()
+        driver = await self._open_driver()
         try:
             try:
                 async with asyncio.timeout(OPEN_TIMEOUT_S):
                     await driver.open()
             except TimeoutError as error:
                 raise DriverError(f"no session within {OPEN_TIMEOUT_S:.0f} s", quality.BAD_TIMEOUT) from error
-            state, deliver = self.state, self._deliver
+            state, kept = self.state, self._kept
+            kept.begin()
             while True:
                 frame = await driver.read()
-                deliver(frame)
+                self._keep(frame)
                 state.frames += 1
                 state.samples += frame.samples
                 state.last_good_us = frame.gateway_us
@@ -96,6 +113,15 @@ class Poller:
                     self._back()
         finally:
             await driver.close()
+
+    def _keep(self, frame: Frame) -> None:
+        """Deliver what is new. A frame without anything new is delivered empty when somebody waits for its acknowledgement."""
+        blocks = self._kept.fresh(frame.blocks)
+        self._kept.remember(blocks)
+        if blocks is not frame.blocks:
+            frame = replace(frame, blocks=blocks)
+        if blocks or frame.acknowledge is not None:
+            self._deliver(frame)
 
     def _back(self) -> None:
         state = self.state

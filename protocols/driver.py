@@ -5,7 +5,7 @@ the driver and later opens it again, so a driver keeps no state worth saving acr
 """
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final, Protocol
 
 from protocols.clock import Clock
@@ -57,8 +57,11 @@ DRIVERS: Final[Mapping[str, str]] = {
 }
 
 
-def open_driver(device: Device, clock: Clock) -> Driver:
-    """The driver for the device's protocol, not yet opened. Raises DriverSetup when its library is not installed."""
+def open_driver(device: Device, clock: Clock, delivered: Collection[bytes] = ()) -> Driver:
+    """The driver for the device's protocol, not yet opened. Raises DriverSetup when its library is not installed.
+
+    delivered: `Frame.messages` of the device's newest frames in the buffer, for a protocol whose broker may deliver them again.
+    """
     from protocols import quality
 
     module_name, _, class_name = DRIVERS[device.map.protocol].partition(":")
@@ -69,5 +72,6 @@ def open_driver(device: Device, clock: Clock) -> Driver:
             f'device "{device.name}": protocol {device.map.protocol} needs the package {error.name}; install qenergyz[edge] or the extra of the protocol',
             quality.BAD_CONFIGURATION,
         ) from error
-    driver: Driver = getattr(module, class_name)(device, clock)
+    make = getattr(module, class_name)
+    driver: Driver = make(device, clock, delivered) if device.map.protocol == "mqtt" else make(device, clock)
     return driver

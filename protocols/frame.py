@@ -35,12 +35,18 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """gateway_us: when the agent had the data. `acknowledge`, where given, is called once the frame is durable (MQTT PUBACK)."""
+    """gateway_us: when the agent had the data. `acknowledge`, where given, is called once the frame is durable (MQTT PUBACK).
+
+    messages: 16-byte identities of the broker messages that the frame was made of. They are kept with the frame in one transaction and handed
+    to the driver's next session (`delivered`), which drops a redelivery of any of them: an agent killed between commit and
+    acknowledgement doubles nothing.
+    """
 
     device: str
     gateway_us: int
     blocks: Sequence[Block]
     acknowledge: Callable[[], None] | None = None
+    messages: Sequence[bytes] = ()
 
     @property
     def samples(self) -> int:

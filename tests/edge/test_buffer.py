@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -163,6 +164,25 @@ def test_refused_batch_is_kept_aside_with_its_cause(tmp_path: Path) -> None:
     buffer.refuse(batch.id, "chain-broken")
     assert not everything(buffer)
     assert buffer.backlog().refused_batches == 1
+
+
+def test_message_identities_outlive_a_kill_with_their_frame(tmp_path: Path) -> None:
+    buffer = open_buffer(tmp_path / "b.db")
+    first, second = b"a" * 16, b"b" * 16
+    buffer.append([replace(scattered(NOW, 1), messages=(first, second))])
+    buffer.seal(GATEWAY, SIGNER, LIVE, NOW)
+    del buffer
+    again = open_buffer(tmp_path / "b.db")
+    assert again.delivered("d") == {first, second}
+    assert again.delivered("other") == frozenset()
+
+
+def test_last_blocks_gives_newest_samples_from_batches_and_open_rows(tmp_path: Path) -> None:
+    buffer = open_buffer(tmp_path / "b.db")
+    buffer.append([grid(NOW, 1)])
+    buffer.seal(GATEWAY, SIGNER, LIVE, NOW)
+    buffer.append([scattered(NOW + 1, 2)])
+    assert [block.times_us[-1] for block in buffer.last_blocks()] == [NOW, NOW + 1]
 
 
 def overwrite(path: Path) -> None:

@@ -53,7 +53,11 @@ async def play(script: list[list[object]], clock: FakeClock) -> tuple[list[Frame
     frames: list[Frame] = []
     done = asyncio.Event()
     driver = ScriptedDriver(script, done.set)
-    poller = Poller(DEVICE, lambda: driver, frames.append, clock)
+
+    async def open_driver() -> ScriptedDriver:
+        return driver
+
+    poller = Poller(DEVICE, open_driver, frames.append, clock)
     task = asyncio.create_task(poller.run())
     await asyncio.wait_for(done.wait(), 5)
     task.cancel()
