@@ -42,11 +42,15 @@ def encode(value: object) -> bytes:
     return bytes(out)
 
 
-def decode_strict(data: bytes, max_depth: int = MAX_DEPTH) -> Any:
-    """The value of `data`, which must be exactly one deterministic item. Raises MalformedBatch."""
-    value, end = decode_first(data, 0, max_depth)
-    if end != len(data):
-        raise MalformedBatch(f"CBOR: {len(data) - end} bytes after the end of the item")
+def decode_strict(data: bytes, max_depth: int = MAX_DEPTH, *, any_key_order: bool = False) -> Any:
+    """The value of `data`, which must be exactly one deterministic item. Raises MalformedBatch.
+
+    any_key_order: for foreign headers, whose standard does not ask for sorted keys; every other rule holds.
+    """
+    reader = _Reader(data, 0, any_key_order)
+    value = reader.item(max_depth)
+    if reader.at != len(data):
+        raise MalformedBatch(f"CBOR: {len(data) - reader.at} bytes after the end of the item")
     return value
 
 
@@ -96,9 +100,10 @@ def typed_tag(array: NDArray[Any]) -> Tag:
 class _Reader:
     """One pass over one message; a fresh one per message, so that nothing leaks from one into the next."""
 
-    def __init__(self, data: bytes, start: int) -> None:
+    def __init__(self, data: bytes, start: int, any_key_order: bool = False) -> None:
         self.data = data
         self.at = start
+        self.any_key_order = any_key_order
         self.items = 0
 
     def item(self, depth: int) -> Any:
@@ -176,10 +181,12 @@ class _Reader:
             start = self.at
             key = self.item(depth - 1)
             written = self.data[start : self.at]
-            if written <= before:
+            if written <= before and not self.any_key_order:
                 raise MalformedBatch("CBOR: map keys twice or out of order")
             if not isinstance(key, (int, str, bytes)) or isinstance(key, bool):
                 raise MalformedBatch("CBOR: a map key that is neither a number nor a string")
+            if key in result:
+                raise MalformedBatch("CBOR: a map key twice")
             before = written
             result[key] = self.item(depth - 1)
         return result

@@ -60,11 +60,11 @@ def pack(protected: bytes, unprotected: dict[Any, Any], payload: bytes | None, s
     return cbor.encode(cbor.Tag(TAG, [protected, unprotected, payload, signature]))
 
 
-def unseal(data: bytes) -> Sign1:
-    """Structure only, no cryptography. Raises MalformedBatch."""
+def unseal(data: bytes, *, foreign: bool = False) -> Sign1:
+    """Structure only, no cryptography. foreign: the protected header's keys may stand in any order. Raises MalformedBatch."""
     match cbor.decode_strict(data):
         case cbor.Tag(18, [bytes(protected), dict(unprotected), bytes() | None as payload, bytes(signature)]):
-            header = cbor.decode_strict(protected)
+            header = cbor.decode_strict(protected, any_key_order=foreign)
         case _:
             raise MalformedBatch("expected a tagged COSE_Sign1 of [protected, unprotected, payload, signature]")
     if not isinstance(header, dict):

@@ -116,28 +116,31 @@ def verify(receipt: bytes, statement_or_entry: bytes, log: Verifier, origin: str
     return VerifiedReceipt(parsed.size, parsed.index, root, issued_s)
 
 
-def parse(receipt: bytes) -> InclusionReceipt:
-    """Strictly, with exactly one inclusion proof; an empty path is the proof in a tree of size 1. Raises MalformedBatch."""
-    sign1 = _unseal(receipt)
+def parse(receipt: bytes, *, foreign: bool = False) -> InclusionReceipt:
+    """With exactly one inclusion proof; an empty path is the proof in a tree of size 1. Raises MalformedBatch.
+
+    foreign: of another log, which need not sort the keys of its header.
+    """
+    sign1 = _unseal(receipt, foreign)
     match _only_proof(sign1, INCLUSION):
         case [size, index, list(path)] if cbor.are_ints(size, index) and 0 <= index < size and all(_is_hash(part) for part in path):
             return InclusionReceipt(sign1, size, index, tuple(path))
     raise MalformedBatch("an inclusion proof is [size, index, path of 32-byte hashes]")
 
 
-def parse_consistency(receipt: bytes) -> ConsistencyReceipt:
-    """Strictly, with exactly one consistency proof. Raises MalformedBatch."""
-    sign1 = _unseal(receipt)
+def parse_consistency(receipt: bytes, *, foreign: bool = False) -> ConsistencyReceipt:
+    """With exactly one consistency proof. Raises MalformedBatch."""
+    sign1 = _unseal(receipt, foreign)
     match _only_proof(sign1, CONSISTENCY):
         case [old, new, list(path)] if cbor.are_ints(old, new) and 0 < old < new and all(_is_hash(part) for part in path):
             return ConsistencyReceipt(sign1, old, new, tuple(path))
     raise MalformedBatch("a consistency proof is [old size, new size, path of 32-byte hashes]")
 
 
-def _unseal(receipt: bytes) -> cose.Sign1:
+def _unseal(receipt: bytes, foreign: bool) -> cose.Sign1:
     if len(receipt) > MAX_RECEIPT:
         raise MalformedBatch(f"a receipt of {len(receipt)} bytes, {MAX_RECEIPT} are allowed")
-    sign1 = cose.unseal(receipt)
+    sign1 = cose.unseal(receipt, foreign=foreign)
     if sign1.payload is not None:
         raise MalformedBatch("a receipt's payload is detached: the root is recomputed, never carried")
     if sign1.header.get(DATA_STRUCTURE) != RFC9162_SHA256 or not cbor.are_ints(sign1.header[DATA_STRUCTURE]):

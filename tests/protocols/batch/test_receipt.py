@@ -1,6 +1,8 @@
 import hashlib
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from protocols.batch import cbor, merkle, receipt
 from protocols.batch.errors import BatchError
@@ -68,7 +70,19 @@ def test_scitt_cose_verifies_a_receipt_made_in_compatibility_mode() -> None:
     import scitt_cose
 
     old = Ed25519Signer.from_seed(hashlib.sha256(b"a log of the tests").digest(), -8)
-    leaf = merkle.leaf_hash(hashlib.sha256(STATEMENTS[4]).digest())
-    assert scitt_cose is not None
-    assert leaf
-    assert issued(4, old)
+    pem = Ed25519PublicKey.from_public_bytes(old.public).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    for index, size in ((4, 11), (0, 1)):
+        entry = hashlib.sha256(STATEMENTS[index]).hexdigest()
+        result = scitt_cose.verify_receipt(issued(index, old, size), leaf_entry_hex=entry, log_public_key_pem=pem)
+        assert (result.ok, result.errors, result.tree_size, result.leaf_index) == (True, [], size, index)
+        assert (result.issuer, result.iat) == (ORIGIN, 1_717_200_100)
+
+
+def test_a_consistency_receipt_of_another_log_is_read() -> None:
+    tree, old = log(), 6
+    proof = cbor.encode([old, 11, merkle.consistency_proof(old, 11, tree.node)])
+    header = cbor.encode({1: -19, 395: 1})
+    data = cbor.encode(cbor.Tag(18, [header, {396: {-2: [proof]}}, None, b"s" * 64]))
+    assert receipt.parse_consistency(data).new_root(tree.root(old)) == tree.root()
+    with pytest.raises(merkle.BadProof):
+        receipt.parse_consistency(data).new_root(tree.root(5))

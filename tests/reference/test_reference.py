@@ -1,0 +1,37 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.reference.__main__ import main
+from tests.reference.cases import Case, check
+
+CASES = Path(__file__).parent.parent / "cases"
+TRUST = [Case(item["id"], item["inputs"], item["expected"]) for item in json.loads((CASES / "trust.json").read_text())]
+
+
+@pytest.mark.parametrize("case", TRUST, ids=lambda case: case.id)
+def test_published_trust_case_gives_the_expected_answer(case: Case) -> None:
+    assert check(case) == ("PASS", "")
+
+
+def test_a_wrong_expectation_fails_and_an_unknown_family_is_said_to_be_unsupported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = {"id": "rfc6962-root-0", "inputs": {"leaves_hex": []}, "expected": {"root_hex": "00"}}
+    strange = {"id": "no-such-family-1", "inputs": {}, "expected": {}}
+    file = tmp_path / "cases.json"
+    file.write_text(json.dumps([wrong, strange]))
+    assert main([str(file)]) == 1
+    assert capsys.readouterr().out.endswith("0 PASS, 1 FAIL, 1 UNSUPPORTED\n")
+
+
+def test_the_family_selects_cases(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(CASES / "trust.json"), "--family", "rfc6238-"]) == 0
+    assert capsys.readouterr().out.endswith("3 PASS, 0 FAIL, 0 UNSUPPORTED\n")
+
+
+def test_a_file_that_is_missing_or_no_list_of_cases_ends_with_2(tmp_path: Path) -> None:
+    (tmp_path / "bad.json").write_text("{")
+    assert main([str(tmp_path / "none.json")]) == 2
+    assert main([str(tmp_path / "bad.json")]) == 2
