@@ -1,0 +1,144 @@
+"""The hub put together: parts, their lifetimes, routes. No other module builds a part.
+
+    app = create_app(config, database_url)        an ASGI application; its lifespan opens the pool and starts the sequencers
+
+`/health` names what is wrong per component; `/metrics` is for Prometheus. Both are open: they name no tenant's data.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import orjson
+from fastapi import FastAPI, Response
+
+from cloud import problems
+from cloud.audit import api as audit_api
+from cloud.audit.keys import LogKeys
+from cloud.audit.log import Log
+from cloud.config import HubConfig
+from cloud.db import Database
+from cloud.identity import api as identity_api
+from cloud.identity import store as identity_store
+from cloud.identity.keyring import KeyRing
+from cloud.metrics import Metrics
+from cloud.postgres import Cluster, ClusterError
+from cloud.telemetry import api as telemetry_api
+from cloud.telemetry import query
+from cloud.telemetry.arrivals import Arrivals
+from cloud.telemetry.intake import Intake
+from cloud.telemetry.latest import Latest
+from cloud.telemetry.tables import TagTables
+from protocols.clock import Clock, SystemClock
+
+DEFAULT_TENANT = "default"
+GUARD_INTERVAL_S = 1.0
+_logger = logging.getLogger("qenergyz.hub")
+
+
+class Hub:
+    """Every part of one hub process, for the routes and for tests. `async with hub` runs the background work."""
+
+    def __init__(self, config: HubConfig, database_url: str, clock: Clock, cluster: Cluster | None = None) -> None:
+        limits = config.limits
+        self.config, self.clock, self.cluster = config, clock, cluster
+        self.metrics = Metrics()
+        self.db = Database(database_url, limits)
+        self.threads = ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 1), thread_name_prefix="verify")
+        self.log = Log(self.db, LogKeys(config.keys), clock, limits, self._logs)
+        self.log.on_integrated(lambda tenant_id, size: self.metrics.log_size.labels(str(tenant_id)).set(size))
+        self.keys = KeyRing(self.db, clock, limits.key_validity_s, limits.known_keys)
+        self.tables = TagTables(self.db, limits.known_tag_tables)
+        self.latest = Latest()
+        self.arrivals = Arrivals()
+        self.gate = identity_api.Gate(self.db, clock)
+        self.intake = Intake(
+            self.db, self.log, self.keys, self.tables, self.latest, self.arrivals, self.metrics, clock, limits, self.threads
+        )
+
+    async def __aenter__(self) -> "Hub":
+        self._stack = contextlib.AsyncExitStack()
+        self._stack.callback(self.threads.shutdown, wait=False, cancel_futures=True)
+        await self._stack.enter_async_context(self.db)
+        await identity_store.ensure_tenant(self.db, DEFAULT_TENANT, self.config.name, self.clock.now_us())
+        for tenant_id, _ in await self._logs():
+            await query.rebuild_latest(self.db, self.tables, self.latest, tenant_id)
+        await self._stack.enter_async_context(self.log)
+        if self.cluster:
+            guard = asyncio.create_task(self._guard(self.cluster), name="database guard")
+            self._stack.push_async_callback(_end, guard)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def _logs(self) -> Sequence[tuple[int, str]]:
+        return [(tenant.tenant_id, tenant.origin) for tenant in await identity_store.tenants(self.db)]
+
+    async def _guard(self, cluster: Cluster) -> None:
+        """Start the embedded database again when it is gone."""
+        while True:
+            await asyncio.sleep(GUARD_INTERVAL_S)
+            if cluster.pid() is not None:
+                continue
+            _logger.error("database_down cluster=%s", cluster.folder)
+            try:
+                await asyncio.to_thread(cluster.start)
+                _logger.warning("database_up cluster=%s", cluster.folder)
+            except (ClusterError, OSError) as error:
+                _logger.error("database_start_failed reason=%s", error)  # the reason is the whole story
+
+    async def health(self) -> dict[str, dict[str, str]]:
+        """Cause per component; an empty cause means it works."""
+        database = await self.db.alive()
+        causes = {"database": database or "", "sequencer": "; ".join(self.log.problems)}
+        return {name: {"state": "down" if cause else "up", "cause": cause} for name, cause in causes.items()}
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def create_app(config: HubConfig, database_url: str, clock: Clock | None = None, cluster: Cluster | None = None) -> FastAPI:
+    hub = Hub(config, database_url, clock or SystemClock(), cluster)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with hub:
+            yield
+
+    app = FastAPI(title="Qenergyz hub", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.hub = hub
+    problems.install(app, config.limits.retry_after_s)
+    _include(app, hub)
+
+    @app.get("/health", tags=["operation"])
+    async def get_health() -> Response:
+        """200 when everything works, 503 with the cause otherwise."""
+        components = await hub.health()
+        down = any(component["state"] == "down" for component in components.values())
+        document = {"state": "down" if down else "up", "components": components}
+        return Response(orjson.dumps(document), 503 if down else 200, media_type="application/json")
+
+    @app.get("/metrics", tags=["operation"])
+    async def get_metrics() -> Response:
+        return Response(hub.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return app
+
+
+def _include(app: FastAPI, hub: Hub) -> None:
+    limits = hub.config.limits
+
+    async def watch_log(tenant_id: int) -> None:
+        tenant = await identity_store.tenant_by_id(hub.db, tenant_id)
+        hub.log.watch(tenant_id, tenant.origin)
+
+    app.include_router(identity_api.routes(hub.db, hub.clock, lambda tenant: hub.log.log_key(tenant.tenant_id, tenant.origin), watch_log))
+    app.include_router(telemetry_api.gateway_routes(hub.intake, limits))
+    app.include_router(telemetry_api.read_routes(hub.db, hub.tables, hub.latest, hub.gate.read))
+    app.include_router(audit_api.routes(hub.log, hub.gate.read))

@@ -1,0 +1,248 @@
+"""The tenants' logs: one sequencer per log, receipts, proofs.
+
+    log.wake(tenant)                      something was appended and committed
+    await log.receipts(tenant, entries)   inclusion receipts, all of one checkpoint, after a durable commit
+
+An integration is one transaction under the log's lock: pending entries get positions, tiles grow, the checkpoint is signed. Nothing
+leaves before that commit, so a crash at any moment leaves entries pending and no second root for a size. Only the right edge of
+the tree is kept in memory, and it is read again whenever the stored checkpoint is not the one this process wrote last.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from cloud.audit import store, tiles
+from cloud.audit.keys import LogKeys
+from cloud.config import Limits
+from cloud.db import Connection, Database, Unavailable
+from protocols.batch import checkpoint as notes
+from protocols.batch import merkle, receipt
+from protocols.clock import Clock
+
+ENTRIES_PER_INTEGRATION: Final = 5000
+_logger = logging.getLogger("qenergyz.hub.log")
+
+
+class LogDamaged(Exception):
+    """The stored log contradicts itself: it is not continued, and a person has to look."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogReply:
+    """Checkpoint, consistency proof from the asked size, and one receipt or None per entry: all of one tree state."""
+
+    size: int
+    checkpoint: str
+    consistency: tuple[bytes, ...]
+    receipts: tuple[bytes | None, ...]
+
+
+@dataclass(slots=True)
+class _Log:
+    """What this process knows of one log. `integrated` is replaced after each integration, so that everybody waiting wakes up."""
+
+    tenant_id: int
+    origin: str
+    size: int = -1
+    edge: dict[tiles.Key, bytes] = field(default_factory=dict)
+    awake: asyncio.Event = field(default_factory=asyncio.Event)
+    integrated: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+    problem: str | None = None
+
+
+class Log:
+    """All logs of this hub. `async with Log(...)`; `tenants` lists (tenant_id, origin) for the sweep."""
+
+    def __init__(
+        self,
+        db: Database,
+        keys: LogKeys,
+        clock: Clock,
+        limits: Limits,
+        tenants: Callable[[], Awaitable[Sequence[tuple[int, str]]]],
+    ) -> None:
+        self._db, self._keys, self._clock, self._limits, self._tenants = db, keys, clock, limits, tenants
+        self._logs: dict[int, _Log] = {}
+        self._sweeper: asyncio.Task[None] | None = None
+        self._on_integrated: Callable[[int, int], None] = lambda _tenant, _size: None
+
+    def on_integrated(self, callback: Callable[[int, int], None]) -> None:
+        """Called with (tenant, new size) after each integration; for metrics."""
+        self._on_integrated = callback
+
+    async def __aenter__(self) -> "Log":
+        self._sweeper = asyncio.create_task(self._sweep(), name="log sweep")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        tasks = [task for task in (self._sweeper, *(log.task for log in self._logs.values())) if task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    @property
+    def problems(self) -> list[str]:
+        return [f"log {log.origin}: {log.problem}" for log in self._logs.values() if log.problem]
+
+    def log_key(self, tenant_id: int, origin: str) -> str:
+        return notes.verifier_key(origin, self._keys.signer(tenant_id).public)
+
+    def wake(self, tenant_id: int) -> None:
+        """Never blocks. A tenant not met yet is found by the sweep."""
+        if log := self._logs.get(tenant_id):
+            log.awake.set()
+
+    def watch(self, tenant_id: int, origin: str) -> None:
+        """Start the sequencer of a log in this process."""
+        if tenant_id not in self._logs:
+            log = self._logs[tenant_id] = _Log(tenant_id, origin)
+            log.awake.set()
+            log.task = asyncio.create_task(self._sequence(log), name=f"sequencer {origin}")
+
+    async def receipts(self, tenant_id: int, entries: Sequence[bytes], old_size: int = 0, *, wait_s: float = 0.0) -> LogReply | None:
+        """Wait until all entries are integrated or the time is over. None while the log has no checkpoint."""
+        deadline = asyncio.get_running_loop().time() + wait_s
+        while True:
+            log = self._logs.get(tenant_id)
+            changed = log.integrated if log else None
+            async with self._db.tenant(tenant_id) as connection:
+                current = await store.latest_checkpoint(connection, tenant_id)
+                found = await store.positions(connection, tenant_id, entries)
+                # Positions are read after the checkpoint and may be ahead of it; they wait for the next one.
+                placed = {entry: at for entry, at in found.items() if current and at < current.size}
+                left_s = deadline - asyncio.get_running_loop().time()
+                if current and (left_s <= 0 or all(entry in placed for entry in entries)):
+                    return await self._reply(connection, tenant_id, current, entries, placed, old_size)
+            if left_s <= 0:
+                return None
+            self.wake(tenant_id)
+            try:
+                await asyncio.wait_for(changed.wait() if changed else asyncio.sleep(0.05), min(left_s, 0.5))
+            except TimeoutError:
+                continue
+
+    async def latest(self, tenant_id: int) -> store.Stored | None:
+        async with self._db.tenant(tenant_id) as connection:
+            return await store.latest_checkpoint(connection, tenant_id)
+
+    async def consistency(self, tenant_id: int, old: int, new: int) -> list[bytes]:
+        """Raises ValueError when the log never had these sizes in this order."""
+        async with self._db.tenant(tenant_id) as connection:
+            current = await store.latest_checkpoint(connection, tenant_id)
+            if current is None or new > current.size:
+                raise ValueError(f"the log has {current.size if current else 0} entries, not {new}")
+            return await _consistency(connection, tenant_id, old, new)
+
+    async def tile(self, tenant_id: int, level: int, index: int, width: int) -> bytes | None:
+        """Exactly `width` hashes, or None when the latest checkpoint does not cover them."""
+        async with self._db.tenant(tenant_id) as connection:
+            current = await store.latest_checkpoint(connection, tenant_id)
+            available = (current.size >> tiles.HEIGHT * level) - index * tiles.WIDTH if current else 0
+            if width > available:
+                return None
+            found = await store.read_tiles(connection, tenant_id, [(level, index)])
+        return found[level, index][: width * tiles.HASH_BYTES]
+
+    async def _reply(
+        self,
+        connection: Connection,
+        tenant_id: int,
+        current: store.Stored,
+        entries: Sequence[bytes],
+        placed: dict[bytes, int],
+        old_size: int,
+    ) -> LogReply:
+        if old_size > current.size:
+            old_size = 0  # this log was rewound; without a proof, and with this checkpoint, the gateway will see it
+        wanted = tiles.tiles_needed(lambda node: merkle.consistency_proof(old_size, current.size, node))
+        for at in placed.values():
+            wanted |= tiles.tiles_needed(lambda node, at=at: merkle.inclusion_proof(at, current.size, node))  # type: ignore[misc]
+        reader = tiles.TileReader(await store.read_tiles(connection, tenant_id, wanted))
+        signer = self._keys.signer(tenant_id)
+        signed = receipt.sign_root(current.size, current.root, _origin(current.text), current.at_us // 1_000_000, signer)
+        receipts = tuple(
+            receipt.issue(signed, placed[entry], merkle.inclusion_proof(placed[entry], current.size, reader.node))
+            if entry in placed
+            else None
+            for entry in entries
+        )
+        return LogReply(current.size, current.text, tuple(merkle.consistency_proof(old_size, current.size, reader.node)), receipts)
+
+    async def _sweep(self) -> None:
+        """Logs that another process appended to, and those that a crash left with pending entries."""
+        while True:
+            try:
+                for tenant_id, origin in await self._tenants():
+                    self.watch(tenant_id, origin)
+                    self.wake(tenant_id)
+            except Unavailable as error:
+                _logger.debug("log_sweep_failed reason=%s", error)
+            await asyncio.sleep(self._limits.sweep_interval_s)
+
+    async def _sequence(self, log: _Log) -> None:
+        while True:
+            await log.awake.wait()
+            log.awake.clear()
+            try:
+                if await self._integrate(log):
+                    log.awake.set()
+                if log.problem:
+                    _logger.warning("sequencer_up log=%s", log.origin)
+                log.problem = None
+            except Exception as error:
+                log.size = -1
+                if log.problem is None:
+                    _logger.exception("sequencer_down log=%s", log.origin)
+                log.problem = f"{type(error).__name__}: {error}"
+                await asyncio.sleep(self._limits.sweep_interval_s)
+                log.awake.set()
+            await asyncio.sleep(self._limits.integrate_interval_s)
+
+    async def _integrate(self, log: _Log) -> bool:
+        """One transaction. True when more entries are waiting."""
+        tenant_id = log.tenant_id
+        async with self._db.tenant(tenant_id) as connection:
+            await store.lock(connection, tenant_id)
+            waiting = await store.pending(connection, tenant_id, ENTRIES_PER_INTEGRATION)
+            if not waiting:
+                return False
+            await self._catch_up(connection, log)
+            changed = tiles.append(log.size, log.edge, [entry for _, entry in waiting])
+            size = log.size + len(waiting)
+            edge = {key: changed.get(key) or log.edge[key] for key in tiles.edge_tiles(size)}
+            root = merkle.root(size, tiles.TileReader(edge).node)
+            text = notes.Checkpoint(log.origin, size, root).sign(self._keys.signer(tenant_id))
+            await store.write_tiles(connection, tenant_id, changed)
+            await store.place(connection, tenant_id, [log_id for log_id, _ in waiting], log.size)
+            await store.write_checkpoint(connection, tenant_id, store.Stored(size, root, text, self._clock.now_us()))
+        log.size, log.edge = size, edge
+        waiters, log.integrated = log.integrated, asyncio.Event()
+        waiters.set()
+        self._on_integrated(tenant_id, size)
+        return len(waiting) == ENTRIES_PER_INTEGRATION
+
+    async def _catch_up(self, connection: Connection, log: _Log) -> None:
+        """Make size and edge those of the stored checkpoint, and refuse to continue a log whose tiles do not give its root."""
+        current = await store.latest_checkpoint(connection, log.tenant_id)
+        size = current.size if current else 0
+        if log.size == size:
+            return
+        log.edge = await store.read_tiles(connection, log.tenant_id, tiles.edge_tiles(size))
+        trimmed = {key: log.edge.get(key, b"") for key in tiles.edge_tiles(size)}
+        if current and merkle.root(size, tiles.TileReader(trimmed).node) != current.root:
+            raise LogDamaged(f"the tiles do not give the root of the checkpoint of size {size}")
+        log.size, log.edge = size, trimmed
+
+
+async def _consistency(connection: Connection, tenant_id: int, old: int, new: int) -> list[bytes]:
+    wanted = tiles.tiles_needed(lambda node: merkle.consistency_proof(old, new, node))
+    reader = tiles.TileReader(await store.read_tiles(connection, tenant_id, wanted))
+    return merkle.consistency_proof(old, new, reader.node)
+
+
+def _origin(checkpoint: str) -> str:
+    return checkpoint.partition("\n")[0]

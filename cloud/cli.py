@@ -1,0 +1,290 @@
+"""`qenergyz hub`: serve, voucher, token, revoke, tenant, status. Exit codes: 0 done, 1 it did not work, 2 the command line is wrong.
+
+Commands other than serve work while the hub runs (its address is in DATA/hub.json) and while it does not: then they start the
+embedded database for the moment. DATA/lock is held by whoever has started the database, so that nobody stops it under another.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from cloud.config import HubConfig, Limits
+from cloud.db import Database, MigrationError, Unavailable, migrate
+from cloud.identity import store
+from cloud.identity.credentials import SCOPES, TOKEN_PREFIX, VOUCHER_PREFIX, hash_secret, is_name, make_secret
+from cloud.postgres import Cluster, ClusterError
+
+HOUR_US: Final = 3_600_000_000
+LOCK_WAIT_S: Final = 30.0
+T = TypeVar("T")
+
+
+class CommandError(Exception):
+    """What a person has to change, in a sentence."""
+
+
+def main(argv: Sequence[str]) -> int:
+    options = _parser().parse_args(argv)
+    commands: dict[str, Callable[[argparse.Namespace], int]] = {
+        "serve": _serve,
+        "voucher": _voucher,
+        "token": _token,
+        "revoke": _revoke,
+        "tenant": _tenant,
+        "status": _status,
+    }
+    try:
+        return commands[options.command](options)
+    except (CommandError, ClusterError, MigrationError, Unavailable) as error:
+        print(f"qenergyz hub {options.command}: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="qenergyz hub", description="The cloud program: verifies, keeps and proves what gateways send.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("--data", type=Path, required=True, help="the hub's data folder")
+        command.add_argument("--database-url", help="another PostgreSQL instead of the embedded one")
+        return command
+
+    serve = add("serve", "run the hub")
+    serve.add_argument("--listen", default="127.0.0.1:8400", help="host:port, port 0 for a free one (default %(default)s)")
+    serve.add_argument("--name", default="hub.localhost", help="name of the hub in its log origins (default %(default)s)")
+    voucher = add("voucher", "make a one-time voucher for a gateway and print it")
+    voucher.add_argument("--gateway", required=True)
+    voucher.add_argument("--tenant", default="default")
+    voucher.add_argument("--hours", type=float, default=24.0, help="how long it is valid (default %(default)s)")
+    token = add("token", "make a token for the API and print it")
+    token.add_argument("--name", required=True, help="what the token is for")
+    token.add_argument("--scope", action="append", choices=SCOPES, help="may be given several times (default read)")
+    token.add_argument("--tenant", default="default")
+    token.add_argument("--days", type=float, help="how long it is valid (default: until revoked)")
+    revoke = add("revoke", "revoke all keys of a gateway")
+    revoke.add_argument("--gateway", required=True)
+    revoke.add_argument("--tenant", default="default")
+    add("tenant", "make a tenant").add_argument("--name", required=True)
+    add("status", "ask the running hub how it is")
+    return parser
+
+
+def _serve(options: argparse.Namespace) -> int:
+    host, _, port = options.listen.rpartition(":")
+    if not host or not port.isdigit():
+        raise CommandError(f'--listen: expected host:port, found "{options.listen}"')
+    config = HubConfig(options.data.resolve(), options.name, host.strip("[]"), int(port), options.database_url)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    config.data.mkdir(parents=True, exist_ok=True)
+    with _lock(config.data, "another hub or command uses this data folder"):
+        cluster = None if config.database_url else Cluster(config.data / "pg")
+        try:
+            url = cluster.start() if cluster else str(config.database_url)
+            migrate(url)
+            return asyncio.run(_run(config, url, cluster))
+        finally:
+            config.state_file.unlink(missing_ok=True)
+            if cluster:
+                cluster.stop()
+
+
+async def _run(config: HubConfig, url: str, cluster: Cluster | None) -> int:
+    import uvicorn
+
+    from cloud.app import create_app
+
+    class Server(uvicorn.Server):
+        """Ends on our signals only, and says when it is ready."""
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            loop = asyncio.get_running_loop()
+            for kind in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(kind, self._leave)
+            yield
+
+        def _leave(self) -> None:
+            self.should_exit = True
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                _announce(config, url, listening)
+
+    listening = _listen(config.host, config.port)
+    server = Server(
+        uvicorn.Config(
+            create_app(config, url, cluster=cluster),
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=2,
+            timeout_keep_alive=60,
+            server_header=False,
+        )
+    )
+    await server.serve(sockets=[listening])
+    return 0 if server.started else 1
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        raise CommandError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    return listening
+
+
+def _announce(config: HubConfig, database_url: str, listening: socket.socket) -> None:
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    url = f"http://{host}:{listening.getsockname()[1]}"
+    making = config.state_file.with_suffix(".making")
+    making.unlink(missing_ok=True)
+    descriptor = os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump({"url": url, "pid": os.getpid(), "database_url": database_url}, file)
+    making.rename(config.state_file)
+    print(f"qenergyz hub listens on {url}", flush=True)
+
+
+def _voucher(options: argparse.Namespace) -> int:
+    if not is_name(options.gateway):
+        raise CommandError(f'--gateway: expected lower-case letters, digits, ".", "_" and "-", found "{options.gateway}"')
+    if options.hours <= 0:
+        raise CommandError("--hours must be more than 0")
+    secret = make_secret(VOUCHER_PREFIX)
+
+    async def add(db: Database) -> None:
+        tenant = await _find_tenant(db, options.tenant)
+        now_us = time.time_ns() // 1000
+        await store.add_voucher(db, tenant.tenant_id, hash_secret(secret), options.gateway, now_us, now_us + int(options.hours * HOUR_US))
+
+    _with_database(options, add)
+    print(secret)
+    return 0
+
+
+def _token(options: argparse.Namespace) -> int:
+    secret = make_secret(TOKEN_PREFIX)
+
+    async def add(db: Database) -> None:
+        tenant = await _find_tenant(db, options.tenant)
+        now_us = time.time_ns() // 1000
+        expires_us = now_us + int(options.days * 24 * HOUR_US) if options.days else None
+        await store.add_token(db, tenant.tenant_id, hash_secret(secret), options.name, tuple(options.scope or ["read"]), now_us, expires_us)
+
+    _with_database(options, add)
+    print(secret)
+    return 0
+
+
+def _revoke(options: argparse.Namespace) -> int:
+    async def revoke(db: Database) -> int:
+        tenant = await _find_tenant(db, options.tenant)
+        return await store.revoke_keys(db, tenant.tenant_id, options.gateway, time.time_ns() // 1000)
+
+    count = _with_database(options, revoke)
+    if not count:
+        raise CommandError(f'gateway "{options.gateway}" has no key that could be revoked')
+    print(f"{count} key(s) of {options.gateway} revoked; a running hub follows within 60 s")
+    return 0
+
+
+def _tenant(options: argparse.Namespace) -> int:
+    if not is_name(options.name) or set("._") & set(options.name):
+        raise CommandError(f'--name: expected lower-case letters, digits and "-", found "{options.name}"')
+
+    async def make(db: Database) -> store.Tenant:
+        first = (await store.tenants(db))[:1]
+        if not first:
+            raise CommandError("start the hub once before making tenants: it sets the name that log origins begin with")
+        return await store.ensure_tenant(db, options.name, first[0].origin.rpartition("/")[0], time.time_ns() // 1000)
+
+    print(_with_database(options, make).origin)
+    return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    import urllib.error
+    import urllib.request
+
+    state = _running(options.data)
+    if state is None:
+        raise CommandError("the hub is not running")
+    try:
+        with urllib.request.urlopen(f"{state['url']}/health", timeout=10) as reply:  # noqa: S310  # our own address
+            text, code = reply.read().decode(), 0
+    except urllib.error.HTTPError as error:
+        text, code = error.read().decode(), 1
+    except OSError as error:
+        raise CommandError(f"no answer from {state['url']}: {error}") from error
+    print(f"{state['url']} {text}")
+    return code
+
+
+async def _find_tenant(db: Database, name: str) -> store.Tenant:
+    tenant = await store.tenant_by_name(db, name)
+    if tenant is None:
+        raise CommandError(
+            f'tenant "{name}" does not exist; the first start of the hub makes "default", `qenergyz hub tenant` makes others'
+        )
+    return tenant
+
+
+def _with_database(options: argparse.Namespace, work: Callable[[Database], Awaitable[T]]) -> T:
+    async def run(url: str) -> T:
+        async with Database(url, Limits(connection_wait_s=10.0)) as db:
+            return await work(db)
+
+    if state := _running(options.data):
+        return asyncio.run(run(state["database_url"]))
+    if not options.data.is_dir():
+        raise CommandError(f"{options.data} is not a data folder; start the hub once")
+    with _lock(options.data, "the hub is starting or another command is at work; try again"):
+        cluster = None if options.database_url else Cluster(options.data.resolve() / "pg")
+        try:
+            url = cluster.start() if cluster else str(options.database_url)
+            migrate(url)
+            return asyncio.run(run(url))
+        finally:
+            if cluster:
+                cluster.stop()
+
+
+def _running(data: Path) -> dict[str, Any] | None:
+    """What the running hub wrote about itself."""
+    try:
+        state: dict[str, Any] = json.loads((data / "hub.json").read_text())
+        os.kill(state["pid"], 0)
+    except (OSError, ValueError, KeyError):
+        return None
+    return state
+
+
+@contextlib.contextmanager
+def _lock(data: Path, refusal: str) -> Iterator[None]:
+    with (data / "lock").open("w") as file:
+        deadline = time.monotonic() + LOCK_WAIT_S
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if time.monotonic() > deadline or _running(data):
+                    raise CommandError(refusal) from error
+                time.sleep(0.1)
+        yield

@@ -1,0 +1,49 @@
+"""What a hub needs to know before it starts, and every limit with its unit. Values only: nothing is read from the environment."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes in bytes, times in seconds unless the name says otherwise."""
+
+    body_bytes: int = 32 * MIB
+    statement_bytes: int = 4 * MIB
+    statements: int = 64
+    tag_table_bytes: int = 8 * MIB
+    small_body_bytes: int = 64 * KIB
+    receipt_wait_s: float = 2.0
+    integrate_interval_s: float = 0.05  # pause between two integrations of one log, so that entries gather
+    sweep_interval_s: float = 2.0  # how often every log is looked at for entries nobody announced
+    key_validity_s: float = 30.0  # how long a looked-up key may be trusted: bounds the delay of a revocation
+    known_keys: int = 4096
+    known_tag_tables: int = 1024
+    batches_per_second: float = 500.0  # per gateway, before anything is verified
+    batches_burst: float = 4000.0
+    connections: int = 16
+    connection_wait_s: float = 2.0
+    retry_after_s: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class HubConfig:
+    """name: becomes the first part of every log origin, and cannot change once tenants exist. database_url: None = embedded."""
+
+    data: Path
+    name: str = "hub.localhost"
+    host: str = "127.0.0.1"
+    port: int = 8400
+    database_url: str | None = None
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def keys(self) -> Path:
+        return self.data / "keys"
+
+    @property
+    def state_file(self) -> Path:
+        return self.data / "hub.json"

@@ -1,0 +1,127 @@
+"""The database: migrations, the pool, and the only three ways to open a transaction.
+
+    async with db.tenant(tenant_id) as connection: ...     rows of one tenant
+    async with db.credential(hash) as connection: ...      the one row found by a credential, before the tenant is known
+    async with db.jobs() as connection: ...                the list of tenants
+
+Isolation is the database's work (row security, forced); this module only states who asks. The application role owns nothing, and its
+settings last for one transaction. `Unavailable` says the database cannot be reached at the moment; nothing was committed that was
+reported as committed.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import psycopg
+from psycopg import sql
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from cloud.config import Limits
+
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
+_MIGRATION_LOCK: Final = 0x716E6572  # any number that only migrations use
+_CLEAN: Final = "SET ROLE qenergyz_app; SET app.tenant = ''; SET app.credential = ''; SET app.job = ''"
+
+Connection = psycopg.AsyncConnection[tuple[object, ...]]
+
+
+class Unavailable(Exception):
+    """The database cannot be reached; try again later."""
+
+
+class MigrationError(Exception):
+    """The database was made by another version of the migrations."""
+
+
+def migrate(url: str, folder: Path = MIGRATIONS) -> list[str]:
+    """Apply what is missing, in order, each in its own transaction. Returns the names applied. Raises MigrationError when an applied file was changed."""
+    files = sorted(folder.glob("[0-9][0-9][0-9][0-9]_*.sql"))
+    applied = []
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", (_MIGRATION_LOCK,))
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS schema_migration (name text PRIMARY KEY, sha256 text NOT NULL, at timestamptz NOT NULL DEFAULT now())"
+        )
+        known: dict[str, str] = dict(connection.execute("SELECT name, sha256 FROM schema_migration").fetchall())
+        if unknown := sorted(set(known) - {file.name for file in files}):
+            raise MigrationError(f"the database has migrations this version does not know: {', '.join(unknown)}; use the newer version")
+        for file in files:
+            text = file.read_text(encoding="utf-8")
+            digest = hashlib.sha256(text.encode()).hexdigest()
+            if file.name in known:
+                if known[file.name] != digest:
+                    raise MigrationError(f"{file.name} was changed after it had been applied; migrations only go forward")
+                continue
+            with connection.transaction():
+                connection.execute(sql.SQL(text))
+                connection.execute("INSERT INTO schema_migration (name, sha256) VALUES (%s, %s)", (file.name, digest))
+            applied.append(file.name)
+    return applied
+
+
+async def _clean(connection: Connection) -> None:
+    await connection.execute(_CLEAN)
+
+
+class Database:
+    """The pool. `async with Database(url, limits) as db`."""
+
+    def __init__(self, url: str, limits: Limits) -> None:
+        self._wait_s = limits.connection_wait_s
+        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            url,
+            min_size=2,
+            max_size=limits.connections,
+            open=False,
+            timeout=limits.connection_wait_s,
+            reconnect_timeout=5.0,
+            kwargs={"autocommit": True, "application_name": "qenergyz hub"},
+            configure=_clean,
+            reset=_clean,
+            check=AsyncConnectionPool.check_connection,
+            name="hub",
+        )
+
+    async def __aenter__(self) -> "Database":
+        await self._pool.open(wait=False)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._pool.close(timeout=2.0)
+
+    @asynccontextmanager
+    async def tenant(self, tenant_id: int) -> AsyncIterator[Connection]:
+        async with self._transaction("app.tenant", str(tenant_id)) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def credential(self, credential: bytes) -> AsyncIterator[Connection]:
+        async with self._transaction("app.credential", credential.hex()) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def jobs(self) -> AsyncIterator[Connection]:
+        async with self._transaction("app.job", "tenants") as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _transaction(self, setting: str, value: str) -> AsyncIterator[Connection]:
+        """app.tenant is 0, nobody, unless it is the setting asked for."""
+        try:
+            async with self._pool.connection() as connection, connection.transaction():
+                await connection.execute("SELECT set_config('app.tenant', '0', true), set_config(%s, %s, true)", (setting, value))
+                yield connection
+        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+            raise Unavailable(str(error).strip() or type(error).__name__) from error
+
+    async def alive(self) -> str | None:
+        """None, or why the database cannot be used."""
+        try:
+            async with self._pool.connection(timeout=self._wait_s) as connection:
+                await connection.execute("SELECT 1")
+        except (psycopg.Error, PoolTimeout) as error:
+            return str(error).strip() or type(error).__name__
+        return None

@@ -1,0 +1,204 @@
+"""The way of a request with batches through the hub: verify, store, log, answer.
+
+    body -> split -> keys -> verify and decode (threads) -> tag tables -> chain -> one transaction -> log -> receipts
+
+What is stored was verified; what is answered with a receipt was committed. Refusals store a finding and nothing else, and leave what
+stood before them in the request stored. Rules are in `ingest`, SQL in `store`.
+"""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from cloud.audit import store as log_store
+from cloud.audit.log import Log, LogReply
+from cloud.config import Limits
+from cloud.db import Database
+from cloud.errors import FINDING_SLUGS, Problem
+from cloud.identity.keyring import GatewayKey, KeyRing
+from cloud.metrics import Metrics
+from cloud.telemetry import ingest, store
+from cloud.telemetry.arrivals import Arrivals, BatchKey
+from cloud.telemetry.ingest import Refusal, Verified
+from cloud.telemetry.latest import Latest
+from cloud.telemetry.tables import TagTables
+from protocols.batch import cbor
+from protocols.batch.statement import Statement
+from protocols.clock import Clock
+
+_logger = logging.getLogger("qenergyz.hub.intake")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    entries: tuple[bytes, ...]
+    refusal: Refusal | None
+
+
+class Throttle:
+    """A token bucket per key id, asked before anything is verified. Bounded: the one unused for longest is forgotten."""
+
+    def __init__(self, per_second: float, burst: float, size: int) -> None:
+        self._rate, self._burst, self._size = per_second, burst, size
+        self._buckets: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
+
+    def take(self, kid: bytes, tokens: int, now_s: float) -> float:
+        """0 when allowed, otherwise seconds until it will be."""
+        left, at_s = self._buckets.get(kid, (self._burst, now_s))
+        left = min(self._burst, left + (now_s - at_s) * self._rate)
+        allowed = left >= tokens
+        self._buckets[kid] = (left - tokens if allowed else left, now_s)
+        self._buckets.move_to_end(kid)
+        if len(self._buckets) > self._size:
+            self._buckets.popitem(last=False)
+        return 0.0 if allowed else (tokens - left) / self._rate
+
+
+class Intake:
+    def __init__(
+        self,
+        db: Database,
+        log: Log,
+        keys: KeyRing,
+        tables: TagTables,
+        latest: Latest,
+        arrivals: Arrivals,
+        metrics: Metrics,
+        clock: Clock,
+        limits: Limits,
+        threads: ThreadPoolExecutor,
+    ) -> None:
+        self._db, self._log, self._keys, self._tables = db, log, keys, tables
+        self._latest, self._arrivals, self._metrics = latest, arrivals, metrics
+        self._clock, self._limits, self._threads = clock, limits, threads
+        self._throttle = Throttle(limits.batches_per_second, limits.batches_burst, limits.known_keys)
+        self._last_unknown_s = 0.0
+
+    async def accept(self, body: bytes, old_size: int, backlog: int) -> bytes:
+        """The reply of POST /v1/batches. Raises Problem."""
+        started_s = time.perf_counter()
+        at_us = self._clock.now_us()
+        statements, refusal = await self._run(lambda: ingest.split(body, self._limits))
+        keys = {kid: await self._keys.get(kid) for kid in {one.key_id for one in statements}}
+        first = keys[statements[0].key_id] if statements else None
+        if statements:
+            self._check_rate(statements)
+        outcome = await self._store(statements, refusal, keys, first, at_us, backlog)
+        if outcome.refusal:
+            raise outcome.refusal.problem()
+        assert first is not None
+        reply = await self._receipts(first, outcome.entries, old_size)
+        self._metrics.receipt_seconds.observe(time.perf_counter() - started_s)
+        return cbor.encode({0: 1, 1: reply.checkpoint, 2: list(reply.consistency), 3: list(reply.receipts)})
+
+    async def accept_tag_table(self, digest_hex: str, body: bytes) -> bool:
+        """True when the table is new. Raises Problem."""
+        at_us = self._clock.now_us()
+        key: GatewayKey | None = None
+        try:
+            signed = ingest.parse_tag_table(body, self._limits)
+            key = await self._keys.get(signed.key_id)
+            table = await self._run(lambda: ingest.open_tag_table(signed, digest_hex, key, at_us))
+        except Refusal as refusal:
+            await self._note(key, refusal, at_us)
+            raise Problem(refusal.slug, refusal.detail) from refusal
+        assert key is not None
+        async with self._db.tenant(key.tenant_id) as connection:
+            return await store.add_tag_table(connection, key, table, body, at_us)
+
+    async def _store(
+        self,
+        statements: Sequence[Statement],
+        refusal: Refusal | None,
+        keys: dict[bytes, GatewayKey | None],
+        first: GatewayKey | None,
+        at_us: int,
+        backlog: int,
+    ) -> _Outcome:
+        opened, found = await self._run(lambda: ingest.open_all(statements, keys, at_us))
+        refusal = found or refusal
+        tables = {}
+        if opened and first:
+            digests = {one.payload.table_digest for one in opened}
+            tables = {digest: await self._tables.get(first.tenant_id, first.gateway_id, digest) for digest in digests}
+        verified, found = ingest.match_tables(opened, tables)
+        refusal = found or refusal
+        entries: tuple[bytes, ...] = ()
+        if verified and first:
+            broken = await self._commit(first, verified, at_us, backlog)
+            refusal = broken or refusal
+            stop = broken.index if broken else len(verified)
+            entries = tuple(one.opened.entry for one in verified[:stop])
+        if refusal:
+            await self._note(keys.get(refusal.known.key_id) if refusal.known else first, refusal, at_us)
+        return _Outcome(entries, refusal)
+
+    async def _commit(self, key: GatewayKey, verified: Sequence[Verified], at_us: int, backlog: int) -> Refusal | None:
+        """One transaction for the request. Returns the refusal of a broken chain or an equivocation."""
+        span_us = max((one.opened.t_max_us or 0) - (one.opened.t_min_us or 0) for one in verified)
+        async with self._db.tenant(key.tenant_id) as connection:
+            await store.seen(connection, key, at_us, backlog, span_us)
+            links = await store.links(connection, key, ingest.neighbours(verified))
+            new, known, broken = ingest.judge_chain(verified, links)
+            if new:
+                await store.add_batches(connection, key, [one.opened for one in new], at_us)
+            if broken and broken[1].slug == "equivocation":
+                one = broken[0].opened
+                stored = links.get(one.key)
+                first = stored.entry if stored else next(other.opened.entry for other in new if other.opened.key == one.key)
+                await store.add_equivocation(connection, key, one, first, at_us)
+                await log_store.append(connection, key.tenant_id, "equivocation", one.entry)
+        self._tell(key, new, len(known))
+        return broken[1] if broken else None
+
+    def _tell(self, key: GatewayKey, new: Sequence[Verified], replays: int) -> None:
+        """After the commit: sequencer, latest values, listeners, counters."""
+        self._metrics.replays.inc(replays)
+        if not new:
+            return
+        self._log.wake(key.tenant_id)
+        for one in new:
+            self._latest.update(key.tenant_id, one.table, one.opened.payload.groups, one.positions)
+        self._arrivals.publish(key.tenant_id, (BatchKey(key.gateway_id, *one.opened.key) for one in new))
+        self._metrics.batches.inc(len(new))
+        self._metrics.samples.inc(sum(one.opened.payload.samples for one in new))
+        self._metrics.bytes.inc(sum(len(one.opened.statement.data) for one in new))
+
+    async def _receipts(self, key: GatewayKey, entries: Sequence[bytes], old_size: int) -> LogReply:
+        reply = await self._log.receipts(key.tenant_id, entries, old_size, wait_s=self._limits.receipt_wait_s)
+        if reply is None:
+            raise Problem(
+                "unavailable", "the batches are stored, the log has no checkpoint yet; send again", retry_after_s=self._limits.retry_after_s
+            )
+        if any(reply.receipts):
+            async with self._db.tenant(key.tenant_id) as connection:
+                await store.receipted(connection, key, self._clock.now_us())
+        return reply
+
+    async def _note(self, key: GatewayKey | None, refusal: Refusal, at_us: int) -> None:
+        """A finding of the key's tenant; for keys nobody knows a counter and, once a second at most, a line in the log."""
+        self._metrics.refusals.labels(refusal.slug).inc()
+        if refusal.slug == "equivocation":
+            self._metrics.equivocations.inc()
+            _logger.error("equivocation detail=%s", refusal.detail)
+        if key is not None and refusal.slug in FINDING_SLUGS:
+            async with self._db.tenant(key.tenant_id) as connection:
+                await store.add_finding(connection, key, refusal, at_us)
+        elif time.monotonic() - self._last_unknown_s > 1.0:
+            self._last_unknown_s = time.monotonic()
+            _logger.warning("batch_refused slug=%s", refusal.slug)
+
+    def _check_rate(self, statements: Sequence[Statement]) -> None:
+        wait_s = self._throttle.take(statements[0].key_id, len(statements), time.monotonic())
+        if wait_s > 0:
+            self._metrics.refusals.labels("too-many-requests").inc()
+            raise Problem("too-many-requests", "this gateway sends faster than it may", retry_after_s=max(1, int(wait_s + 0.999)))
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
