@@ -65,6 +65,8 @@ class Forwarder:
 
     def __init__(self, intake: Intake, hub: str, enrolment: Enrolment, clock: Clock, client: httpx.AsyncClient) -> None:
         self._intake, self._hub, self._enrolment, self._clock, self._client = intake, hub, enrolment, clock, client
+        self._log_key = checkpoint.LogKey.parse(enrolment.log_key)
+        self._log = self._log_key.verifier()
         self._wake = asyncio.Event()
         self._trusted: checkpoint.Checkpoint | None = None
         self.state = ForwarderState()
@@ -74,7 +76,7 @@ class Forwarder:
 
     async def run(self) -> None:
         text = await self._intake.call(self._intake.buffer.checkpoint)
-        self._trusted = checkpoint.verify(text, self._enrolment.log_key) if text else None
+        self._trusted = checkpoint.verify(text, self._log_key) if text else None
         while True:
             self._wake.clear()
             try:
@@ -147,14 +149,14 @@ class Forwarder:
             version, text, proof, receipts = _read_reply(content)
             if version != 1 or len(receipts) != len(batches):
                 raise HubDishonest(f"reply version {version} with {len(receipts)} receipts for {len(batches)} batches")
-            seen = checkpoint.verify(text, self._enrolment.log_key)
+            seen = checkpoint.verify(text, self._log_key)
             if seen.origin != self._enrolment.origin:
                 raise HubDishonest(f"checkpoint of {seen.origin}, expected {self._enrolment.origin}")
             self._check_consistent(seen, proof)
             verified = []
             for batch, issued in zip(batches, receipts, strict=True):
                 if issued is not None:
-                    found = receipt.verify(issued, statement.entry_hash(batch.statement), self._enrolment.log_key, self._enrolment.origin)
+                    found = receipt.verify(issued, statement.entry_hash(batch.statement), self._log, self._enrolment.origin)
                     if (found.size, found.root) != (seen.size, seen.root):
                         raise HubDishonest(f"receipt of tree size {found.size}, checkpoint of {seen.size}: not one tree")
                     verified.append((batch.id, issued))

@@ -80,6 +80,10 @@ class Programs:
             pipe.write(line.encode() + b"\n")
             pipe.flush()
 
+    def forget(self, name: str) -> subprocess.Popen[bytes]:
+        """Hand the process over to the caller, who will end it."""
+        return self._running.pop(name)
+
     def stop(self, name: str) -> None:
         process = self._running.pop(name)
         if process.poll() is None:
