@@ -8,7 +8,7 @@ was not served, and the one that stands when a subscription begins was.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -20,10 +20,12 @@ from protocols import quality
 from protocols.devicemap import Device, TagType
 from protocols.opcua.plan import Options, identifier
 from simulators.face import Step, TruthLog
+from simulators.faults import Disturbance
 from simulators.served import Served, serve
 
 ua: Any = asyncua.ua
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+FAULTS: Final = ("drop_link", "delay", "freeze", "bad_quality")
 _VARIANT: Final = {
     TagType.BOOL: ua.VariantType.Boolean,
     TagType.INT8: ua.VariantType.SByte,
@@ -48,21 +50,29 @@ class OpcUaFace:
         logging.getLogger("asyncua").setLevel(logging.CRITICAL)
         for device, step in zip(devices, first, strict=True):
             self._servers[device.name] = _DeviceServer(device, self._truth)
-            await self._servers[device.name].start(serve(device, step))
+            await self._servers[device.name].start(step)
 
-    def address_of(self, device: str) -> str:
+    def address_of(self, device: Device) -> str:
         """Where the device really listens (its port may have been 0)."""
-        return self._servers[device].address
+        return self._servers[device.name].address
 
     async def publish(self, device: Device, step: Step) -> None:
-        await self._servers[device.name].publish(serve(device, step))
+        await self._servers[device.name].publish(step)
 
-    def subscribed(self, device: str) -> bool:
-        return self._servers[device].subscribed
-
-    async def drop_link(self, device: str, seconds: float) -> None:
-        """Refuse connections and cut the present ones for a while; what was already published is sent before."""
-        await self._servers[device].drop_link(seconds)
+    async def fault(self, device_name: str, kind: str, duration_us: int) -> None:
+        """Let the device fail in the given way for a while, then be well again."""
+        server = self._servers[device_name]
+        match kind:
+            case "drop_link":
+                await server.drop_link(duration_us)
+            case "delay":
+                await server.delay(duration_us)
+            case "freeze" | "bad_quality":
+                server.disturbance.begin(kind)
+                await asyncio.sleep(duration_us / 1e6)
+                server.disturbance.end(kind)
+            case _:
+                raise ValueError(f'fault "{kind}" is not known to OPC UA devices; expected one of {", ".join(FAULTS)}')
 
     async def stop(self) -> None:
         for server in self._servers.values():
@@ -79,9 +89,11 @@ class _DeviceServer:
         self._nodes: list[Any] = []
         self._shown: Served | None = None
         self._logged = False
+        self._held: list[Step] | None = None
+        self.disturbance = Disturbance()
         self.address = device.address
 
-    async def start(self, first: Served) -> None:
+    async def start(self, first: Step) -> None:
         await self._server.init()
         self._server.set_endpoint(self.address)
         self._server.set_server_name(f"Qenergyz simulated device {self._device.name}")
@@ -93,7 +105,7 @@ class _DeviceServer:
             start = False if tag.type is TagType.BOOL else 0
             await folder.add_variable(node, ua.QualifiedName(tag.name, index), start, varianttype=_VARIANT[tag.type])
             self._nodes.append(node)
-        await self._show(first)
+        await self._show(serve(self._device, self.disturbance.alter(first)))
         await self._server.start()
         link = urlsplit(self.address)
         self.address = f"opc.tcp://{link.hostname}:{self._server.bserver.port}{link.path}"
@@ -103,11 +115,22 @@ class _DeviceServer:
         nodes = self._server.iserver.aspace
         return any(nodes[node].attributes[ua.AttributeIds.Value].datachange_callbacks for node in self._nodes)
 
-    async def publish(self, served: Served) -> None:
+    async def publish(self, step: Step) -> None:
+        if self._held is not None:
+            self._held.append(step)
+            return
+        served = serve(self._device, self.disturbance.alter(step))
+        await self._forget_lost()
         self.settle()
         self._logged = False
         await self._show(served)
         self.settle()
+
+    async def _forget_lost(self) -> None:
+        """asyncua keeps the subscriptions of a cut link for its session to return; here they end with the link."""
+        subscriptions = self._server.iserver.subscription_service
+        if subscriptions.subscriptions and not self._server.bserver.clients:
+            await subscriptions.delete_subscriptions(list(subscriptions.subscriptions))
 
     def settle(self) -> None:
         """Log what is shown, once, when somebody sees it."""
@@ -125,11 +148,27 @@ class _DeviceServer:
             value = ua.Variant(None if quality.is_bad(code) else raw, kind)
             await self._server.write_attribute_value(node, ua.DataValue(value, ua.StatusCode(code), moment, now))
 
-    async def drop_link(self, seconds: float) -> None:
-        await asyncio.sleep(2 * self._options.publishing_us / 1e6)
-        await self._server.bserver.stop()
-        await asyncio.sleep(seconds)
+    async def drop_link(self, duration_us: int) -> None:
+        """What was already published is sent before the cut, so that it counts as served."""
+        await self.delay(2 * self._options.publishing_us, then=self._cut)
+        await asyncio.sleep(duration_us / 1e6)
         await self._server.bserver.start()
+
+    async def _cut(self) -> None:
+        self.settle()
+        await self._server.bserver.stop()
+        await self._forget_lost()
+
+    async def delay(self, duration_us: int, then: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Publish nothing for a while, then all of it in order; in between do `then`."""
+        if self._held is None:
+            self._held = []
+        await asyncio.sleep(duration_us / 1e6)
+        if then is not None:
+            await then()
+        held, self._held = self._held or [], None
+        for step in held:
+            await self.publish(step)
 
     async def stop(self) -> None:
         self.settle()

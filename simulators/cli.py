@@ -1,0 +1,236 @@
+"""`qenergyz sim run SCENARIO`: serve a scenario's devices, step by step, until told to stop.
+
+Commands come as lines on standard input: `go`, `step N`, `fault DEVICE KIND SECONDS`, `stop`. With `--wait` the first step is shown and
+nothing moves before `go` or `step`, and the end of standard input ends the run (whoever steered it is gone). After the last step the
+last values stay served. SIGTERM and SIGINT end the run.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import importlib
+import json
+import logging
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+from protocols.tomlfile import ConfigError
+from simulators.face import Source, Step, TruthLog
+from simulators.faults import KINDS
+from simulators.replay import RecordingError
+from simulators.scenario import Scenario, find_scenario, load_scenario, open_sources
+
+FACES: Final[Mapping[str, str]] = {
+    "modbus": "simulators.modbus:ModbusFace",
+    "opcua": "simulators.opcua:OpcUaFace",
+    "mqtt": "simulators.mqtt:MqttFace",
+    "iec61850": "simulators.iec61850:Iec61850Face",
+}
+PROGRESS_S: Final = 5.0
+STOP_S: Final = 1.5
+
+
+def main(argv: Sequence[str]) -> int:
+    arguments = _parser().parse_args(argv)
+    try:
+        scenario = load_scenario(find_scenario(arguments.scenario))
+        sources = open_sources(scenario)
+    except (ConfigError, RecordingError) as error:
+        print(f"qenergyz sim: {error}", file=sys.stderr)
+        return 2
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    with contextlib.ExitStack() as stack:
+        truth = None
+        if arguments.truth:
+            truth = TruthLog(stack.enter_context(Path(arguments.truth).open("w", encoding="ascii")))
+        try:
+            return asyncio.run(_run(arguments, scenario, sources, truth))
+        except ModuleNotFoundError as error:
+            print(f'qenergyz sim: this scenario needs the package {error.name}: pip install "qenergyz[all]"', file=sys.stderr)
+            return 2
+        except OSError as error:
+            print(f"qenergyz sim: {error}", file=sys.stderr)
+            return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="qenergyz sim", description="A field without hardware.")
+    run = parser.add_subparsers(dest="command", required=True).add_parser("run", help="serve a scenario")
+    run.add_argument("scenario", help="a file, or the name of a shipped scenario")
+    run.add_argument("--truth", metavar="FILE", help="write every value served, one line per sample")
+    run.add_argument("--ready", metavar="FILE", help="write {device: address} as JSON once all listen")
+    run.add_argument("--wait", action="store_true", help="show the first step and wait for a command")
+    run.add_argument("--rate", type=float, metavar="X", help="steps per second instead of the scenario's")
+    run.add_argument("--steps", type=int, metavar="N", help="end the stepping after N steps")
+    run.add_argument("--seed", type=int, metavar="N", help="seed instead of the scenario's")
+    return parser
+
+
+async def _run(arguments: argparse.Namespace, scenario: Scenario, sources: Sequence[Source], truth: TruthLog | None) -> int:
+    commands: asyncio.Queue[str] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, commands.put_nowait, "stop")
+    show = Show(scenario, sources, truth, rate=arguments.rate or scenario.rate, last_step=arguments.steps)
+    try:
+        await show.start()
+        if arguments.ready:
+            write_ready(Path(arguments.ready), show.addresses())
+        _listen(sys.stdin, commands, loop, stop_at_end=arguments.wait)
+        if not arguments.wait:
+            commands.put_nowait("go")
+        await show.run(commands)
+    finally:
+        await show.stop()
+    return 0
+
+
+def write_ready(path: Path, addresses: Mapping[str, str]) -> None:
+    """Whole or not at all."""
+    partial = path.with_name(path.name + ".part")
+    partial.write_text(json.dumps(addresses, indent=1) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def _listen(lines: TextIO | None, commands: "asyncio.Queue[str]", loop: asyncio.AbstractEventLoop, *, stop_at_end: bool) -> None:
+    """Pass lines on as commands. A thread, since standard input may be a file, a terminal or a pipe."""
+
+    def forward() -> None:
+        with contextlib.suppress(RuntimeError, ValueError, OSError):  # the loop or the input is closed
+            for line in lines or ():
+                loop.call_soon_threadsafe(commands.put_nowait, line.strip())
+            if stop_at_end:
+                loop.call_soon_threadsafe(commands.put_nowait, "stop")
+
+    threading.Thread(target=forward, daemon=True).start()
+
+
+class Show:
+    """The scenario being served: faces, sources, and where in time it stands."""
+
+    def __init__(
+        self, scenario: Scenario, sources: Sequence[Source], truth: TruthLog | None, *, rate: float, last_step: int | None = None
+    ) -> None:
+        self._scenario, self._sources, self._truth = scenario, sources, truth
+        self._rate, self._last_step = rate, last_step
+        self._faces: dict[str, Any] = {}
+        self._faults: set[asyncio.Task[None]] = set()
+        self._time_us = 0
+        self._going = False
+        self.steps = 0
+        self.finished = False
+
+    async def start(self) -> None:
+        """Listen everywhere and show the first step."""
+        first = [source.step(0, self._next_time_us()) for source in self._sources]
+        devices = self._scenario.devices
+        for protocol in dict.fromkeys(device.map.protocol for device in devices):
+            module, _, name = FACES[protocol].partition(":")
+            face = self._faces[protocol] = getattr(importlib.import_module(module), name)(self._truth)
+            chosen = [(device, step) for device, step in zip(devices, first, strict=True) if device.map.protocol == protocol and step]
+            await face.start([device for device, _ in chosen], [step for _, step in chosen])
+
+    def addresses(self) -> dict[str, str]:
+        return {device.name: self._faces[device.map.protocol].address_of(device) for device in self._scenario.devices}
+
+    async def run(self, commands: "asyncio.Queue[str]") -> None:
+        """Obey commands and the clock until "stop"."""
+        started = due = said = time.monotonic()
+        while True:
+            moving = self._going and not self.finished
+            pause = max(0.0, due - time.monotonic()) if moving else PROGRESS_S
+            try:
+                command = commands.get_nowait() if pause == 0 else await asyncio.wait_for(commands.get(), pause)
+            except (TimeoutError, asyncio.QueueEmpty):
+                command = ""
+            if command == "stop":
+                return
+            if command:
+                was_going, due = self._going, max(due, time.monotonic() - 1.0)
+                await self._obey(command)
+                if self._going and not was_going:
+                    due = time.monotonic() + 1 / self._rate
+            elif moving:
+                await self.step()
+                due = max(due + 1 / self._rate, time.monotonic() - 1.0)
+            if time.monotonic() - said >= PROGRESS_S:
+                said = time.monotonic()
+                print(f"sim {self._scenario.name}: step {self.steps}, {said - started:.0f} s", file=sys.stderr, flush=True)
+
+    async def _obey(self, command: str) -> None:
+        match command.split():
+            case ["go"] if not self._going:
+                self._going = True
+                self._schedule_faults()
+            case ["go"]:
+                pass
+            case ["step", count] if count.isdecimal():
+                for _ in range(int(count)):
+                    await self.step()
+                print(f"sim {self._scenario.name}: step {self.steps}", file=sys.stderr, flush=True)
+            case ["fault", device, kind, seconds] if kind in KINDS:
+                self._fault(device, kind, 0, float(seconds))
+            case _:
+                print(f'sim: not understood: "{command}"; expected go, step N, fault DEVICE KIND SECONDS or stop', file=sys.stderr)
+
+    async def step(self) -> None:
+        """Everything moves on by one step."""
+        if self.finished:
+            return
+        if self._last_step is not None and self.steps >= self._last_step:
+            self._finish()
+            return
+        number, time_us = self.steps + 1, self._next_time_us()
+        shown: list[Step | None] = [source.step(number, time_us) for source in self._sources]
+        if all(step is None for step in shown):
+            self._finish()
+            return
+        for device, step in zip(self._scenario.devices, shown, strict=True):
+            if step is not None:
+                await self._faces[device.map.protocol].publish(device, step)
+        self.steps = number
+
+    def _finish(self) -> None:
+        self.finished = True
+        print(f"sim {self._scenario.name}: last step {self.steps} reached, its values stay served", file=sys.stderr, flush=True)
+
+    def _next_time_us(self) -> int:
+        """Wall time in whole milliseconds, rising."""
+        self._time_us = max(time.time_ns() // 1_000_000 * 1000, self._time_us + 1000)
+        return self._time_us
+
+    def _schedule_faults(self) -> None:
+        for fault in self._scenario.faults:
+            self._fault(fault.device, fault.kind, fault.at_us / 1e6, fault.duration_us / 1e6)
+
+    def _fault(self, name: str, kind: str, wait_s: float, seconds: float) -> None:
+        task = asyncio.create_task(self._suffer(name, kind, wait_s, seconds))
+        self._faults.add(task)
+        task.add_done_callback(self._faults.discard)
+
+    async def _suffer(self, name: str, kind: str, wait_s: float, seconds: float) -> None:
+        device = next((device for device in self._scenario.devices if device.name == name), None)
+        if device is None:
+            print(f'sim: no device "{name}"', file=sys.stderr)
+            return
+        await asyncio.sleep(wait_s)
+        try:
+            await self._faces[device.map.protocol].fault(name, kind, round(seconds * 1_000_000))
+        except ValueError as error:
+            print(f"sim: {error}", file=sys.stderr)
+
+    async def stop(self) -> None:
+        for task in tuple(self._faults):
+            task.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_S):
+                await asyncio.gather(*(face.stop() for face in self._faces.values()), return_exceptions=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

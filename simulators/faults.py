@@ -1,0 +1,46 @@
+"""What can go wrong with a simulated device, and the part of it that alters steps.
+
+A frozen device repeats its values with advancing time and says so (uncertain, last usable); bad quality keeps the values and calls
+them a sensor failure. Cut links and exception replies are the business of each face.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from protocols import quality
+from simulators.face import Step
+
+KINDS: Final = ("drop_link", "freeze", "bad_quality", "exception", "delay")
+
+
+@dataclass(slots=True)
+class Disturbance:
+    """The state of one device: what its steps go through before they are shown."""
+
+    frozen: Step | None = None
+    bad: bool = False
+    last: Step | None = None
+
+    def alter(self, step: Step) -> Step:
+        if self.frozen is not None:
+            unusable = self.frozen.quality & quality.BAD != 0
+            codes = np.where(unusable, self.frozen.quality, np.uint32(quality.UNCERTAIN_LAST_USABLE)).astype(np.uint32)
+            step = Step(step.time_us, self.frozen.values, codes)
+        if self.bad:
+            step = Step(step.time_us, step.values, np.full(len(step.quality), quality.BAD_SENSOR_FAILURE, np.uint32))
+        self.last = step
+        return step
+
+    def begin(self, kind: str) -> None:
+        if kind == "freeze":
+            self.frozen = self.last
+        elif kind == "bad_quality":
+            self.bad = True
+
+    def end(self, kind: str) -> None:
+        if kind == "freeze":
+            self.frozen = None
+        elif kind == "bad_quality":
+            self.bad = False
