@@ -127,6 +127,17 @@ class ES256Verifier:
             raise BadSignature("the ES256 signature does not fit the bytes and the key") from error
 
 
+def enrolled_verifier(algorithm: int, public: bytes) -> Verifier:
+    """From an enrolled key. Raises ValueError for an algorithm outside the closed set or a malformed key."""
+    if algorithm == ED25519:
+        return Ed25519Verifier(public)
+    if algorithm == ESP256:
+        if len(public) != 65 or public[0] != 4:
+            raise ValueError("a P-256 public key is 65 bytes, uncompressed (04 x y)")
+        return ES256Verifier(public[1:33], public[33:])
+    raise ValueError(f"algorithm {algorithm} cannot be enrolled: expected {ED25519} (Ed25519) or {ESP256} (ES256 on P-256)")
+
+
 def ed25519_key_id(public: bytes) -> bytes:
     """kid = SHA-256 of the deterministic COSE_Key {1: OKP, -1: Ed25519, -2: x} (RFC 9679)."""
     return hashlib.sha256(cbor.encode({1: 1, -1: 6, -2: public})).digest()

@@ -6,7 +6,6 @@ table is known and whether the chain holds is the hub's to judge. Nothing here r
 """
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -250,11 +249,8 @@ def parse_tag_table(data: bytes) -> SignedTagTable:
     return SignedTagTable(gateway, text, sign1.header[cose.ALGORITHM], sign1.header[cose.KEY_ID], data, sign1)
 
 
-def chain_follows(before: Sequence[Statement], statement: Statement) -> bool:
-    """Whether `statement` is the next of its chain after the last of `before` (or the first)."""
-    if not before:
-        return statement.header.seq == 1
-    last = before[-1]
-    here, there = statement.header, last.header
+def chain_follows(before: Statement, after: Statement) -> bool:
+    """Whether `after` is the next of the chain of `before`."""
+    here, there = after.header, before.header
     same = (here.gateway, here.stream, here.epoch) == (there.gateway, there.stream, there.epoch)
-    return same and here.seq == there.seq + 1 and here.prev == last.entry
+    return same and here.seq == there.seq + 1 and here.prev == before.entry

@@ -242,9 +242,9 @@ def test_a_chain_follows_by_number_and_hash() -> None:
     first = statement.parse(sealed())
     second = statement.parse(sealed(header=Header("urn:qz:gw:rig7", "live", 1, 2, first.entry)))
     stray = statement.parse(sealed(header=Header("urn:qz:gw:rig7", "live", 1, 2, b"x" * 32)))
-    assert statement.chain_follows((), first)
-    assert statement.chain_follows((first,), second)
-    assert not statement.chain_follows((first,), stray)
+    assert statement.chain_follows(first, second)
+    assert not statement.chain_follows(first, stray)
+    assert not statement.chain_follows(second, first)
 
 
 def test_cwt_verifies_our_statement() -> None:
