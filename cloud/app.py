@@ -140,5 +140,5 @@ def _include(app: FastAPI, hub: Hub) -> None:
 
     app.include_router(identity_api.routes(hub.db, hub.clock, lambda tenant: hub.log.log_key(tenant.tenant_id, tenant.origin), watch_log))
     app.include_router(telemetry_api.gateway_routes(hub.intake, limits))
-    app.include_router(telemetry_api.read_routes(hub.db, hub.tables, hub.latest, hub.gate.read))
+    app.include_router(telemetry_api.read_routes(hub.db, hub.intake, hub.tables, hub.latest, hub.gate.read))
     app.include_router(audit_api.routes(hub.log, hub.gate.read))

@@ -17,7 +17,7 @@ class Limits:
     tag_table_bytes: int = 8 * MIB
     small_body_bytes: int = 64 * KIB
     receipt_wait_s: float = 2.0
-    integrate_interval_s: float = 0.05  # pause between two integrations of one log, so that entries gather
+    integrate_interval_s: float = 0.025  # pause between two integrations of one log, so that entries gather
     sweep_interval_s: float = 2.0  # how often every log is looked at for entries nobody announced
     key_validity_s: float = 30.0  # how long a looked-up key may be trusted: bounds the delay of a revocation
     known_keys: int = 4096

@@ -9,21 +9,23 @@ settings last for one transaction. `Unavailable` says the database cannot be rea
 reported as committed.
 """
 
+import contextlib
 import hashlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 import psycopg
 from psycopg import sql
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg.pq import TransactionStatus
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from cloud.config import Limits
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK: Final = 0x716E6572  # any number that only migrations use
-_CLEAN: Final = "SET ROLE qenergyz_app; SET app.tenant = ''; SET app.credential = ''; SET app.job = ''"
+_BEGIN: Final = "BEGIN; SET LOCAL ROLE qenergyz_app; SET LOCAL app.tenant = {}; SET LOCAL app.credential = {}; SET LOCAL app.job = {}"
 
 Connection = psycopg.AsyncConnection[tuple[object, ...]]
 
@@ -62,15 +64,15 @@ def migrate(url: str, folder: Path = MIGRATIONS) -> list[str]:
     return applied
 
 
-async def _clean(connection: Connection) -> None:
-    await connection.execute(_CLEAN)
+async def _assume_role(connection: Connection) -> None:
+    await connection.execute("SET ROLE qenergyz_app")
 
 
 class Database:
     """The pool. `async with Database(url, limits) as db`."""
 
     def __init__(self, url: str, limits: Limits) -> None:
-        self._wait_s = limits.connection_wait_s
+        self._size = limits.connections + 1
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
             min_size=2,
@@ -79,9 +81,7 @@ class Database:
             timeout=limits.connection_wait_s,
             reconnect_timeout=5.0,
             kwargs={"autocommit": True, "application_name": "qenergyz hub"},
-            configure=_clean,
-            reset=_clean,
-            check=AsyncConnectionPool.check_connection,
+            configure=_assume_role,
             name="hub",
         )
 
@@ -92,36 +92,56 @@ class Database:
     async def __aexit__(self, *_: object) -> None:
         await self._pool.close(timeout=2.0)
 
-    @asynccontextmanager
-    async def tenant(self, tenant_id: int) -> AsyncIterator[Connection]:
-        async with self._transaction("app.tenant", str(tenant_id)) as connection:
-            yield connection
+    def tenant(self, tenant_id: int) -> AbstractAsyncContextManager[Connection]:
+        return self._transaction(tenant=str(tenant_id))
+
+    def credential(self, credential: bytes) -> AbstractAsyncContextManager[Connection]:
+        return self._transaction(credential=credential.hex())
+
+    def jobs(self) -> AbstractAsyncContextManager[Connection]:
+        return self._transaction(job="tenants")
 
     @asynccontextmanager
-    async def credential(self, credential: bytes) -> AsyncIterator[Connection]:
-        async with self._transaction("app.credential", credential.hex()) as connection:
-            yield connection
-
-    @asynccontextmanager
-    async def jobs(self) -> AsyncIterator[Connection]:
-        async with self._transaction("app.job", "tenants") as connection:
-            yield connection
-
-    @asynccontextmanager
-    async def _transaction(self, setting: str, value: str) -> AsyncIterator[Connection]:
-        """app.tenant is 0, nobody, unless it is the setting asked for."""
+    async def _transaction(self, tenant: str = "0", credential: str = "", job: str = "") -> AsyncIterator[Connection]:
+        """Every setting is stated anew and ends with the transaction, so a pooled connection carries nothing from one user to the next.
+        Tenant 0 is nobody.
+        """
+        begin = sql.SQL(_BEGIN).format(tenant, credential, job)
         try:
-            async with self._pool.connection() as connection, connection.transaction():
-                await connection.execute("SELECT set_config('app.tenant', '0', true), set_config(%s, %s, true)", (setting, value))
+            connection = await self._begin(begin)
+            try:
                 yield connection
-        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+                await connection.execute("COMMIT")
+            except BaseException:
+                if not connection.closed and connection.info.transaction_status != TransactionStatus.IDLE:
+                    with contextlib.suppress(psycopg.Error):
+                        await connection.rollback()
+                raise
+            finally:
+                await self._pool.putconn(connection)
+        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed) as error:
             raise Unavailable(str(error).strip() or type(error).__name__) from error
+
+    async def _begin(self, begin: sql.Composed) -> Connection:
+        """A connection with an open transaction. One that died in the pool, as all do when the database restarts, is replaced."""
+        for _ in range(self._size):
+            connection = await self._pool.getconn()
+            try:
+                await connection.execute(begin)
+            except psycopg.OperationalError:
+                await self._pool.putconn(connection)
+            except BaseException:
+                await self._pool.putconn(connection)
+                raise
+            else:
+                return connection
+        raise psycopg.OperationalError("every connection is broken")
 
     async def alive(self) -> str | None:
         """None, or why the database cannot be used."""
         try:
-            async with self._pool.connection(timeout=self._wait_s) as connection:
+            async with self.jobs() as connection:
                 await connection.execute("SELECT 1")
-        except (psycopg.Error, PoolTimeout) as error:
-            return str(error).strip() or type(error).__name__
+        except Unavailable as error:
+            return str(error)
         return None

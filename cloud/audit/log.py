@@ -10,9 +10,11 @@ the tree is kept in memory, and it is read again whenever the stored checkpoint 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 from cloud.audit import store, tiles
 from cloud.audit.keys import LogKeys
@@ -23,7 +25,11 @@ from protocols.batch import merkle, receipt
 from protocols.clock import Clock
 
 ENTRIES_PER_INTEGRATION: Final = 5000
+KEPT_POSITIONS: Final = 20_000
+KEPT_TILES: Final = 1_000
 _logger = logging.getLogger("qenergyz.hub.log")
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class LogDamaged(Exception):
@@ -48,6 +54,9 @@ class _Log:
     origin: str
     size: int = -1
     edge: dict[tiles.Key, bytes] = field(default_factory=dict)
+    current: store.Stored | None = None  # the checkpoint that this process committed last
+    placed: OrderedDict[bytes, int] = field(default_factory=OrderedDict)  # positions of recent entries, all below current.size
+    full: OrderedDict[tiles.Key, bytes] = field(default_factory=OrderedDict)  # recent complete tiles; they never change
     awake: asyncio.Event = field(default_factory=asyncio.Event)
     integrated: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
@@ -103,27 +112,40 @@ class Log:
             log.awake.set()
             log.task = asyncio.create_task(self._sequence(log), name=f"sequencer {origin}")
 
-    async def receipts(self, tenant_id: int, entries: Sequence[bytes], old_size: int = 0, *, wait_s: float = 0.0) -> LogReply | None:
-        """Wait until all entries are integrated or the time is over. None while the log has no checkpoint."""
-        deadline = asyncio.get_running_loop().time() + wait_s
+    async def receipts(
+        self, tenant_id: int, entries: Sequence[bytes], old_size: int = 0, *, fresh: bool = False, wait_s: float = 0.0
+    ) -> LogReply | None:
+        """Wait until all entries are integrated or the time is over. None while the log has no checkpoint.
+
+        fresh: some were appended just now, so that looking into the database before the next integration is idle.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + wait_s
         while True:
             log = self._logs.get(tenant_id)
             changed = log.integrated if log else None
-            async with self._db.tenant(tenant_id) as connection:
-                current = await store.latest_checkpoint(connection, tenant_id)
-                found = await store.positions(connection, tenant_id, entries)
-                # Positions are read after the checkpoint and may be ahead of it; they wait for the next one.
-                placed = {entry: at for entry, at in found.items() if current and at < current.size}
-                left_s = deadline - asyncio.get_running_loop().time()
-                if current and (left_s <= 0 or all(entry in placed for entry in entries)):
-                    return await self._reply(connection, tenant_id, current, entries, placed, old_size)
-            if left_s <= 0:
-                return None
+            if log and log.current and old_size <= log.current.size and all(entry in log.placed for entry in entries):
+                return await self._reply(tenant_id, log.current, entries, log.placed, old_size)
+            left_s = deadline - loop.time()
+            if not fresh or left_s <= 0:
+                current, placed = await self._stored(tenant_id, entries)
+                if current and (left_s <= 0 or len(placed) == len(set(entries))):
+                    return await self._reply(tenant_id, current, entries, placed, old_size)
+                if left_s <= 0:
+                    return None
             self.wake(tenant_id)
             try:
                 await asyncio.wait_for(changed.wait() if changed else asyncio.sleep(0.05), min(left_s, 0.5))
             except TimeoutError:
-                continue
+                fresh = False  # another process may be the one that integrates
+
+    async def _stored(self, tenant_id: int, entries: Sequence[bytes]) -> tuple[store.Stored | None, dict[bytes, int]]:
+        """The latest checkpoint and the positions it covers."""
+        async with self._db.tenant(tenant_id) as connection:
+            current = await store.latest_checkpoint(connection, tenant_id)
+            found = await store.positions(connection, tenant_id, entries) if current else {}
+        # Positions are read after the checkpoint and may be ahead of it; those wait for the next one.
+        return current, {entry: at for entry, at in found.items() if current and at < current.size}
 
     async def latest(self, tenant_id: int) -> store.Stored | None:
         async with self._db.tenant(tenant_id) as connection:
@@ -135,7 +157,9 @@ class Log:
             current = await store.latest_checkpoint(connection, tenant_id)
             if current is None or new > current.size:
                 raise ValueError(f"the log has {current.size if current else 0} entries, not {new}")
-            return await _consistency(connection, tenant_id, old, new)
+        wanted = tiles.tiles_needed(lambda node: merkle.consistency_proof(old, new, node))
+        reader = tiles.TileReader(await self._tiles(tenant_id, new, wanted))
+        return merkle.consistency_proof(old, new, reader.node)
 
     async def tile(self, tenant_id: int, level: int, index: int, width: int) -> bytes | None:
         """Exactly `width` hashes, or None when the latest checkpoint does not cover them."""
@@ -148,29 +172,42 @@ class Log:
         return found[level, index][: width * tiles.HASH_BYTES]
 
     async def _reply(
-        self,
-        connection: Connection,
-        tenant_id: int,
-        current: store.Stored,
-        entries: Sequence[bytes],
-        placed: dict[bytes, int],
-        old_size: int,
+        self, tenant_id: int, current: store.Stored, entries: Sequence[bytes], placed: Mapping[bytes, int], old_size: int
     ) -> LogReply:
         if old_size > current.size:
             old_size = 0  # this log was rewound; without a proof, and with this checkpoint, the gateway will see it
+        at = [placed.get(entry) for entry in entries]
         wanted = tiles.tiles_needed(lambda node: merkle.consistency_proof(old_size, current.size, node))
-        for at in placed.values():
-            wanted |= tiles.tiles_needed(lambda node, at=at: merkle.inclusion_proof(at, current.size, node))  # type: ignore[misc]
-        reader = tiles.TileReader(await store.read_tiles(connection, tenant_id, wanted))
-        signer = self._keys.signer(tenant_id)
-        signed = receipt.sign_root(current.size, current.root, _origin(current.text), current.at_us // 1_000_000, signer)
+        for index in at:
+            if index is not None:
+                wanted |= tiles.tiles_needed(partial(merkle.inclusion_proof, index, current.size))
+        reader = tiles.TileReader(await self._tiles(tenant_id, current.size, wanted))
+        signed = receipt.sign_root(
+            current.size, current.root, _origin(current.text), current.at_us // 1_000_000, self._keys.signer(tenant_id)
+        )
         receipts = tuple(
-            receipt.issue(signed, placed[entry], merkle.inclusion_proof(placed[entry], current.size, reader.node))
-            if entry in placed
-            else None
-            for entry in entries
+            None if index is None else receipt.issue(signed, index, merkle.inclusion_proof(index, current.size, reader.node))
+            for index in at
         )
         return LogReply(current.size, current.text, tuple(merkle.consistency_proof(old_size, current.size, reader.node)), receipts)
+
+    async def _tiles(self, tenant_id: int, size: int, wanted: set[tiles.Key]) -> dict[tiles.Key, bytes]:
+        """From memory where they are; complete tiles that had to be read are kept. A tile may hold more than `size` asks for."""
+        log = self._logs.get(tenant_id)
+        known: dict[tiles.Key, bytes] = {}
+        if log:
+            for key in wanted:
+                tile = log.full.get(key) or (log.edge.get(key) if log.size >= size else None)
+                if tile:
+                    known[key] = tile
+        missing = wanted - known.keys()
+        if missing:
+            async with self._db.tenant(tenant_id) as connection:
+                read = await store.read_tiles(connection, tenant_id, missing)
+            known |= read
+            if log:
+                _keep(log.full, {key: tile for key, tile in read.items() if len(tile) == tiles.WIDTH * tiles.HASH_BYTES}, KEPT_TILES)
+        return known
 
     async def _sweep(self) -> None:
         """Logs that another process appended to, and those that a crash left with pending entries."""
@@ -218,8 +255,11 @@ class Log:
             text = notes.Checkpoint(log.origin, size, root).sign(self._keys.signer(tenant_id))
             await store.write_tiles(connection, tenant_id, changed)
             await store.place(connection, tenant_id, [log_id for log_id, _ in waiting], log.size)
-            await store.write_checkpoint(connection, tenant_id, store.Stored(size, root, text, self._clock.now_us()))
-        log.size, log.edge = size, edge
+            current = store.Stored(size, root, text, self._clock.now_us())
+            await store.write_checkpoint(connection, tenant_id, current)
+        _keep(log.placed, {entry: log.size + at for at, (_, entry) in enumerate(waiting)}, KEPT_POSITIONS)
+        _keep(log.full, {key: tile for key, tile in changed.items() if key not in edge}, KEPT_TILES)
+        log.size, log.edge, log.current = size, edge, current
         waiters, log.integrated = log.integrated, asyncio.Event()
         waiters.set()
         self._on_integrated(tenant_id, size)
@@ -238,10 +278,10 @@ class Log:
         log.size, log.edge = size, trimmed
 
 
-async def _consistency(connection: Connection, tenant_id: int, old: int, new: int) -> list[bytes]:
-    wanted = tiles.tiles_needed(lambda node: merkle.consistency_proof(old, new, node))
-    reader = tiles.TileReader(await store.read_tiles(connection, tenant_id, wanted))
-    return merkle.consistency_proof(old, new, reader.node)
+def _keep(kept: OrderedDict[K, V], more: Mapping[K, V], limit: int) -> None:
+    kept.update(more)
+    while len(kept) > limit:
+        kept.popitem(last=False)
 
 
 def _origin(checkpoint: str) -> str:

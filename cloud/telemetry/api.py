@@ -61,7 +61,7 @@ def gateway_routes(intake: Intake, limits: Limits) -> APIRouter:
     return router
 
 
-def read_routes(db: Database, tables: TagTables, latest: Latest, reader: Reader) -> APIRouter:
+def read_routes(db: Database, intake: Intake, tables: TagTables, latest: Latest, reader: Reader) -> APIRouter:
     router = APIRouter(tags=["telemetry"])
     who = Annotated[Principal, Depends(reader)]
 
@@ -69,7 +69,8 @@ def read_routes(db: Database, tables: TagTables, latest: Latest, reader: Reader)
     async def get_gateways(principal: who) -> Response:
         async with db.tenant(principal.tenant_id) as connection:
             rows = await store.gateways(connection, principal.tenant_id)
-        return json_columns([asdict(row) for row in rows])
+        newest = intake.receipted
+        return json_columns([{**asdict(row), "receipt_us": newest.get((principal.tenant_id, row.id), row.receipt_us)} for row in rows])
 
     @router.get("/v1/tags")
     async def get_tags(principal: who) -> Response:

@@ -12,7 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from cloud.audit import store as log_store
@@ -37,8 +37,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    entries: tuple[bytes, ...]
-    refusal: Refusal | None
+    """fresh: some of the entries were new."""
+
+    entries: tuple[bytes, ...] = ()
+    refusal: Refusal | None = None
+    fresh: bool = False
 
 
 class Throttle:
@@ -79,6 +82,7 @@ class Intake:
         self._clock, self._limits, self._threads = clock, limits, threads
         self._throttle = Throttle(limits.batches_per_second, limits.batches_burst, limits.known_keys)
         self._last_unknown_s = 0.0
+        self.receipted: dict[tuple[int, int], int] = {}  # (tenant, gateway) -> time of the last receipt; written with the next contact
 
     async def accept(self, body: bytes, old_size: int, backlog: int) -> bytes:
         """The reply of POST /v1/batches. Raises Problem."""
@@ -93,7 +97,7 @@ class Intake:
         if outcome.refusal:
             raise outcome.refusal.problem()
         assert first is not None
-        reply = await self._receipts(first, outcome.entries, old_size)
+        reply = await self._receipts(first, outcome, old_size)
         self._metrics.receipt_seconds.observe(time.perf_counter() - started_s)
         return cbor.encode({0: 1, 1: reply.checkpoint, 2: list(reply.consistency), 3: list(reply.receipts)})
 
@@ -129,21 +133,19 @@ class Intake:
             tables = {digest: await self._tables.get(first.tenant_id, first.gateway_id, digest) for digest in digests}
         verified, found = ingest.match_tables(opened, tables)
         refusal = found or refusal
-        entries: tuple[bytes, ...] = ()
+        outcome = _Outcome()
         if verified and first:
-            broken = await self._commit(first, verified, at_us, backlog)
-            refusal = broken or refusal
-            stop = broken.index if broken else len(verified)
-            entries = tuple(one.opened.entry for one in verified[:stop])
+            outcome = await self._commit(first, verified, at_us, backlog)
+            refusal = outcome.refusal or refusal
         if refusal:
             await self._note(keys.get(refusal.known.key_id) if refusal.known else first, refusal, at_us)
-        return _Outcome(entries, refusal)
+        return replace(outcome, refusal=refusal)
 
-    async def _commit(self, key: GatewayKey, verified: Sequence[Verified], at_us: int, backlog: int) -> Refusal | None:
-        """One transaction for the request. Returns the refusal of a broken chain or an equivocation."""
+    async def _commit(self, key: GatewayKey, verified: Sequence[Verified], at_us: int, backlog: int) -> _Outcome:
+        """One transaction for the request. The refusal is that of a broken chain or an equivocation."""
         span_us = max((one.opened.t_max_us or 0) - (one.opened.t_min_us or 0) for one in verified)
         async with self._db.tenant(key.tenant_id) as connection:
-            await store.seen(connection, key, at_us, backlog, span_us)
+            await store.seen(connection, key, at_us, backlog, span_us, self.receipted.get((key.tenant_id, key.gateway_id)))
             links = await store.links(connection, key, ingest.neighbours(verified))
             new, known, broken = ingest.judge_chain(verified, links)
             if new:
@@ -155,7 +157,9 @@ class Intake:
                 await store.add_equivocation(connection, key, one, first, at_us)
                 await log_store.append(connection, key.tenant_id, "equivocation", one.entry)
         self._tell(key, new, len(known))
-        return broken[1] if broken else None
+        refusal = broken[1] if broken else None
+        accepted = verified[: refusal.index] if refusal else verified
+        return _Outcome(tuple(one.opened.entry for one in accepted), refusal, bool(new))
 
     def _tell(self, key: GatewayKey, new: Sequence[Verified], replays: int) -> None:
         """After the commit: sequencer, latest values, listeners, counters."""
@@ -170,15 +174,14 @@ class Intake:
         self._metrics.samples.inc(sum(one.opened.payload.samples for one in new))
         self._metrics.bytes.inc(sum(len(one.opened.statement.data) for one in new))
 
-    async def _receipts(self, key: GatewayKey, entries: Sequence[bytes], old_size: int) -> LogReply:
-        reply = await self._log.receipts(key.tenant_id, entries, old_size, wait_s=self._limits.receipt_wait_s)
+    async def _receipts(self, key: GatewayKey, outcome: _Outcome, old_size: int) -> LogReply:
+        reply = await self._log.receipts(key.tenant_id, outcome.entries, old_size, fresh=outcome.fresh, wait_s=self._limits.receipt_wait_s)
         if reply is None:
             raise Problem(
                 "unavailable", "the batches are stored, the log has no checkpoint yet; send again", retry_after_s=self._limits.retry_after_s
             )
         if any(reply.receipts):
-            async with self._db.tenant(key.tenant_id) as connection:
-                await store.receipted(connection, key, self._clock.now_us())
+            self.receipted[key.tenant_id, key.gateway_id] = self._clock.now_us()
         return reply
 
     async def _note(self, key: GatewayKey | None, refusal: Refusal, at_us: int) -> None:

@@ -42,17 +42,12 @@ class TagRow:
     protocol: str
 
 
-async def seen(connection: Connection, key: GatewayKey, at_us: int, backlog: int, span_us: int) -> None:
+async def seen(connection: Connection, key: GatewayKey, at_us: int, backlog: int, span_us: int, receipt_us: int | None) -> None:
     """Note the contact, and hold the gateway's row to the end of the transaction: requests of one gateway judge their chains one after another."""
     await connection.execute(
-        "UPDATE gateway SET last_seen_us = %s, backlog = %s, span_us = greatest(span_us, %s) WHERE tenant_id = %s AND gateway_id = %s",
-        (at_us, backlog, span_us, key.tenant_id, key.gateway_id),
-    )
-
-
-async def receipted(connection: Connection, key: GatewayKey, at_us: int) -> None:
-    await connection.execute(
-        "UPDATE gateway SET receipt_us = %s WHERE tenant_id = %s AND gateway_id = %s", (at_us, key.tenant_id, key.gateway_id)
+        "UPDATE gateway SET last_seen_us = %s, backlog = %s, span_us = greatest(span_us, %s), receipt_us = coalesce(%s, receipt_us)"
+        " WHERE tenant_id = %s AND gateway_id = %s",
+        (at_us, backlog, span_us, receipt_us, key.tenant_id, key.gateway_id),
     )
 
 
