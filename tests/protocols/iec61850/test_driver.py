@@ -1,0 +1,195 @@
+"""The IEC 61850 driver and its child process against the IEC 61850 face and its child process."""
+
+import asyncio
+import dataclasses
+import importlib.util
+
+import numpy as np
+import pytest
+
+from protocols import quality
+from protocols.clock import SystemClock
+from protocols.devicemap import SHIPPED, Device, DeviceMap, Tag, TagType, load_device_map
+from protocols.driver import DeviceUnreachable, DriverSetup
+from protocols.iec61850.driver import Iec61850Driver
+from protocols.iec61850.plan import Mode, Options, Settings
+from simulators.face import Step
+from simulators.iec61850 import Iec61850Face
+
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("pyiec61850") is None, reason="pyiec61850-ng is not installed")
+
+START_US = 1_700_000_000_123_457
+TAGS = (
+    Tag("w", "MMXU1.TotW.mag.f[MX]", TagType.FLOAT32),
+    Tag("v", "MMXU1.PhV.phsA.cVal.mag.f[MX]", TagType.FLOAT32),
+    Tag("angle", "MMXU1.PhV.phsA.cVal.ang.f[MX]", TagType.FLOAT32),
+    Tag("wide", "MMXU1.Hz.mag.f[MX]", TagType.FLOAT64),
+    Tag("run", "GGIO1.Ind1.stVal[ST]", TagType.BOOL),
+    Tag("count", "XCBR1.OpCnt.stVal[ST]", TagType.INT32),
+    Tag("pos", "XCBR1.Pos.stVal[ST]", TagType.UINT8),
+    Tag("unsigned", "GGIO1.IntIn1.stVal[ST]", TagType.UINT32),
+)
+FIRST = [1.5, 6350.25, -30.0, 50.000000001, 1, -7, 2, 4_000_000_000]
+
+
+def device_of(tags=TAGS, **options):
+    device_map = DeviceMap("m", "x", ("y",), "iec61850", Options("QZ", "LD0", **options), tuple(tags))
+    return Device("feeder", device_map, "127.0.0.1:0", Settings(timeout_us=2_000_000), first_id=50)
+
+
+def step_at(number, values, codes=None):
+    return Step(START_US + number * 1_000_001, np.array(values, float), np.array(codes or [0] * len(values), np.uint32))
+
+
+def samples(frames):
+    found = []
+    for frame in frames:
+        for block in frame.blocks:
+            codes = block.quality if block.quality is not None else np.zeros(block.samples, np.uint32)
+            found += zip(block.tags.tolist(), block.times_us.tolist(), block.values.tolist(), codes.tolist(), strict=True)
+    return found
+
+
+async def read_until(driver, count, seconds=10):
+    frames = []
+    async with asyncio.timeout(seconds):
+        while sum(frame.samples for frame in frames) < count:
+            frames.append(await driver.read())
+    return samples(frames)
+
+
+@pytest.fixture
+async def closing():
+    opened = []
+    yield opened.append
+    for thing in reversed(opened):
+        await (thing.stop() if hasattr(thing, "stop") else thing.close())
+
+
+async def served(closing, device, first):
+    face = Iec61850Face()
+    closing(face)
+    await face.start([device], [first])
+    return face, dataclasses.replace(device, address=face.address_of(device))
+
+
+async def linked(closing, device, first):
+    face, reached = await served(closing, device, first)
+    driver = Iec61850Driver(reached, SystemClock())
+    closing(driver)
+    await driver.open()
+    return face, driver
+
+
+async def test_the_first_step_arrives_with_exact_values_times_and_types(closing):
+    _, driver = await linked(closing, device_of(), step_at(0, FIRST))
+    found = await read_until(driver, len(TAGS))
+    expected = [*FIRST[:7], 4_000_000_000 - 2**32]
+    assert sorted(found) == [(50 + index, START_US, value, 0) for index, value in enumerate(expected)]
+
+
+async def test_every_step_arrives_once_in_order_even_when_nothing_changes(closing):
+    device = device_of(TAGS[:2])
+    face, driver = await linked(closing, device, step_at(0, [0, 0]))
+    await read_until(driver, 2)
+    codes = [quality.GOOD, quality.UNCERTAIN_LAST_USABLE, quality.BAD_SENSOR_FAILURE]
+    steps = [step_at(number, [number // 4, -number], [codes[number % 3], 0]) for number in range(1, 60)]
+    reading = asyncio.create_task(read_until(driver, 2 * len(steps)))
+    for step in steps:
+        await face.publish(device, step)
+    found = await reading
+    for index in range(2):
+        wanted = [(s.time_us, 0.0 if quality.is_bad(int(s.quality[index])) else s.values[index], s.quality[index]) for s in steps]
+        assert [(at, value, code) for tag, at, value, code in found if tag == 50 + index] == wanted
+
+
+async def test_a_killed_worker_is_unreachable_and_the_buffer_fills_the_gap(closing):
+    device = device_of(TAGS[:1])
+    face, driver = await linked(closing, device, step_at(0, [0]))
+    await read_until(driver, 1)
+    await face.publish(device, step_at(1, [1]))
+    await read_until(driver, 1)
+    driver._worker.kill()
+    with pytest.raises(DeviceUnreachable, match="ended"):
+        await driver.read()
+    await driver.close()
+    for number in (2, 3):
+        await face.publish(device, step_at(number, [number]))
+    await driver.open()
+    await face.publish(device, step_at(4, [4]))
+    assert [value for _, _, value, _ in await read_until(driver, 3)] == [2, 3, 4]
+
+
+async def test_a_cut_link_is_noticed_and_reports_go_on_after_it(closing):
+    device = device_of(TAGS[:1])
+    face, driver = await linked(closing, device, step_at(0, [0]))
+    await read_until(driver, 1)
+    await face.publish(device, step_at(1, [1]))
+    await read_until(driver, 1)
+    cut = asyncio.create_task(face.fault("feeder", "drop_link", 300_000))
+    async with asyncio.timeout(10):
+        with pytest.raises(DeviceUnreachable):
+            await driver.read()
+    await driver.close()
+    await face.publish(device, step_at(2, [2]))
+    await cut
+    await driver.open()
+    assert [value for _, _, value, _ in await read_until(driver, 1)] == [2]
+
+
+async def test_one_unknown_object_costs_only_itself(closing):
+    ghost = Tag("ghost", "MMXU1.TotVAr.mag.f[MX]", TagType.FLOAT32)
+    _, reached = await served(closing, device_of(TAGS[:2]), step_at(0, [1, 2]))
+    wanted = dataclasses.replace(reached, map=device_of([TAGS[0], ghost, TAGS[1]]).map)
+    driver = Iec61850Driver(wanted, SystemClock())
+    closing(driver)
+    await driver.open()
+    found = sorted((tag, value, code) for tag, _, value, code in await read_until(driver, 3))
+    assert found == [(50, 1, 0), (51, 0.0, quality.BAD_NODE_ID_UNKNOWN), (52, 2, 0)]
+
+
+async def test_polling_reads_values_quality_and_time(closing):
+    device = device_of(TAGS[:2], mode=Mode.POLL, every_us=20_000)
+    face, driver = await linked(closing, device, step_at(0, [1, 2]))
+    await read_until(driver, 2)
+    await face.publish(device, step_at(1, [3, 4], [quality.UNCERTAIN_LAST_USABLE, 0]))
+    async with asyncio.timeout(5):
+        while (found := samples([await driver.read()]))[0][1] == START_US:
+            pass
+    assert found[:2] == [(50, START_US + 1_000_001, 3, quality.UNCERTAIN_LAST_USABLE), (51, START_US + 1_000_001, 4, 0)]
+
+
+async def test_nobody_listening_is_unreachable():
+    driver = Iec61850Driver(dataclasses.replace(device_of(), address="127.0.0.1:1"), SystemClock())
+    with pytest.raises(DeviceUnreachable, match="association"):
+        await driver.open()
+    await driver.close()
+
+
+async def test_an_unknown_report_control_block_is_a_setup_error(closing):
+    _, reached = await served(closing, device_of(TAGS[:1]), step_at(0, [1]))
+    other = dataclasses.replace(reached, map=device_of(TAGS[:1], report="LLN0.BR.other01").map)
+    driver = Iec61850Driver(other, SystemClock())
+    closing(driver)
+    await driver.open()
+    async with asyncio.timeout(5):
+        with pytest.raises(DriverSetup, match="other01"):
+            await driver.read()
+
+
+async def test_closing_leaves_no_child_process(closing):
+    _, driver = await linked(closing, device_of(TAGS[:1]), step_at(0, [1]))
+    worker = driver._worker
+    await driver.close()
+    assert worker.returncode is not None
+
+
+async def test_the_shipped_substation_map_is_read_from_its_simulator(closing):
+    from simulators.plant.signals import Plant, PlantSource
+
+    device_map = load_device_map(SHIPPED / "qenergyz_substation_iec61850.toml")
+    device = Device("feeder1", device_map, "127.0.0.1:0", Settings())
+    step = PlantSource(Plant(1), "genset", device_map.tags).step(0, START_US)
+    _, driver = await linked(closing, device, step)
+    found = {tag: value for tag, _, value, _ in await read_until(driver, len(device_map.tags))}
+    assert [found[index] for index in range(len(device_map.tags))] == pytest.approx(step.values.tolist(), rel=1e-6)
