@@ -30,6 +30,7 @@ SYSTEM_USER: Final = "embedded_postgres"
 SOCKET_PATH_LIMIT: Final = 100  # sun_path holds 108 bytes, and the lock file beside the socket adds five
 START_TIMEOUT_S: Final = 60
 STOP_TIMEOUT_S: Final = 4.0
+STALE_WAIT_S: Final = 20.0
 
 SETTINGS: Final[Mapping[str, str]] = {
     "listen_addresses": "''",
@@ -113,6 +114,7 @@ class Cluster:
             raise ClusterError(f"{self.folder} was made by PostgreSQL {found}, installed is {ours}: dump it with {found} and restore")
 
     def _run(self) -> None:
+        self._clear_stale()
         self._give_to_system_user(self.folder)
         sockets = self._socket_folder()
         if sockets != self.folder:
@@ -126,6 +128,21 @@ class Cluster:
             tail = log.read_text(errors="replace")[-2000:] if log.exists() else ""
             raise ClusterError(f"{error}\n{tail}") from error
         self._make_database()
+
+    def _clear_stale(self) -> None:
+        """After a crash: PostgreSQL will not start while a process has the number in its lock files, be it a zombie or a stranger.
+
+        The files may only go once every process of the dead cluster is gone; they notice its death by themselves.
+        """
+        if not (self.folder / "postmaster.pid").exists():
+            return
+        deadline = time.monotonic() + STALE_WAIT_S
+        while _processes_in(self.folder):
+            if time.monotonic() > deadline:
+                raise ClusterError(f"processes of a crashed cluster still run in {self.folder}; end them and start again")
+            time.sleep(0.05)
+        for left in (self.folder / "postmaster.pid", self._socket_folder() / ".s.PGSQL.5432.lock"):
+            left.unlink(missing_ok=True)
 
     def _make_database(self) -> None:
         import psycopg
@@ -215,3 +232,16 @@ def _is_postgres(pid: int) -> bool:
         return bool(process.status() != psutil.STATUS_ZOMBIE and process.name().startswith("postgres"))
     except psutil.NoSuchProcess:
         return False
+
+
+def _processes_in(folder: Path) -> list[int]:
+    """Live PostgreSQL processes of the cluster: all of them work in its folder."""
+    import psutil
+
+    found = []
+    for process in psutil.process_iter(["name", "status"]):
+        if str(process.info["name"]).startswith("postgres") and process.info["status"] != psutil.STATUS_ZOMBIE:
+            with contextlib.suppress(psutil.Error):
+                if Path(process.cwd()) == folder.resolve():
+                    found.append(process.pid)
+    return found
