@@ -19,6 +19,7 @@ from cloud import problems
 from cloud.audit import api as audit_api
 from cloud.audit.keys import LogKeys
 from cloud.audit.log import Log
+from cloud.body import BodyLimit
 from cloud.config import HubConfig
 from cloud.db import Database
 from cloud.identity import api as identity_api
@@ -27,11 +28,14 @@ from cloud.identity.keyring import KeyRing
 from cloud.metrics import Metrics
 from cloud.postgres import Cluster, ClusterError
 from cloud.telemetry import api as telemetry_api
-from cloud.telemetry import query
+from cloud.telemetry import bundles, reading, rebuild
 from cloud.telemetry.arrivals import Arrivals
+from cloud.telemetry.compactor import Compactor
 from cloud.telemetry.intake import Intake
 from cloud.telemetry.latest import Latest
 from cloud.telemetry.tables import TagTables
+from cloud.telemetry.window import Windows
+from cloud.web import pages
 from protocols.clock import Clock, SystemClock
 
 DEFAULT_TENANT = "default"
@@ -54,6 +58,9 @@ class Hub:
         self.tables = TagTables(self.db, limits.known_tag_tables)
         self.latest = Latest()
         self.arrivals = Arrivals()
+        self.windows = Windows(self.db, self.tables, self.threads)
+        self.compactor = Compactor(self.db, self.tables, self._tenant_ids, self.threads)
+        self.closing = asyncio.Event()
         self.gate = identity_api.Gate(self.db, clock)
         self.intake = Intake(
             self.db, self.log, self.keys, self.tables, self.latest, self.arrivals, self.metrics, clock, limits, self.threads
@@ -65,8 +72,9 @@ class Hub:
         await self._stack.enter_async_context(self.db)
         await identity_store.ensure_tenant(self.db, DEFAULT_TENANT, self.config.name, self.clock.now_us())
         for tenant_id, _ in await self._logs():
-            await query.rebuild_latest(self.db, self.tables, self.latest, tenant_id)
+            await rebuild.rebuild_latest(self.db, self.tables, self.latest, tenant_id)
         await self._stack.enter_async_context(self.log)
+        self._stack.push_async_callback(_end, asyncio.create_task(self.compactor.run(), name="compactor"))
         if self.cluster:
             guard = asyncio.create_task(self._guard(self.cluster), name="database guard")
             self._stack.push_async_callback(_end, guard)
@@ -77,6 +85,9 @@ class Hub:
 
     async def _logs(self) -> Sequence[tuple[int, str]]:
         return [(tenant.tenant_id, tenant.origin) for tenant in await identity_store.tenants(self.db)]
+
+    async def _tenant_ids(self) -> Sequence[int]:
+        return [tenant_id for tenant_id, _ in await self._logs()]
 
     async def _guard(self, cluster: Cluster) -> None:
         """Start the embedded database again when it is gone."""
@@ -94,7 +105,7 @@ class Hub:
     async def health(self) -> dict[str, dict[str, str]]:
         """Cause per component; an empty cause means it works."""
         database = await self.db.alive()
-        causes = {"database": database or "", "sequencer": "; ".join(self.log.problems)}
+        causes = {"database": database or "", "sequencer": "; ".join(self.log.problems), "compactor": self.compactor.problem}
         return {name: {"state": "down" if cause else "up", "cause": cause} for name, cause in causes.items()}
 
 
@@ -114,6 +125,10 @@ def create_app(config: HubConfig, database_url: str, clock: Clock | None = None,
     app = FastAPI(title="Qenergyz hub", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.hub = hub
     problems.install(app, config.limits.retry_after_s)
+    limits = config.limits
+    app.add_middleware(
+        BodyLimit, limits={"/v1/batches": limits.body_bytes, "/v1/tag-tables": limits.tag_table_bytes}, otherwise=limits.small_body_bytes
+    )
     _include(app, hub)
 
     @app.get("/health", tags=["operation"])
@@ -128,6 +143,7 @@ def create_app(config: HubConfig, database_url: str, clock: Clock | None = None,
     async def get_metrics() -> Response:
         return Response(hub.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
+    pages.install(app)
     return app
 
 
@@ -140,5 +156,6 @@ def _include(app: FastAPI, hub: Hub) -> None:
 
     app.include_router(identity_api.routes(hub.db, hub.clock, lambda tenant: hub.log.log_key(tenant.tenant_id, tenant.origin), watch_log))
     app.include_router(telemetry_api.gateway_routes(hub.intake, limits))
-    app.include_router(telemetry_api.read_routes(hub.db, hub.intake, hub.tables, hub.latest, hub.gate.read))
+    app.include_router(reading.routes(hub.windows, hub.latest, hub.intake.receipted, hub.gate.read, hub.closing))
+    app.include_router(bundles.routes(hub.windows, hub.log, hub.gate.read))
     app.include_router(audit_api.routes(hub.log, hub.gate.read))

@@ -116,6 +116,7 @@ async def _run(config: HubConfig, url: str, cluster: Cluster | None) -> int:
             yield
 
         def _leave(self) -> None:
+            app.state.hub.closing.set()  # live streams end, so that nobody waits for them
             self.should_exit = True
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -123,10 +124,11 @@ async def _run(config: HubConfig, url: str, cluster: Cluster | None) -> int:
             if self.started:
                 _announce(config, url, listening)
 
+    app = create_app(config, url, cluster=cluster)
     listening = _listen(config.host, config.port)
     server = Server(
         uvicorn.Config(
-            create_app(config, url, cluster=cluster),
+            app,
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=2,

@@ -1,0 +1,119 @@
+"""HTTP for readers: gateways, tags, latest values, samples, completeness, the live stream."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
+from typing import Annotated, Any, Final
+
+import orjson
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from cloud.errors import Problem
+from cloud.identity.credentials import Principal
+from cloud.telemetry import live, series, series_store, store
+from cloud.telemetry.latest import Latest
+from cloud.telemetry.store import TagRow
+from cloud.telemetry.window import Windows
+
+INT64: Final = (1 << 63) - 1
+Time = Annotated[int, Query(ge=-INT64, le=INT64, description="microseconds since 1970-01-01 UTC")]
+TagId = Annotated[int, Path(ge=1, le=INT64)]
+Reader = Callable[[Request], Awaitable[Principal]]
+
+
+def json_columns(document: Any, status: int = 200) -> Response:
+    """orjson writes numpy columns directly; NaN becomes null."""
+    return Response(orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY), status, media_type="application/json")
+
+
+async def find_tag(windows: Windows, tenant_id: int, tag_id: int) -> TagRow:
+    async with windows.db.tenant(tenant_id) as connection:
+        found = await store.tags(connection, tenant_id, tag_id)
+    if not found:
+        raise Problem("not-found", f"there is no tag {tag_id}")
+    return found[0]
+
+
+def check_window(from_us: int, to_us: int) -> None:
+    if to_us <= from_us:
+        raise Problem("invalid-request", f"to_us must be after from_us, found {from_us} to {to_us}")
+
+
+def routes(windows: Windows, latest: Latest, receipted: Mapping[tuple[int, int], int], reader: Reader, closing: asyncio.Event) -> APIRouter:
+    """receipted: (tenant, gateway) -> time of the newest receipt, newer than what the table says."""
+    router = APIRouter(tags=["telemetry"])
+    who = Annotated[Principal, Depends(reader)]
+
+    @router.get("/v1/gateways")
+    async def get_gateways(principal: who) -> Response:
+        """Each with its backlog as it last reported it, and what is stored of it."""
+        async with windows.db.tenant(principal.tenant_id) as connection:
+            rows = await store.gateways(connection, principal.tenant_id)
+            totals = await series_store.totals(connection, principal.tenant_id)
+        documents = []
+        for row in rows:
+            batches, samples, size = totals.get(row.id, (0, 0, 0))
+            receipt_us = receipted.get((principal.tenant_id, row.id), row.receipt_us)
+            documents.append({**asdict(row), "receipt_us": receipt_us, "batches": batches, "samples": samples, "bytes": size})
+        return json_columns(documents)
+
+    @router.get("/v1/tags")
+    async def get_tags(principal: who) -> Response:
+        async with windows.db.tenant(principal.tenant_id) as connection:
+            rows = await store.tags(connection, principal.tenant_id)
+        return json_columns([asdict(row) for row in rows])
+
+    @router.get("/v1/latest")
+    async def get_latest(principal: who) -> Response:
+        """tag id -> [time_us, value or null, quality]."""
+        return json_columns(live.document(latest.since(principal.tenant_id)))
+
+    @router.get("/v1/stream")
+    async def get_stream(principal: who) -> Response:
+        """Server-sent events "latest": the same map, first whole, then what changed, at most four times a second."""
+        return StreamingResponse(
+            live.until(closing, live.events(latest, principal.tenant_id)),
+            media_type="text/event-stream",
+            headers={"cache-control": "no-store"},
+        )
+
+    @router.get("/v1/tags/{tag_id}/samples")
+    async def get_samples(
+        principal: who, tag_id: TagId, from_us: Time, to_us: Time, points: Annotated[int | None, Query(ge=8, le=100_000)] = None
+    ) -> Response:
+        """Samples with from_us <= source time < to_us in the order of time. `points`: about so many, extremes kept. Bad quality: value null."""
+        check_window(from_us, to_us)
+        tag = await find_tag(windows, principal.tenant_id, tag_id)
+        found = await windows.samples(principal.tenant_id, tag, from_us, to_us)
+        total = found.times_us.size
+        if points is not None:
+            found = series.decimate(found, points)
+        columns = {"times_us": found.times_us, "values": found.values, "quality": found.quality}
+        return json_columns({"tag": asdict(tag), "samples": total, **columns})
+
+    @router.get("/v1/tags/{tag_id}/completeness")
+    async def get_tag_completeness(principal: who, tag_id: TagId, from_us: Time, to_us: Time) -> Response:
+        """Says "all present", or names the exact gaps with cause and duration."""
+        check_window(from_us, to_us)
+        tag = await find_tag(windows, principal.tenant_id, tag_id)
+        gaps = await windows.missing(principal.tenant_id, tag.gateway_id, tag, from_us, to_us)
+        return json_columns(_completeness(gaps, tag=tag.name))
+
+    @router.get("/v1/gateways/{gateway_id}/completeness")
+    async def get_gateway_completeness(principal: who, gateway_id: TagId, from_us: Time, to_us: Time) -> Response:
+        check_window(from_us, to_us)
+        async with windows.db.tenant(principal.tenant_id) as connection:
+            known = {row.id: row for row in await store.gateways(connection, principal.tenant_id)}
+        if gateway_id not in known:
+            raise Problem("not-found", f"there is no gateway {gateway_id}")
+        gaps = await windows.missing(principal.tenant_id, gateway_id, None, from_us, to_us)
+        row = known[gateway_id]
+        return json_columns(_completeness(gaps, gateway=row.name, waiting_batches=row.backlog, last_seen_us=row.last_seen_us))
+
+    return router
+
+
+def _completeness(gaps: Any, **more: Any) -> dict[str, Any]:
+    listed = [gap.document() for gap in gaps]
+    return {"complete": not listed, "statement": "not all present" if listed else "all present", "gaps": listed, **more}
