@@ -148,14 +148,12 @@ def create_app(config: HubConfig, database_url: str, clock: Clock | None = None,
 
 
 def _include(app: FastAPI, hub: Hub) -> None:
-    limits = hub.config.limits
-
     async def watch_log(tenant_id: int) -> None:
         tenant = await identity_store.tenant_by_id(hub.db, tenant_id)
         hub.log.watch(tenant_id, tenant.origin)
 
     app.include_router(identity_api.routes(hub.db, hub.clock, lambda tenant: hub.log.log_key(tenant.tenant_id, tenant.origin), watch_log))
-    app.include_router(telemetry_api.gateway_routes(hub.intake, limits))
+    app.include_router(telemetry_api.gateway_routes(hub.intake))
     app.include_router(reading.routes(hub.windows, hub.latest, hub.intake.receipted, hub.gate.read, hub.closing))
     app.include_router(bundles.routes(hub.windows, hub.log, hub.gate.read))
     app.include_router(audit_api.routes(hub.log, hub.gate.read))

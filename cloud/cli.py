@@ -19,6 +19,8 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import psycopg
+
 from cloud.config import HubConfig, Limits
 from cloud.db import Database, MigrationError, Unavailable, migrate
 from cloud.identity import store
@@ -46,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
     }
     try:
         return commands[options.command](options)
-    except (CommandError, ClusterError, MigrationError, Unavailable) as error:
+    except (CommandError, ClusterError, MigrationError, Unavailable, psycopg.OperationalError) as error:
         print(f"qenergyz hub {options.command}: {error}", file=sys.stderr)
         return 1
 

@@ -80,7 +80,7 @@ class Database:
             open=False,
             timeout=limits.connection_wait_s,
             reconnect_timeout=5.0,
-            kwargs={"autocommit": True, "application_name": "qenergyz hub"},
+            kwargs={"autocommit": True, "application_name": "qenergyz hub", "connect_timeout": 5},
             configure=_assume_role,
             name="hub",
         )

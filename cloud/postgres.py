@@ -29,7 +29,7 @@ DATABASE: Final = "qenergyz"
 SYSTEM_USER: Final = "embedded_postgres"
 SOCKET_PATH_LIMIT: Final = 100  # sun_path holds 108 bytes, and the lock file beside the socket adds five
 START_TIMEOUT_S: Final = 60
-STOP_TIMEOUT_S: Final = 4.0
+STOP_TIMEOUT_S: Final = 2.5
 STALE_WAIT_S: Final = 20.0
 
 SETTINGS: Final[Mapping[str, str]] = {

@@ -218,6 +218,8 @@ class Log:
                     self.wake(tenant_id)
             except Unavailable as error:
                 _logger.debug("log_sweep_failed reason=%s", error)
+            except Exception:
+                _logger.exception("log_sweep_failed")
             await asyncio.sleep(self._limits.sweep_interval_s)
 
     async def _sequence(self, log: _Log) -> None:

@@ -221,12 +221,19 @@ BEGIN
         EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
         EXECUTE format('CREATE POLICY own ON %I USING (tenant_id = current_setting(''app.tenant'')::integer) '
             'WITH CHECK (tenant_id = current_setting(''app.tenant'')::integer)', name);
-        EXECUTE format('GRANT SELECT, INSERT, UPDATE ON %I TO qenergyz_app', name);
-    END LOOP;
-    FOREACH name IN ARRAY ARRAY['series', 'rollup_minute'] LOOP  -- only derived rows may be deleted
-        EXECUTE format('GRANT DELETE ON %I TO qenergyz_app', name);
+        EXECUTE format('GRANT SELECT, INSERT ON %I TO qenergyz_app', name);
     END LOOP;
 END $$;
+
+-- What was signed, logged or found cannot be changed by the application; only derived rows may be deleted.
+GRANT UPDATE (enrolled_us, last_seen_us, backlog, receipt_us, span_us) ON gateway TO qenergyz_app;
+GRANT UPDATE (revoked_us) ON gateway_key, api_token TO qenergyz_app;
+GRANT UPDATE (used_us) ON voucher TO qenergyz_app;
+GRANT UPDATE (type, unit, scale, "offset", asset, protocol, low, high) ON tag TO qenergyz_app;
+GRANT UPDATE (compacted) ON batch TO qenergyz_app;
+GRANT UPDATE (position) ON log_entry TO qenergyz_app;
+GRANT UPDATE (hashes) ON log_tile TO qenergyz_app;
+GRANT UPDATE, DELETE ON series, rollup_minute TO qenergyz_app;
 
 -- A table owner's checks of foreign keys bypass row security; what the application may look up by a credential is listed here, and nothing else.
 CREATE POLICY by_credential ON gateway_key FOR SELECT USING (kid = decode(current_setting('app.credential', true), 'hex'));

@@ -33,6 +33,8 @@ from protocols.clock import Clock
 
 _logger = logging.getLogger("qenergyz.hub.intake")
 T = TypeVar("T")
+FINDINGS_PER_SECOND = 10.0  # per gateway: anybody may send rubbish under a key id
+FINDINGS_BURST = 1000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ class Intake:
         self._latest, self._arrivals, self._metrics = latest, arrivals, metrics
         self._clock, self._limits, self._threads = clock, limits, threads
         self._throttle = Throttle(limits.batches_per_second, limits.batches_burst, limits.known_keys)
+        self._findings = Throttle(FINDINGS_PER_SECOND, FINDINGS_BURST, limits.known_keys)
         self._last_unknown_s = 0.0
         self.receipted: dict[tuple[int, int], int] = {}  # (tenant, gateway) -> time of the last receipt; written with the next contact
 
@@ -157,6 +160,8 @@ class Intake:
                 await store.add_equivocation(connection, key, one, first, at_us)
                 await log_store.append(connection, key.tenant_id, "equivocation", one.entry)
         self._tell(key, new, len(known))
+        if broken:
+            self._log.wake(key.tenant_id)
         refusal = broken[1] if broken else None
         accepted = verified[: refusal.index] if refusal else verified
         return _Outcome(tuple(one.opened.entry for one in accepted), refusal, bool(new))
@@ -185,12 +190,12 @@ class Intake:
         return reply
 
     async def _note(self, key: GatewayKey | None, refusal: Refusal, at_us: int) -> None:
-        """A finding of the key's tenant; for keys nobody knows a counter and, once a second at most, a line in the log."""
+        """A finding of the key's tenant. For keys nobody knows, and in a flood, a counter and, once a second at most, a line in the log."""
         self._metrics.refusals.labels(refusal.slug).inc()
         if refusal.slug == "equivocation":
             self._metrics.equivocations.inc()
             _logger.error("equivocation detail=%s", refusal.detail)
-        if key is not None and refusal.slug in FINDING_SLUGS:
+        if key and refusal.slug in FINDING_SLUGS and not self._findings.take(key.verifier.key_id, 1, time.monotonic()):
             async with self._db.tenant(key.tenant_id) as connection:
                 await store.add_finding(connection, key, refusal, at_us)
         elif time.monotonic() - self._last_unknown_s > 1.0:
