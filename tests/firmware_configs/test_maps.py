@@ -64,6 +64,31 @@ def test_golden_vectors_of_modbus_maps_decode(path: Path) -> None:
         assert {name: found[name] for name in vector["expect"]} == vector["expect"]
 
 
+def decode_mqtt(the_map: DeviceMap, raw: dict[str, str]) -> dict[str, float]:
+    from protocols.devicemap import Device
+    from protocols.mqtt.decode import Columns, JsonReader, Seen, SparkplugReader
+
+    columns, device = Columns(), Device("golden", the_map, "mqtt://127.0.0.1:1883")
+    if "hex" in raw:
+        SparkplugReader(device).read(raw["topic"], bytes.fromhex(raw["hex"]), 0, columns, Seen())
+    else:
+        JsonReader(device).read(raw["payload"].encode(), 0, columns)
+    values: dict[str, float] = {}
+    for block in columns.blocks():
+        for index, number in zip(block.tags.tolist(), block.values, strict=True):
+            tag = the_map.tags[index]
+            values[tag.name] = float(to_engineering(np.array([number]), tag.type, tag.scale, tag.offset)[0])
+    return values
+
+
+@pytest.mark.parametrize("path", [path for path in MAPS if load_device_map(path).protocol == "mqtt"], ids=lambda path: path.stem)
+def test_golden_vectors_of_mqtt_maps_decode(path: Path) -> None:
+    the_map = load_device_map(path)
+    for vector in the_map.golden:
+        found = decode_mqtt(the_map, vector["raw"])
+        assert {name: found[name] for name in vector["expect"]} == vector["expect"]
+
+
 def test_protocols_have_their_plan() -> None:
     for protocol in {load_device_map(path).protocol for path in MAPS}:
         assert importlib.import_module(f"protocols.{protocol}.plan").problems

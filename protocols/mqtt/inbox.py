@@ -1,0 +1,62 @@
+"""Which messages still wait for their acknowledgement, and which come a second time. Pure; ids and bytes only.
+
+A message is acknowledged to the broker only when the frame it went into is durable. Until then a redelivery of it is not taken again but joins
+the original; after that a redelivery (the acknowledgement was lost on the way) is acknowledged at once. Reach, stated honestly: the guard knows
+the last `REACH` messages of this process; a redelivery after a restart of the agent is recognised only by what `stored` knows.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+REACH: Final = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """mid: the packet number, 0 for QoS 0. again: the broker says that it may have sent it before (DUP, or retained)."""
+
+    topic: str
+    payload: bytes
+    mid: int
+    qos: int
+    again: bool
+    arrived_us: int
+
+
+class Inbox:
+    """key of a message: its bytes where they carry a time, else its number too, because equal values are then no sign of equal messages."""
+
+    def __init__(self, *, stamped: bool) -> None:
+        self._stamped = stamped
+        self._durable: OrderedDict[int, bool] = OrderedDict()
+        self._joined: dict[int, list[int]] = {}
+
+    def _key(self, message: Message) -> int:
+        return hash((message.topic, message.payload) if self._stamped else (message.mid, message.topic, message.payload))
+
+    def repeated(self, message: Message) -> bool | None:
+        """None: new, take it. True: already durable, acknowledge it now. False: wait for the original's frame."""
+        key = self._key(message)
+        known = self._durable.get(key) if message.again or self._stamped else None
+        if known is False and message.qos:
+            self._joined.setdefault(key, []).append(message.mid)
+        return known
+
+    def taken(self, message: Message) -> int:
+        """The message is part of a frame from now on; the key is for `durable`."""
+        key = self._key(message)
+        self._durable[key] = False
+        while len(self._durable) > REACH:
+            self._durable.popitem(last=False)
+        return key
+
+    def durable(self, key: int) -> list[int]:
+        """Numbers of redeliveries that can be acknowledged together with the original."""
+        if key in self._durable:
+            self._durable[key] = True
+        return self._joined.pop(key, [])
+
+    def reconnected(self) -> None:
+        """Packet numbers of the old connection mean nothing on a new one."""
+        self._joined.clear()

@@ -1,0 +1,327 @@
+"""The MQTT driver against the embedded broker: delivery, redelivery, bad messages, Sparkplug sessions."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import paho.mqtt.client as paho
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from protocols import quality
+from protocols.clock import SystemClock
+from protocols.devicemap import Device, DeviceMap
+from protocols.driver import DeviceUnreachable, DriverError, DriverSetup
+from protocols.frame import Frame
+from protocols.mqtt.driver import MqttDriver
+from protocols.mqtt.plan import MqttSettings
+from protocols.mqtt.sparkplug import DataType, Metric, Payload, birth, decode_payload, encode_payload
+from simulators.mqtt_broker import KeepingBroker
+from tests.protocols.mqtt.maps import PUMP, SPARKPLUG, device, device_map
+
+Sample = tuple[int, int, float, int]
+
+
+@asynccontextmanager
+async def broker() -> AsyncIterator[KeepingBroker]:
+    running = KeepingBroker("127.0.0.1", 0)
+    await running.start()
+    try:
+        yield running
+    finally:
+        await running.shutdown()
+
+
+class Sender:
+    """A foreign client that publishes and hears."""
+
+    def __init__(self, port: int) -> None:
+        self._client: Any = paho.Client(CallbackAPIVersion.VERSION2, client_id="sender")
+        self.heard: list[tuple[str, bytes]] = []
+        self._client.on_message = lambda _c, _u, message: self.heard.append((message.topic, message.payload))
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+
+    async def send(self, topic: str, payload: bytes | str, qos: int = 1) -> None:
+        await asyncio.to_thread(self._client.publish(topic, payload, qos).wait_for_publish, 5)
+
+    def listen(self, topic: str) -> None:
+        self._client.subscribe(topic, 1)
+
+    async def stop(self) -> None:
+        self._client.disconnect()
+        await asyncio.to_thread(self._client.loop_stop)
+
+
+@asynccontextmanager
+async def sender(port: int) -> AsyncIterator[Sender]:
+    client = await asyncio.to_thread(Sender, port)
+    try:
+        yield client
+    finally:
+        await client.stop()
+
+
+def samples(frame: Frame) -> list[Sample]:
+    """tag, source time, value, quality."""
+    found: list[Sample] = []
+    for block in frame.blocks:
+        codes = np.zeros(block.samples, np.uint32) if block.quality is None else block.quality
+        found += zip(block.tags.tolist(), block.times_us.tolist(), block.values.tolist(), codes.tolist(), strict=True)
+    return sorted(found)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+def pump(number: int, **more: Any) -> str:
+    return json.dumps({"t": 1_000_000 + number, "p": number / 3, "n": [0, number], "q": "good", **more})
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> DeviceMap:
+    return device_map(tmp_path, PUMP)
+
+
+@asynccontextmanager
+async def followed(the_map: DeviceMap) -> AsyncIterator[tuple[MqttDriver, Sender, KeepingBroker, Device]]:
+    async with broker() as running, sender(running.port) as client:
+        the_device = device(the_map, f"mqtt://127.0.0.1:{running.port}", first_id=10)
+        driver = MqttDriver(the_device, SystemClock())
+        await driver.open()
+        try:
+            yield driver, client, running, the_device
+        finally:
+            await driver.close()
+
+
+async def test_messages_close_together_make_one_frame_in_order(one: DeviceMap) -> None:
+    async with followed(one) as (driver, client, _, _):
+        for number in range(5):
+            await client.send("site/pump", pump(number))
+        found: list[Sample] = []
+        while len(found) < 10:
+            frame = await driver.read()
+            assert frame.acknowledge is not None
+            frame.acknowledge()
+            found += samples(frame)
+    assert sorted(found) == sorted(
+        sample for number in range(5) for sample in ((10, 1_000_000 + number, number / 3, 0), (11, 1_000_000 + number, number, 0))
+    )
+
+
+async def test_message_killed_before_its_commit_is_delivered_again_to_the_next_agent(one: DeviceMap) -> None:
+    async with followed(one) as (driver, client, running, the_device):
+        await client.send("site/pump", pump(1))
+        lost = samples(await driver.read())  # never acknowledged: the agent dies here
+        await driver.close()
+        await client.send("site/pump", pump(2))  # while nobody is connected
+        reborn = MqttDriver(the_device, SystemClock())
+        await reborn.open()
+        found: list[Sample] = []
+        while len(found) < 4:
+            frame = await reborn.read()
+            assert frame.acknowledge is not None
+            frame.acknowledge()
+            found += samples(frame)
+        await until(lambda: not any(running._unacknowledged.values()))
+        await reborn.close()
+    assert [sample for sample in sorted(found) if sample in lost] == lost
+    assert len(found) == 4
+
+
+async def test_nothing_is_acknowledged_before_the_frame_is_durable(one: DeviceMap) -> None:
+    async with followed(one) as (driver, client, running, _):
+        await client.send("site/pump", pump(1))
+        frame = await driver.read()
+        assert len(running._unacknowledged["qenergyz-pump"]) == 1
+        assert frame.acknowledge is not None
+        frame.acknowledge()
+        await until(lambda: not running._unacknowledged["qenergyz-pump"])
+
+
+async def test_redelivery_of_a_frame_that_became_durable_meanwhile_is_not_stored_twice(one: DeviceMap) -> None:
+    async with followed(one) as (driver, client, running, _):
+        await client.send("site/pump", pump(1))
+        frame = await driver.read()
+        await driver.close()
+        await driver.open()
+        assert frame.acknowledge is not None
+        frame.acknowledge()  # committed, but the acknowledgement belongs to a connection that is gone
+        await client.send("site/pump", pump(2))
+        found: list[Sample] = []
+        while not found:
+            frame = await driver.read()
+            found = samples(frame)
+            assert frame.acknowledge is not None
+            frame.acknowledge()
+        await until(lambda: not running._unacknowledged["qenergyz-pump"])
+    assert {time_us for _, time_us, _, _ in found} == {1_000_002}
+    assert driver.duplicates == 1
+
+
+async def test_redelivery_before_the_commit_waits_for_it(one: DeviceMap) -> None:
+    async with followed(one) as (driver, client, running, _):
+        await client.send("site/pump", pump(1))
+        frame = await driver.read()
+        await driver.close()
+        await driver.open()
+        reading = asyncio.create_task(driver.read())
+        await until(lambda: driver.duplicates == 1)
+        assert len(running._unacknowledged["qenergyz-pump"]) == 1
+        assert frame.acknowledge is not None
+        frame.acknowledge()
+        await until(lambda: not running._unacknowledged["qenergyz-pump"])
+        reading.cancel()
+
+
+MALFORMED = {
+    "no JSON": "{",
+    "no source time": '{"p": 1}',
+    "a source time that is a word": '{"t": "now", "p": 1}',
+    "a source time before 1970": '{"t": -5, "p": 1}',
+    "deep nesting": "[" * 100_000,
+    "bytes": b"\xff\xfe\x00",
+}
+
+
+@pytest.mark.parametrize("payload", MALFORMED.values(), ids=MALFORMED.keys())
+async def test_malformed_message_becomes_bad_samples_and_never_a_stop(payload: str | bytes, one: DeviceMap) -> None:
+    async with followed(one) as (driver, client, running, _):
+        await client.send("site/pump", payload)
+        frame = await driver.read()
+        assert [(tag, code) for tag, _, _, code in samples(frame)] == [(tag, quality.BAD_DATA_ENCODING_INVALID) for tag in (10, 11)]
+        assert frame.acknowledge is not None
+        frame.acknowledge()
+        await client.send("site/pump", pump(7))
+        assert samples(await driver.read())[0] == (10, 1_000_007, 7 / 3, 0)
+    assert driver.malformed == 1
+    assert running is not None
+
+
+REFUSALS = {"its version": (1, "refuses MQTT 5"), "its password": (134, "check username"), "service": (136, "Server unavailable")}
+
+
+@pytest.mark.parametrize(("code", "sentence"), REFUSALS.values(), ids=REFUSALS.keys())
+async def test_broker_that_refuses_says_what_to_do_about(code: int, sentence: str, one: DeviceMap) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(bytes([0x20, 2, 0, code]) if code == 1 else bytes([0x20, 3, 0, code, 0]))
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    driver = MqttDriver(Device("pump", one, f"mqtt://127.0.0.1:{port}", MqttSettings()), SystemClock())
+    with pytest.raises(DriverSetup if code != 136 else DeviceUnreachable, match=sentence):
+        await driver.open()
+    await driver.close()
+    server.close()
+
+
+async def test_refused_connection_is_unreachable(one: DeviceMap) -> None:
+    server = await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+    driver = MqttDriver(device(one, f"mqtt://127.0.0.1:{port}"), SystemClock())
+    with pytest.raises(DeviceUnreachable):
+        await driver.open()
+    await driver.close()
+
+
+async def test_cut_connection_ends_the_read_and_reopens(one: DeviceMap) -> None:
+    async with followed(one) as (driver, client, running, _):
+        reading = asyncio.create_task(driver.read())
+        await asyncio.sleep(0)
+        running.kick(["qenergyz-pump"])
+        with pytest.raises(DriverError):
+            await reading
+        await client.send("site/pump", pump(1))
+        await driver.close()
+        await driver.open()
+        assert len(samples(await driver.read())) == 2
+
+
+def metric(name: str, value: Any, datatype: int, at_ms: int, **more: Any) -> Metric:
+    return Metric(name, value, datatype, at_ms, **more)
+
+
+NODE = '{ name = "p", at = "oil/p", type = "float64" },\n{ name = "n", at = "oil/n", type = "int16" }'
+
+
+def born(at_ms: int, bd_seq: int = 0) -> bytes:
+    return encode_payload(
+        birth(at_ms, bd_seq, (metric("oil/p", 1.5, DataType.DOUBLE, at_ms, alias=1), metric("oil/n", -2, DataType.INT16, at_ms, alias=2)))
+    )
+
+
+async def next_samples(driver: MqttDriver) -> list[Sample]:
+    async with asyncio.timeout(5):
+        return samples(await driver.read())
+
+
+async def test_aliases_of_the_birth_name_the_values_of_the_data(tmp_path: Path) -> None:
+    async with followed(device_map(tmp_path, NODE, SPARKPLUG)) as (driver, client, _, _):
+        await client.send("spBv1.0/g/NBIRTH/pump", born(1000))
+        assert await next_samples(driver) == [(10, 1_000_000, 1.5, 0), (11, 1_000_000, -2, 0)]
+        changed = Payload(2000, 1, (Metric("", -7, 0, 2000, alias=2), Metric("", 2.5, 0, 1999, alias=1, historical=True)))
+        await client.send("spBv1.0/g/NDATA/pump", encode_payload(changed))
+        assert await next_samples(driver) == [(10, 1_999_000, 2.5, 0), (11, 2_000_000, -7, 0)]
+        unknown = Payload(
+            3000, 2, (Metric("oil/p", None, DataType.DOUBLE, 3000, null=True), metric("oil/n", 4, DataType.INT16, 3000, quality=500))
+        )
+        await client.send("spBv1.0/g/NDATA/pump", encode_payload(unknown))
+        assert await next_samples(driver) == [
+            (10, 3_000_000, 0, quality.BAD_SENSOR_FAILURE),
+            (11, 3_000_000, 4, quality.UNCERTAIN_LAST_USABLE),
+        ]
+        await client.send("spBv1.0/g/NDEATH/pump", encode_payload(Payload(None, None, (Metric("bdSeq", 9, DataType.INT64),))))
+        await client.send("spBv1.0/g/NDEATH/pump", encode_payload(Payload(None, None, (Metric("bdSeq", 0, DataType.INT64),))))
+        assert [code for *_, code in await next_samples(driver)] == [quality.BAD_NO_COMMUNICATION] * 2
+    assert driver.rebirths == 0
+
+
+async def test_gap_or_unknown_alias_asks_for_a_rebirth_once(tmp_path: Path) -> None:
+    async with followed(device_map(tmp_path, NODE, SPARKPLUG)) as (driver, client, _, _):
+        client.listen("spBv1.0/g/NCMD/pump")
+        await client.send("spBv1.0/g/NBIRTH/pump", born(1000))
+        await next_samples(driver)
+        await client.send("spBv1.0/g/NDATA/pump", encode_payload(Payload(2000, 5, (Metric("", 8, 0, 2000, alias=2),))))
+        assert await next_samples(driver) == [(11, 2_000_000, 8, 0)]
+        await client.send("spBv1.0/g/NDATA/pump", encode_payload(Payload(3000, 9, (Metric("", 8, 0, 3000, alias=77),))))
+        reading = asyncio.create_task(driver.read())
+        await until(lambda: bool(client.heard))
+        ((topic, command),) = client.heard
+        assert topic == "spBv1.0/g/NCMD/pump"
+        assert [(one.name, one.value) for one in decode_payload(command).metrics] == [("Node Control/Rebirth", True)]
+        await client.send("spBv1.0/g/NBIRTH/pump", born(2000))
+        assert samples(await reading) == [(10, 2_000_000, 1.5, 0)], "the birth repeats oil/n of 2000 ms, which is known"
+
+
+async def test_device_below_a_node_is_followed_through_the_sequence_of_the_node(tmp_path: Path) -> None:
+    the_map = device_map(tmp_path, NODE, SPARKPLUG + ', device = "sensors"')
+    async with followed(the_map) as (driver, client, _, _):
+        await client.send("spBv1.0/g/NBIRTH/pump", encode_payload(birth(1000, 0, ())))
+        values = (metric("oil/p", 1.0, DataType.DOUBLE, 1000), metric("oil/n", 1, DataType.INT16, 1000))
+        await client.send("spBv1.0/g/DBIRTH/pump/sensors", encode_payload(Payload(1000, 1, values)))
+        assert len(await next_samples(driver)) == 2
+        await client.send("spBv1.0/g/DDATA/pump/other", encode_payload(Payload(1500, 2, (metric("oil/n", 99, DataType.INT16, 1500),))))
+        await client.send("spBv1.0/g/DDATA/pump/sensors", encode_payload(Payload(2000, 3, (metric("oil/n", 3, DataType.INT16, 2000),))))
+        assert await next_samples(driver) == [(11, 2_000_000, 3, 0)]
+        await client.send("spBv1.0/g/DDEATH/pump/sensors", encode_payload(Payload(3000, 4, ())))
+        assert {code for *_, code in await next_samples(driver)} == {quality.BAD_NO_COMMUNICATION}
+    assert driver.rebirths == 0
+
+
+async def test_garbage_on_a_sparkplug_topic_is_bad_data_not_a_stop(tmp_path: Path) -> None:
+    async with followed(device_map(tmp_path, NODE, SPARKPLUG)) as (driver, client, _, _):
+        await client.send("spBv1.0/g/NDATA/pump", b"\xff\xff\xff")
+        assert {code for *_, code in await next_samples(driver)} == {quality.BAD_DATA_ENCODING_INVALID}
+        await client.send("spBv1.0/g/NBIRTH/pump", born(1000))
+        assert len(await next_samples(driver)) == 2
