@@ -56,11 +56,13 @@ DRIVERS: Final[Mapping[str, str]] = {
     "iec61850": "protocols.iec61850.driver:Iec61850Driver",
 }
 
+REMEMBERING: Final = frozenset({"mqtt", "iec61850"})  # their drivers are told what earlier sessions delivered
+
 
 def open_driver(device: Device, clock: Clock, delivered: Collection[bytes] = ()) -> Driver:
     """The driver for the device's protocol, not yet opened. Raises DriverSetup when its library is not installed.
 
-    delivered: `Frame.messages` of the device's newest frames in the buffer, for a protocol whose broker may deliver them again.
+    delivered: `Frame.messages` of the device's newest frames in the buffer, for a protocol whose peer may deliver them again.
     """
     from protocols import quality
 
@@ -73,5 +75,5 @@ def open_driver(device: Device, clock: Clock, delivered: Collection[bytes] = ())
             quality.BAD_CONFIGURATION,
         ) from error
     make = getattr(module, class_name)
-    driver: Driver = make(device, clock, delivered) if device.map.protocol == "mqtt" else make(device, clock)
+    driver: Driver = make(device, clock, delivered) if device.map.protocol in REMEMBERING else make(device, clock)
     return driver

@@ -3,12 +3,16 @@
 libiec61850 is native code under the GPL: it runs in `protocols.iec61850.worker`, one process per device, and only columns of numbers come
 through the pipe. If it crashes or hangs, this device is unreachable until it is opened again, and nothing else notices.
 
-With buffered reports the id of the last entry that was read is kept, so that after a cut the device goes on with the next one. What a
-device only repeats (general interrogation, integrity) is dropped where it is the last thing already read of that tag.
+With buffered reports every frame carries the id of its last entry (`Frame.messages`: a rising number, then the entry id). The next session
+is given those that became durable and has the device go on with the entry after the newest: what happened during a cut, or was read but
+not yet durable when the agent was killed, is reported again, and nothing else. What a device only repeats (general interrogation,
+integrity) is dropped where it is the last thing already read of that tag.
 """
 
 import asyncio
 import contextlib
+import struct
+from collections.abc import Collection
 from typing import Any, Final
 
 import numpy as np
@@ -24,11 +28,13 @@ from protocols.iec61850.plan import Mode, Options, Settings, decode_quality, par
 
 START_S: Final = 10.0
 SILENCE_S: Final = 15.0
+ENTRY_BYTES: Final = 8  # IEC 61850-7-2: EntryID is an octet string of this length
+_NUMBER: Final = struct.Struct(">Q")
 _KIND_STATUS: Final = np.array([0, quality.BAD_NODE_ID_UNKNOWN, quality.BAD_TYPE_MISMATCH], dtype=np.uint32)
 
 
 class Iec61850Driver:
-    def __init__(self, device: Device, clock: Clock) -> None:
+    def __init__(self, device: Device, clock: Clock, delivered: Collection[bytes] = ()) -> None:
         self._device, self._clock = device, clock
         self._options: Options = device.map.options
         self._settings: Settings = device.settings or Settings()
@@ -37,7 +43,8 @@ class Iec61850Driver:
         self._reports: list[list[Any]] = []
         self._news = asyncio.Event()
         self._failure: DriverError | None = None
-        self._entry = b""
+        newest = max(delivered, default=bytes(_NUMBER.size))
+        self._number, self._entry = _NUMBER.unpack(newest[: _NUMBER.size])[0], newest[_NUMBER.size :]
         self._last: dict[int, tuple[int, float, int]] = {}
         self._words: dict[int, int] = {}
 
@@ -112,14 +119,22 @@ class Iec61850Driver:
             if reports:
                 now_us = self._clock.now_us()
                 blocks = self._blocks(reports, now_us)
-                self._entry = next((report[7] for report in reversed(reports) if report[7]), self._entry)
+                messages = self._identities(reports)
                 if blocks:
-                    return Frame(self._device.name, now_us, blocks)
+                    return Frame(self._device.name, now_us, blocks, messages=messages)
                 continue
             if self._failure is not None:
                 raise self._failure
             self._news.clear()
             await self._news.wait()
+
+    def _identities(self, reports: list[list[Any]]) -> tuple[bytes, ...]:
+        entry = next((report[7] for report in reversed(reports) if len(report[7]) == ENTRY_BYTES), b"")
+        if not entry:
+            return ()
+        self._entry = entry
+        self._number += 1
+        return (_NUMBER.pack(self._number) + entry,)
 
     def _blocks(self, reports: list[list[Any]], now_us: int) -> list[Block]:
         points, times, values, words, kinds = (

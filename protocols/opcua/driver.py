@@ -6,7 +6,7 @@ the server refuses gets the server's status once and costs no other node anythin
 is cut, when the server ends session or subscription, when nothing at all is heard for `max_silence`, or when no value came for so
 long and a read of the nodes shows that some should have.
 
-The value that a server sends at the start of a subscription is dropped where it is the last one this driver already delivered.
+A subscription begins with the values that stand: whether they are news is for the caller to know, who remembers longer than a session.
 """
 
 import asyncio
@@ -50,7 +50,6 @@ class OpcUaDriver:
         self._news = asyncio.Event()
         self._failure: DriverError | None = None
         self._last: dict[int, Row] = {}
-        self._fresh: set[int] = set()
         self._heard_us = self._data_us = 0
 
     async def open(self) -> None:
@@ -82,7 +81,6 @@ class OpcUaDriver:
         subscription = await client.uaclient.create_subscription(self._subscription(), lambda _: None)
         await self._stop_library_loop(client)
         self._heard_us = self._data_us = self._clock.monotonic_us()
-        self._fresh = set(range(len(self._nodes)))
         self._publishing = asyncio.create_task(self._publish(client.uaclient.protocol))
         await self._subscribe(subscription.SubscriptionId)
 
@@ -181,8 +179,9 @@ class OpcUaDriver:
 
     async def read(self) -> Frame:
         while True:
-            rows = self._collect()
+            rows, self._rows = self._rows, []
             if rows:
+                self._last.update(zip((row[0] for row in rows), rows, strict=True))
                 self._data_us = self._clock.monotonic_us()
                 now_us = self._clock.now_us()
                 return Frame(self._device.name, now_us, self._columns.blocks(rows, now_us))
@@ -194,20 +193,6 @@ class OpcUaDriver:
                     await self._news.wait()
             except TimeoutError:
                 await self._doubt()
-
-    def _collect(self) -> list[Row]:
-        """What has arrived, without the first value of a node that was delivered before the link was opened again."""
-        rows, self._rows = self._rows, []
-        if self._fresh and rows:
-            kept = []
-            for row in rows:
-                seen = self._last.get(row[0]) if row[0] in self._fresh and row[4] else None
-                self._fresh.discard(row[0])
-                if seen is None or seen[:5] != row[:5]:
-                    kept.append(row)
-            rows = kept
-        self._last.update((row[0], row) for row in rows)
-        return rows
 
     async def _doubt(self) -> None:
         """Nothing arrived for a while: is that because nothing changed? Raises DeviceUnreachable if not."""

@@ -120,6 +120,30 @@ async def test_a_killed_worker_is_unreachable_and_the_buffer_fills_the_gap(closi
     assert [value for _, _, value, _ in await read_until(driver, 3)] == [2, 3, 4]
 
 
+async def test_a_new_session_goes_on_after_the_last_durable_frame(closing):
+    device = device_of(TAGS[:1])
+    face, driver = await linked(closing, device, step_at(0, [0]))
+    durable = []
+    for number in range(1, 6):
+        frame = await driver.read()
+        durable += frame.messages if number < 3 else []
+        await face.publish(device, step_at(number, [number]))
+    await driver.close()
+    again = Iec61850Driver(dataclasses.replace(device, address=face.address_of(device)), SystemClock(), frozenset(durable))
+    closing(again)
+    await again.open()
+    assert [value for _, _, value, _ in await read_until(again, 4)] == [2, 3, 4, 5]
+
+
+async def test_an_entry_the_device_no_longer_has_means_a_fresh_start(closing):
+    device = device_of(TAGS[:1])
+    _, reached = await served(closing, device, step_at(0, [7]))
+    driver = Iec61850Driver(reached, SystemClock(), [bytes(7) + b"\x01" + b"\xfe" * 8])
+    closing(driver)
+    await driver.open()
+    assert [value for _, _, value, _ in await read_until(driver, 1)] == [7]
+
+
 async def test_a_cut_link_is_noticed_and_reports_go_on_after_it(closing):
     device = device_of(TAGS[:1])
     face, driver = await linked(closing, device, step_at(0, [0]))
