@@ -1,0 +1,177 @@
+"""The simulated MQTT device: what it publishes is what the driver reads, and what the truth log says."""
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from protocols import quality
+from protocols.clock import SystemClock
+from protocols.devicemap import SHIPPED, Device, DeviceMap, load_device_map, to_engineering
+from protocols.driver import DriverError
+from protocols.frame import Frame
+from protocols.mqtt.driver import MqttDriver
+from protocols.mqtt.plan import MqttSettings
+from simulators.face import Step, TruthLog
+from simulators.mqtt import FAULTS, MqttFace, json_message, tell
+from tests.protocols.mqtt.maps import device_map
+
+VALUES = np.array([24029740.0, 15340820.0, 60.86, 998856.4, 37.13652, 20227980.0, np.nan, 5.634212e-03])
+QUALITY = np.array([0, quality.UNCERTAIN_LAST_USABLE, 0, quality.BAD_OUT_OF_SERVICE, 0, 0, quality.BAD_SENSOR_FAILURE, 0], np.uint32)
+T0 = 1_523_865_708_000_000
+Row = tuple[str, int, float, int]
+
+
+def step(number: int) -> Step:
+    return Step(T0 + 1000 * number, VALUES + number, QUALITY)
+
+
+@asynccontextmanager
+async def serving(the_map: DeviceMap, truth: io.StringIO) -> AsyncIterator[tuple[MqttFace, Device]]:
+    face = MqttFace(TruthLog(truth))
+    unplaced = Device("well_1", the_map, "mqtt://127.0.0.1:0")
+    await face.start([unplaced], [step(0)])
+    try:
+        yield face, Device("well_1", the_map, face.address_of(unplaced), MqttSettings(version="3.1.1"), first_id=0)
+    finally:
+        await face.stop()
+
+
+def rows(frame: Frame, device: Device) -> list[Row]:
+    found: list[Row] = []
+    for block in frame.blocks:
+        codes = np.zeros(block.samples, np.uint32) if block.quality is None else block.quality
+        for index, time_us, raw, code in zip(block.tags.tolist(), block.times_us.tolist(), block.values, codes.tolist(), strict=True):
+            tag = device.map.tags[index]
+            found.append((tag.name, time_us, float(to_engineering(np.array([raw]), tag.type, tag.scale, tag.offset)[0]), code))
+    return found
+
+
+def logged(truth: io.StringIO) -> list[Row]:
+    lines = [line.split(",") for line in truth.getvalue().splitlines()]
+    return [(row[1].partition(".")[2], int(row[2]), float(row[3]), int(row[4])) for row in lines]
+
+
+@pytest.mark.parametrize("name", ["qenergyz_well_mqtt", "qenergyz_well_sparkplug"])
+async def test_every_published_step_is_read_once_and_is_in_the_truth(name: str) -> None:
+    truth = io.StringIO()
+    async with serving(load_device_map(SHIPPED / f"{name}.toml"), truth) as (face, device):
+        driver = MqttDriver(device, SystemClock())
+        await driver.open()
+        found: list[Row] = []
+
+        async def collect() -> None:
+            while True:
+                frame = await driver.read()
+                assert frame.acknowledge is not None
+                frame.acknowledge()
+                found.extend(rows(frame, device))
+
+        reading = asyncio.create_task(collect())
+        for number in range(1, 40):
+            await face.publish(device, step(number))
+            await asyncio.sleep(0.002)
+        async with asyncio.timeout(5):
+            while len(found) < 8 * 39:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        reading.cancel()
+        await driver.close()
+    assert sorted(found) == sorted(logged(truth))
+    by_tag = {tag: (value, code) for tag, time_us, value, code in found if time_us == T0 + 1000}
+    assert by_tag["p_pdg"] == (24029741.0, 0)
+    assert by_tag["p_tpt"] == (15340821.0, quality.UNCERTAIN)
+    assert by_tag["p_mon_ckp"][1] == quality.BAD
+    assert by_tag["t_jus_ckgl"] == (0.0, quality.BAD_SENSOR_FAILURE)
+    assert by_tag["qgl"] == (1 + 5.634212e-03, 0)
+
+
+async def test_step_nobody_wanted_is_not_in_the_truth() -> None:
+    truth = io.StringIO()
+    async with serving(load_device_map(SHIPPED / "qenergyz_well_mqtt.toml"), truth) as (face, device):
+        await face.publish(device, step(1))
+    assert truth.getvalue() == ""
+    assert face.messages == 0
+
+
+async def test_steps_published_while_the_agent_is_away_reach_it_later() -> None:
+    truth = io.StringIO()
+    async with serving(load_device_map(SHIPPED / "qenergyz_well_mqtt.toml"), truth) as (face, device):
+        driver = MqttDriver(device, SystemClock())
+        await driver.open()
+        await driver.close()
+        for number in range(1, 11):
+            await face.publish(device, step(number))
+        await driver.open()
+        found: list[Row] = []
+        async with asyncio.timeout(5):
+            while len(found) < 80:
+                found += rows(await driver.read(), device)
+        await driver.close()
+    assert sorted(found) == sorted(logged(truth))
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+async def test_fault_shows_and_passes(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simulators.mqtt.DELAY_US", 60_000)
+    truth = io.StringIO()
+    async with serving(load_device_map(SHIPPED / "qenergyz_well_sparkplug.toml"), truth) as (face, device):
+        driver = MqttDriver(device, SystemClock())
+        await driver.open()
+        found: list[Row] = []
+
+        async def collect() -> None:
+            try:
+                while True:
+                    found.extend(rows(await driver.read(), device))
+            except DriverError as error:
+                raise AssertionError("a device's fault is no fault of the broker") from error
+
+        async def advance() -> None:
+            number = 1
+            while True:
+                await face.publish(device, Step(T0 + 1000 * number, VALUES + number, np.zeros(8, np.uint32)))
+                number += 1
+                await asyncio.sleep(0.01)
+
+        tasks = [asyncio.create_task(collect()), asyncio.create_task(advance())]
+        await asyncio.sleep(0.1)
+        await face.fault("well_1", kind, 200_000)
+        during = len(found)
+        async with asyncio.timeout(5):
+            while not any(tag == "p_pdg" and code == 0 for tag, _, _, code in found[during + 8 :]):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await driver.close()
+    codes = {code for tag, _, _, code in found if tag == "p_pdg"}
+    expected = {"drop_link": quality.BAD_NO_COMMUNICATION, "freeze": quality.UNCERTAIN, "bad_quality": quality.BAD, "delay": quality.GOOD}
+    assert expected[kind] in codes
+    good = [row for row in found if row[3] == 0]
+    assert len(set(good)) == len(good)
+    assert set(good) <= set(logged(truth))
+
+
+async def test_unknown_fault_is_refused() -> None:
+    async with serving(load_device_map(SHIPPED / "qenergyz_well_mqtt.toml"), io.StringIO()) as (face, _):
+        with pytest.raises(ValueError, match="expected one of drop_link"):
+            await face.fault("well_1", "explode", 1)
+
+
+def test_message_is_built_along_the_paths_of_the_map(tmp_path: Path) -> None:
+    tags = (
+        '{ name = "a", at = "$.v[1].x", type = "uint32", scale = 0.1, quality_at = "$.v[1].q" },\n'
+        '{ name = "b", at = "$[\'odd name\']", type = "bool" }'
+    )
+    the_map = device_map(tmp_path, tags, 'payload = "json", topic = "t", time = "$.at", time_unit = "iso"')
+    told = tell(the_map.tags, the_map.options, Step(1_500_000, np.array([400_000_000.0, 1.0]), np.zeros(2, np.uint32)))
+    assert json.loads(json_message(the_map.tags, the_map.options, told)) == {
+        "at": "1970-01-01T00:00:01.500000+00:00",
+        "v": [None, {"x": 4_000_000_000, "q": "good"}],
+        "odd name": True,
+    }
