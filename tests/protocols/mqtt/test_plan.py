@@ -1,0 +1,79 @@
+"""Checks of MQTT device maps and device settings."""
+
+from pathlib import Path
+
+import pytest
+
+from protocols.devicemap import DeviceMaps, parse_devices
+from protocols.mqtt.plan import MqttSettings, command_topic, parse_endpoint, parse_path, topics
+from protocols.tomlfile import ConfigError, TomlFile
+from tests.protocols.mqtt.maps import JSON, PUMP, SPARKPLUG, device_map
+
+REFUSED = {
+    "a path that is none": ('{ name = "a", at = "p", type = "float64" }', JSON, "is not understood"),
+    "a path that ends early": ('{ name = "a", at = "$.p.", type = "float64" }', JSON, "is not understood"),
+    "a quality path that is none": ('{ name = "a", at = "$.p", type = "float64", quality_at = "q" }', JSON, '"quality_at"'),
+    "quality at the value itself": (
+        '{ name = "a", at = "$.p", type = "float64", quality_at = "$.p" }',
+        JSON,
+        "the path of the value itself",
+    ),
+    "a wildcard topic": (PUMP, 'payload = "json", topic = "a/+"', "without wildcards"),
+    "a payload that does not exist": (PUMP, 'payload = "xml", topic = "a"', "expected one of json, sparkplug"),
+    "a missing topic": (PUMP, 'payload = "json"', '"topic" is missing'),
+    "QoS 2": (PUMP, JSON + ", qos = 2", "from 0 to 1"),
+    "a wrong time path": (PUMP, 'payload = "json", topic = "a", time = "t"', '"time"'),
+    "a node of two levels": (
+        '{ name = "a", at = "m", type = "int8" }',
+        'payload = "sparkplug", group = "g", node = "a/b"',
+        "one topic level",
+    ),
+    "quality_at with Sparkplug": ('{ name = "a", at = "m", type = "int8", quality_at = "$.q" }', SPARKPLUG, "comes with the metric"),
+    "a metric without name": ('{ name = "a", at = " ", type = "int8" }', SPARKPLUG, "name of a metric"),
+    "topic and node together": ('{ name = "a", at = "m", type = "int8" }', SPARKPLUG + ', topic = "t"', "unknown key"),
+}
+
+
+@pytest.mark.parametrize(("tags", "mqtt", "sentence"), REFUSED.values(), ids=REFUSED.keys())
+def test_map_is_refused_with_a_sentence_for(tags: str, mqtt: str, sentence: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"bench\.toml:\d+: ") as refusal:
+        device_map(tmp_path, tags, mqtt)
+    assert sentence in str(refusal.value)
+
+
+def test_path_is_split_into_keys_and_places() -> None:
+    assert parse_path("$.a.b-c[3]['x y']") == ("a", "b-c", 3, "x y")
+
+
+def test_topics_name_the_device_and_follow_a_sparkplug_node_whole(tmp_path: Path) -> None:
+    assert topics(device_map(tmp_path, PUMP).options, "p1") == ("site/p1",)
+    options = device_map(tmp_path, '{ name = "a", at = "m", type = "int8" }', SPARKPLUG).options
+    assert topics(options, "p1") == ("spBv1.0/g/+/p1", "spBv1.0/g/+/p1/+")
+    assert command_topic(options, "p1") == "spBv1.0/g/NCMD/p1"
+
+
+def test_endpoint_is_an_mqtt_address() -> None:
+    assert parse_endpoint("mqtt://broker") == ("broker", 1883)
+    assert parse_endpoint("mqtt://[::1]:2000") == ("::1", 2000)
+    for wrong in ("broker:1883", "mqtts://broker:8883", "mqtt://", "mqtt://b:x", "mqtt://user@b:1", "mqtt://b/path"):
+        with pytest.raises(ValueError, match="expected"):
+            parse_endpoint(wrong)
+
+
+def devices(folder: Path, keys: str) -> object:
+    device_map(folder, PUMP)
+    path = folder / "gateway.toml"
+    path.write_text(f'[[device]]\nname = "p"\nmap = "bench"\n{keys}\n')
+    (only,) = parse_devices(TomlFile.read(path).root.sections("device"), DeviceMaps((folder,)))
+    return only.settings
+
+
+def test_settings_come_from_the_device(tmp_path: Path) -> None:
+    found = devices(tmp_path, 'address = "mqtt://b:1"\nversion = "3.1.1"\nusername = "u"\npassword_file = "secret"\nkeepalive = "5s"')
+    assert found == MqttSettings("3.1.1", "", "u", Path("secret"), 5)
+
+
+@pytest.mark.parametrize("keys", ['address = "b:1"', 'address = "mqtt://b"\nversion = "3"', 'address = "mqtt://b"\npassword_file = "x"'])
+def test_wrong_settings_are_refused(keys: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"gateway\.toml:\d+"):
+        devices(tmp_path, keys)
