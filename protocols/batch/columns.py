@@ -9,6 +9,7 @@ docs/wire-format.md has the byte layout.
 import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +23,7 @@ MAX_GROUPS: Final = 1 << 14
 COLUMN_TYPES: Final = tuple(np.dtype(name) for name in ("<i4", "<i8", "<f4", "<f8"))
 _MAX_DECIMALS: Final = 22  # 10**22 is the largest power of ten that a float64 holds exactly
 _TRIED_DECIMALS: Final = 10
+_SMALL: Final = 512  # samples; below, a group costs more by itself than its times do in company
 _SHORT_FRACTION: Final = 26  # trailing zero bits of a float64 that make it a short binary fraction
 _INT32_MAX: Final = (1 << 31) - 1
 
@@ -221,17 +223,19 @@ def _grid_of(times: NDArray[np.int64]) -> Grid | None:
 
 
 def _arrange(groups: Sequence[Group], on_grid: list[bool]) -> Iterable[_Columns]:
-    """Single tags with times of their own, equally many of them and of one type, travel together; every other group by itself."""
-    singles: dict[tuple[str, int], list[Group]] = {}
+    """Small groups with times of their own, of one type and as many rows, travel together; every other group by itself."""
+    small: dict[tuple[str, int], list[Group]] = {}
     for group, fits in zip(groups, on_grid, strict=True):
-        if not fits and len(group.tags) == 1:
-            singles.setdefault((group.values.dtype.str, len(group.times_us)), []).append(group)
+        if not fits and group.samples < _SMALL:
+            small.setdefault((group.values.dtype.str, len(group.times_us)), []).append(group)
             continue
         own = None if fits else group.times_us[None, :]
         yield _Columns(group.tags, group.values.T, None if group.quality is None else group.quality.T, own)
-    for same in singles.values():
+    for same in small.values():
         quality = _joined_quality(same, axis=1)
         times = np.stack([g.times_us for g in same])
+        if len(same) > 1:
+            times = np.repeat(times, [len(g.tags) for g in same], axis=0)
         values = np.concatenate([g.values for g in same], axis=1)
         yield _Columns(np.concatenate([g.tags for g in same]), values.T, None if quality is None else quality.T, times)
 
@@ -360,9 +364,10 @@ def _decode(grid: Grid, item: Any, room: int) -> Iterable[Group]:
     if shared:
         yield Group(ids, times[0], values, quality)
         return
-    for j in range(len(ids)):
-        one = slice(j, j + 1)
-        yield Group(ids[one], times[j], values[:, one], None if quality is None else quality[:, one])
+    edges = np.flatnonzero((times[1:] != times[:-1]).any(axis=1)) + 1  # neighbours of the same times are one group again
+    for start, end in pairwise((0, *edges.tolist(), len(ids))):
+        some = slice(start, end)
+        yield Group(ids[some], times[start], values[:, some], None if quality is None else quality[:, some])
 
 
 def decode_columns(encoding: int, width: int, first: bytes, rest: bytes, k: int, rows: int) -> NDArray[Any]:
