@@ -1,4 +1,5 @@
 import hashlib
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -130,17 +131,29 @@ def test_malformed_statements_are_refused_before_any_cryptography(data: bytes) -
         statement.parse(data)
 
 
+SOME = bytes(range(256)) * 8
+
+
 def test_a_gigabyte_bomb_is_refused_before_it_is_unpacked() -> None:
-    bomb = zstandard.ZstdCompressor(level=3).compress(bytes(64 << 20))
+    packer = zstandard.ZstdCompressor(level=1).compressobj(size=1 << 30)
+    bomb = b"".join(packer.compress(bytes(16 << 20)) for _ in range(64)) + packer.flush()
+    tracemalloc.start()
     with pytest.raises(Bomb):
         frames.decompress(bomb)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
+
+
+def test_a_frame_that_asks_for_a_huge_window_is_refused() -> None:
+    small = frame(SOME)
+    window_of_2_gib = b"\x28\xb5\x2f\xfd\x40\xa8" + small[5:]  # no single segment: a window descriptor comes first
+    with pytest.raises(Bomb):
+        frames.decompress(window_of_2_gib)
 
 
 def frame(plain: bytes, **options: object) -> bytes:
     return zstandard.ZstdCompressor(**options).compress(plain)  # type: ignore[arg-type]
-
-
-SOME = bytes(range(256)) * 8
 
 
 @pytest.mark.parametrize(
