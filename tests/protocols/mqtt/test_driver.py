@@ -224,6 +224,47 @@ async def test_broker_that_refuses_says_what_to_do_about(code: int, sentence: st
     server.close()
 
 
+async def test_version_5_keeps_its_session_and_acknowledges_by_number(one: DeviceMap) -> None:
+    """No broker of version 5 is at hand: the bytes of one, by MQTT 5.0, 3.1-3.9."""
+    connects: list[bytes] = []
+    acknowledged = asyncio.get_running_loop().create_future()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await reader.read(2):
+            packet = await reader.readexactly(head[1])
+            match head[0] >> 4:
+                case 1:
+                    connects.append(packet)
+                    writer.write(bytes([0x20, 3, 0, 0, 0]))
+                case 8:
+                    writer.write(bytes([0x90, 4, *packet[:2], 0, 1]))
+                    topic, payload = b"site/pump", pump(1).encode()
+                    body = len(topic).to_bytes(2, "big") + topic + b"\x12\x34" + b"\0" + payload
+                    writer.write(bytes([0x32, len(body)]) + body)
+                case 4:
+                    acknowledged.set_result(packet[:2])
+                case _:
+                    pass
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    address = f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    driver = MqttDriver(Device("pump", one, address, MqttSettings()), SystemClock())
+    await driver.open()
+    frame = await driver.read()
+    assert len(samples(frame)) == 2
+    assert not acknowledged.done()
+    assert frame.acknowledge is not None
+    frame.acknowledge()
+    async with asyncio.timeout(5):
+        assert await acknowledged == b"\x12\x34"
+    await driver.close()
+    server.close()
+    assert connects[0][6] == 5
+    assert connects[0][7] & 2 == 0, "clean start would throw the session away"
+    assert bytes([0x11]) + (7 * 86_400).to_bytes(4, "big") in connects[0], "session expiry"
+
+
 async def test_refused_connection_is_unreachable(one: DeviceMap) -> None:
     server = await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
