@@ -34,6 +34,7 @@ class DeviceState:
     name: str
     protocol: str
     address: str
+    connected: bool = False  # the session stands; `up` says that data has come over it
     up: bool = False
     cause: str = "not connected yet"
     last_good_us: int = 0
@@ -70,6 +71,7 @@ class Poller:
     ) -> None:
         self._device, self._open_driver, self._deliver, self._clock = device, open_driver, deliver, clock
         self._reported_bad_us = 0
+        self._said = ""
         self._kept = LastKept(device)
         self.state = DeviceState(device.name, device.map.protocol, device.address)
 
@@ -102,6 +104,7 @@ class Poller:
             except TimeoutError as error:
                 raise DriverError(f"no session within {OPEN_TIMEOUT_S:.0f} s", quality.BAD_TIMEOUT) from error
             state, kept = self.state, self._kept
+            state.connected, state.cause = True, "connected, no data yet"
             kept.begin()
             while True:
                 frame = await driver.read()
@@ -127,17 +130,18 @@ class Poller:
         state = self.state
         down_s = (self._clock.now_us() - state.down_since_us) / 1e6 if state.down_since_us else 0.0
         log.info("device_up device=%s protocol=%s down_s=%.1f", state.name, state.protocol, down_s)
-        state.up, state.cause, state.failures, state.down_since_us = True, "", 0, 0
+        state.up, state.cause, state.failures, state.down_since_us, self._said = True, "", 0, 0, ""
 
     def _down(self, error: DriverError) -> None:
         state, now_us = self.state, self._clock.now_us()
         state.failures += 1
-        if state.up or not state.down_since_us or str(error) != state.cause:
+        if state.up or str(error) != self._said:
             log.warning("device_down device=%s protocol=%s address=%s cause=%s", state.name, state.protocol, state.address, error)
+        self._said = str(error)
         fresh = state.up or not state.down_since_us
         if fresh:
             state.down_since_us = now_us
-        state.up, state.cause = False, str(error)
+        state.up, state.connected, state.cause = False, False, str(error)
         if fresh or now_us - self._reported_bad_us >= BAD_HEARTBEAT_US:
             self._reported_bad_us = now_us
             self._deliver(failure_frame(self._device, now_us, error.quality if error.quality else quality.BAD_NO_COMMUNICATION))

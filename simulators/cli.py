@@ -1,6 +1,6 @@
 """`qenergyz sim run SCENARIO`: serve a scenario's devices, step by step, until told to stop.
 
-Commands come as lines on standard input: `go`, `step N`, `fault DEVICE KIND SECONDS`, `stop`. With `--wait` the first step is shown and
+Commands come as lines on standard input: `go`, `hold` (stop stepping, go on serving), `step N`, `fault DEVICE KIND SECONDS`, `stop`. With `--wait` the first step is shown and
 nothing moves before `go` or `step`, and the end of standard input ends the run (whoever steered it is gone). After the last step the
 last values stay served. SIGTERM and SIGINT end the run.
 """
@@ -169,6 +169,8 @@ class Show:
                 self._schedule_faults()
             case ["go"]:
                 pass
+            case ["hold"]:
+                self._going = False
             case ["step", count] if count.isdecimal():
                 for _ in range(int(count)):
                     await self.step()
@@ -176,7 +178,7 @@ class Show:
             case ["fault", device, kind, seconds] if kind in KINDS:
                 self._fault(device, kind, 0, float(seconds))
             case _:
-                print(f'sim: not understood: "{command}"; expected go, step N, fault DEVICE KIND SECONDS or stop', file=sys.stderr)
+                print(f'sim: not understood: "{command}"; expected go, hold, step N, fault DEVICE KIND SECONDS or stop', file=sys.stderr)
 
     async def step(self) -> None:
         """Everything moves on by one step."""

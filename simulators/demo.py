@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -23,6 +23,7 @@ import httpx
 
 from protocols.tomlfile import parse_duration_us
 from simulators.comparison import Comparison, Series, compare, read_truth, series
+from simulators.scenario import find_scenario, load_scenario
 
 MARK: Final = ".qenergyz-demo"
 READY_S: Final = 120.0
@@ -122,7 +123,7 @@ class Hub:
         """Every sample of every tag, as stored."""
         found = {}
         for tag in self.get("/v1/tags").json():
-            body = self.get(f"/v1/tags/{tag['id']}/samples", from_us=0, to_us=1 << 62, raw="true").json()
+            body = self.get(f"/v1/tags/{tag['id']}/samples", from_us=0, to_us=1 << 62).json()
             found[tag["name"]] = series(body["times_us"], body["values"], body["quality"])
         return found
 
@@ -142,26 +143,21 @@ def start_site(programs: Programs, folder: Path, hub: Hub, gateway: str, scenari
     programs.start(
         simulator, "sim", "run", scenario, "--truth", str(truth), "--ready", str(ready), "--wait", *options, stdin=subprocess.PIPE
     )
-    devices = programs.wait_file(simulator, ready)
+    addresses = programs.wait_file(simulator, ready)
     path = folder / f"{gateway}.toml"
-    path.write_text(gateway_file(gateway, hub.url, devices))
+    path.write_text(gateway_file(gateway, hub.url, scenario, addresses))
     voucher = run("hub", "voucher", "--data", str(folder / "hub"), "--gateway", gateway)
     run("edge", "enrol", str(path), "--voucher", voucher)
     programs.start(gateway, "edge", "run", str(path))
     return path
 
 
-def gateway_file(gateway: str, hub: str, devices: dict[str, Any]) -> str:
+def gateway_file(gateway: str, hub: str, scenario: str, addresses: Mapping[str, str]) -> str:
+    """The file an engineer would write for this site, with the addresses that the simulator got."""
     parts = [f'[gateway]\nname = "{gateway}"\nhub = "{hub}"\n\n[buffer]\nmax_size = "200MB"\nseal_every = "1s"\n']
-    for name, device in devices.items():
-        lines = [
-            f'name = "{name}"',
-            f'map = "{device["map"]}"',
-            f'address = "{device["address"]}"',
-            f'asset = "{device.get("asset", name)}"',
-        ]
-        lines += [f"{key} = {json.dumps(value)}" for key, value in device.get("settings", {}).items()]
-        parts.append("[[device]]\n" + "\n".join(lines) + "\n")
+    for device in load_scenario(find_scenario(scenario)).devices:
+        keys = {"name": device.name, "map": device.map.name, "address": addresses[device.name], "asset": device.asset}
+        parts.append("[[device]]\n" + "\n".join(f"{key} = {json.dumps(value)}" for key, value in keys.items()) + "\n")
     return "\n".join(parts)
 
 
@@ -177,7 +173,7 @@ def wait_devices(programs: Programs, folder: Path) -> None:
         programs.check()
         with contextlib.suppress(OSError, ValueError, httpx.HTTPError):
             states = {gateway: health(folder, gateway) for gateway in SITES}
-            down = [f"{device['name']}: {device['cause']}" for state in states.values() for device in state["devices"] if not device["up"]]
+            down = [f"{device['name']}: {device['cause']}" for state in states.values() for device in state["devices"] if not device["connected"]]
             if not down:
                 return
         time.sleep(0.2)
