@@ -23,6 +23,7 @@ from protocols.mqtt.sparkplug import Heard, Kind, Metric, Node, decode_payload
 MAX_PAYLOAD: Final = 1_000_000
 LATEST_US: Final = 1 << 62
 _MISSING: Final = object()
+Lists = tuple[list[int], list[int], list[float], list[int]]
 _PER_SECOND: Final = {TimeUnit.MICROSECONDS: 1, TimeUnit.MILLISECONDS: 1_000, TimeUnit.SECONDS: 1_000_000}
 # Sparkplug 3.0, 6.4.11: property "Quality" is 0 bad, 192 good, 500 stale; 64 as in OPC DA.
 _METRIC_QUALITY: Final = {0: quality.BAD, 64: quality.UNCERTAIN, 192: quality.GOOD, 500: quality.UNCERTAIN_LAST_USABLE}
@@ -37,10 +38,14 @@ class Malformed(Exception):
 class Columns:
     """Samples in order of arrival, by numpy type."""
 
-    _lists: dict[np.dtype[Any], tuple[list[int], list[int], list[float], list[int]]] = field(default_factory=dict)
+    _lists: dict[np.dtype[Any], Lists] = field(default_factory=dict)
+
+    def lists(self, column: np.dtype[Any]) -> Lists:
+        """Tags, times, values and qualities to append to."""
+        return self._lists.get(column) or self._lists.setdefault(column, ([], [], [], []))
 
     def add(self, column: np.dtype[Any], tag: int, time_us: int, value: float, code: int) -> None:
-        tags, times, values, codes = self._lists.get(column) or self._lists.setdefault(column, ([], [], [], []))
+        tags, times, values, codes = self.lists(column)
         tags.append(tag)
         times.append(time_us)
         values.append(value)
@@ -55,10 +60,11 @@ class Columns:
                 np.array(codes, np.uint32) if any(codes) else None,
             )
             for column, (tags, times, values, codes) in self._lists.items()
+            if tags
         )
 
     def __bool__(self) -> bool:
-        return bool(self._lists)
+        return any(lists[0] for lists in self._lists.values())
 
 
 def convert(value: Any, kind: TagType) -> tuple[float, int]:
@@ -97,31 +103,37 @@ _LIMITS: Final[dict[TagType, tuple[int, int]]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Item:
+    """home, key: the place of the value as a number in the reader's list of containers and the last step into it; likewise its quality."""
+
     tag: int
-    column: np.dtype[Any]
     kind: TagType
-    path: PathSteps
-    quality_path: PathSteps | None
+    plain: bool
+    home: int
+    key: str | int
+    quality_home: int | None
+    quality_key: str | int
     invalid: int | None
 
 
 class JsonReader:
-    """Reads the JSON messages of one device."""
+    """Reads the JSON messages of one device. Containers on the way to the values are looked up once per message, not once per tag."""
 
     def __init__(self, device: Device) -> None:
         options: MqttOptions = device.map.options
         self._time_at, self._unit = options.time_at, options.time_unit
-        self._items = [
-            _Item(
-                device.first_id + index,
-                tag.type.column,
-                tag.type,
-                parse_path(tag.at),
-                parse_path(tag.quality_at) if tag.quality_at else None,
-                tag.invalid,
-            )
-            for index, tag in enumerate(device.map.tags)
-        ]
+        self._homes: list[PathSteps] = []
+        self._groups: dict[np.dtype[Any], list[_Item]] = {}
+        for index, tag in enumerate(device.map.tags):
+            home, key = self._place(parse_path(tag.at))
+            quality_home, quality_key = self._place(parse_path(tag.quality_at)) if tag.quality_at else (None, "")
+            plain = tag.type is TagType.FLOAT64 and tag.invalid is None
+            item = _Item(device.first_id + index, tag.type, plain, home, key, quality_home, quality_key, tag.invalid)
+            self._groups.setdefault(tag.type.column, []).append(item)
+
+    def _place(self, path: PathSteps) -> tuple[int, str | int]:
+        if path[:-1] not in self._homes:
+            self._homes.append(path[:-1])
+        return self._homes.index(path[:-1]), path[-1]
 
     def read(self, payload: bytes, arrived_us: int, columns: Columns) -> None:
         """Raises Malformed, and has then added nothing."""
@@ -132,16 +144,30 @@ class JsonReader:
         except (ValueError, RecursionError) as error:
             raise Malformed(f"not JSON: {error}") from error
         time_us = arrived_us if self._time_at is None else _time_us(_follow(document, self._time_at), self._unit)
-        for item in self._items:
-            value = _follow(document, item.path)
-            if value is _MISSING:
-                continue
-            number, code = convert(value, item.kind)
-            if item.invalid is not None and value == item.invalid:
-                number, code = 0, quality.BAD_SENSOR_FAILURE
-            if item.quality_path is not None and not code:
-                code = _stated(_follow(document, item.quality_path))
-            columns.add(item.column, item.tag, time_us, number, code)
+        homes = [_follow(document, path) for path in self._homes]
+        for column, items in self._groups.items():
+            tags, times, values, codes = columns.lists(column)
+            for item in items:
+                try:
+                    value = homes[item.home][item.key]
+                except (KeyError, IndexError, TypeError):
+                    continue
+                if item.plain and type(value) is float and value - value == 0.0:  # a finite float needs no conversion
+                    number, code = value, 0
+                else:
+                    number, code = _converted(value, item)
+                if item.quality_home is not None and not code:
+                    code = _stated(homes[item.quality_home], item.quality_key)
+                tags.append(item.tag)
+                times.append(time_us)
+                values.append(number)
+                codes.append(code)
+
+
+def _converted(value: Any, item: _Item) -> tuple[float, int]:
+    if item.invalid is not None and value == item.invalid:
+        return 0, quality.BAD_SENSOR_FAILURE
+    return convert(value, item.kind)
 
 
 def _follow(document: Any, path: PathSteps) -> Any:
@@ -153,11 +179,15 @@ def _follow(document: Any, path: PathSteps) -> Any:
     return document
 
 
-def _stated(word: Any) -> int:
+def _stated(home: Any, key: str | int) -> int:
     """The quality a message states; a word that is none is no reason to trust the value."""
-    if isinstance(word, str | int) and not isinstance(word, bool):
-        return quality.PLAIN.get(word.lower() if isinstance(word, str) else word, quality.BAD_DATA_ENCODING_INVALID)
-    return quality.BAD_DATA_ENCODING_INVALID
+    try:
+        word = home[key]
+    except (KeyError, IndexError, TypeError):
+        return quality.BAD_DATA_ENCODING_INVALID
+    if isinstance(word, str):
+        return quality.PLAIN.get(word if word in quality.PLAIN else word.lower(), quality.BAD_DATA_ENCODING_INVALID)
+    return quality.PLAIN.get(word, quality.BAD_DATA_ENCODING_INVALID) if type(word) is int else quality.BAD_DATA_ENCODING_INVALID
 
 
 def _time_us(value: Any, unit: TimeUnit) -> int:

@@ -21,6 +21,7 @@ from protocols.clock import Clock
 from protocols.devicemap import Device
 from protocols.driver import DeviceMisbehaves, DeviceUnreachable, DriverError, DriverSetup
 from protocols.frame import Frame
+from protocols.mqtt.bulksocket import BulkClient, BulkSocket
 from protocols.mqtt.decode import Columns, JsonReader, Malformed, Seen, SparkplugReader, add_undecoded
 from protocols.mqtt.inbox import Inbox, Message
 from protocols.mqtt.plan import MqttOptions, MqttSettings, PayloadKind, command_topic, parse_endpoint, topics
@@ -49,7 +50,7 @@ class MqttDriver:
         self._sparkplug = SparkplugReader(device) if sparkplug else None
         self._seen = Seen()
         self._inbox = Inbox(stamped=sparkplug or self._options.time_at is not None)
-        self._client: paho.Client | None = None
+        self._client: BulkClient | None = None
         self._connection = 0
         self._waiting: list[Message] = []
         self._arrived = asyncio.Event()
@@ -57,7 +58,7 @@ class MqttDriver:
         self._subscribed: asyncio.Future[None] | None = None
         self._failure: DriverError | None = None
         self._tick: asyncio.TimerHandle | None = None
-        self._socket: Any = None
+        self._socket: BulkSocket | None = None
         self._reading = self._writing = False
         self._rebirth_us = -REBIRTH_EVERY_US
         self.malformed = self.duplicates = self.rebirths = 0
@@ -96,9 +97,9 @@ class MqttDriver:
                 f'device "{self._device.name}": no connection to {host}:{port} ({error.strerror or error})', quality.BAD_NO_COMMUNICATION
             ) from error
 
-    def _make_client(self) -> paho.Client:
+    def _make_client(self) -> BulkClient:
         five = self._settings.version == "5"
-        client = paho.Client(
+        client = BulkClient(
             CallbackAPIVersion.VERSION2,
             client_id=self._settings.client_id or f"qenergyz-{self._device.name}",
             clean_session=None if five else False,
@@ -125,7 +126,7 @@ class MqttDriver:
         except OSError as error:
             raise self._setup(f"password_file {path} cannot be read ({error.strerror})") from error
 
-    def _connect(self, client: paho.Client, host: str, port: int) -> None:
+    def _connect(self, client: BulkClient, host: str, port: int) -> None:
         """Blocking; runs in a thread."""
         if self._settings.version == "5":
             properties: Any = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
@@ -135,9 +136,9 @@ class MqttDriver:
         else:
             client.connect(host, port, self._settings.keepalive_s)
 
-    def _attach(self, client: paho.Client) -> None:
-        self._socket = client.socket()
-        if self._socket is None:
+    def _attach(self, client: BulkClient) -> None:
+        self._socket = client.bulk
+        if self._socket is None or client.socket() is None:
             raise DeviceUnreachable(f'device "{self._device.name}": connection lost while connecting', quality.BAD_NO_COMMUNICATION)
         asyncio.get_running_loop().add_reader(self._socket, self._readable)
         self._reading = True
@@ -153,8 +154,8 @@ class MqttDriver:
             client.disconnect()  # writes the packet if the socket takes it; the broker keeps the session
             client.loop_write()
             client.on_socket_close = None
-            if sock := client.socket():
-                sock.close()
+            if client.bulk:
+                client.bulk.close()
 
     def _detach(self) -> None:
         if self._tick:
@@ -172,15 +173,16 @@ class MqttDriver:
     def _readable(self) -> None:
         if self._client is None:
             return
-        taken = -1
-        while taken < len(self._waiting) < MAX_WAITING:  # paho reads one packet per call
-            taken = len(self._waiting)
+        while True:  # paho takes one packet per call, and its socket may have read several
             if self._client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 self._lost("connection lost")
                 return
-        if len(self._waiting) >= MAX_WAITING and self._reading:
-            asyncio.get_running_loop().remove_reader(self._socket)
-            self._reading = False
+            if self._socket is None or not self._socket.pending():
+                break
+            if len(self._waiting) >= MAX_WAITING:
+                asyncio.get_running_loop().remove_reader(self._socket)
+                self._reading = False
+                break
         if self._client.want_write():
             self._flush()
 
@@ -188,10 +190,14 @@ class MqttDriver:
         """Write what paho has to write, now or when the socket takes it."""
         if self._client is None or self._socket is None:
             return
-        if self._client.want_write() and self._client.loop_write() != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            self._lost("connection lost")
+        try:
+            if self._client.want_write() and self._client.loop_write() != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                raise ConnectionError("no longer open")
+            blocked = not self._socket.push() or self._client.want_write()
+        except OSError as error:
+            self._lost(f"connection lost ({error})")
             return
-        if self._client.want_write() != self._writing:
+        if blocked != self._writing:
             loop = asyncio.get_running_loop()
             if self._writing:
                 loop.remove_writer(self._socket)
@@ -285,6 +291,7 @@ class MqttDriver:
         if not self._reading and self._socket is not None:
             asyncio.get_running_loop().add_reader(self._socket, self._readable)
             self._reading = True
+            asyncio.get_running_loop().call_soon(self._readable)  # for what was read ahead
         columns = Columns()
         keys: list[int] = []
         numbers: list[int] = []
@@ -342,11 +349,13 @@ class MqttDriver:
 
     def _acknowledge(self, connection: int, keys: list[int], numbers: list[int]) -> None:
         joined = [mid for key in keys for mid in self._inbox.durable(key)]
-        if self._client is None:
+        if self._client is None or self._socket is None:
             return
         current = numbers if connection == self._connection else []
+        sock, self._socket.corked = self._socket, True
         for mid in (*current, *joined):
             self._client.ack(mid, 1)
+        sock.corked = False
         self._flush()
 
     def _ask_for_birth(self) -> None:
