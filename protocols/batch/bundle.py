@@ -8,7 +8,7 @@ cannot show without the log is that no later batch adds to the window. docs/wire
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -188,6 +188,18 @@ def recompute(payloads: Iterable[Payload], tables: Mapping[bytes, TagTable], win
     return Samples(times[order], values[order], quality[order])
 
 
+def narrow(payload: Payload, tables: Mapping[bytes, TagTable], tag: str) -> Payload:
+    """The payload with the columns of one tag alone, as copies, so that a day of batches does not stay in memory."""
+    ids = [entry.id for entry in tables[payload.table_digest].entries if entry.name == tag]
+    groups = []
+    for group in payload.groups:
+        chosen = np.flatnonzero(np.isin(group.tags, ids))
+        if chosen.size:
+            quality = None if group.quality is None else group.quality[:, chosen]
+            groups.append(Group(group.tags[chosen], group.times_us.copy(), group.values[:, chosen], quality))
+    return replace(payload, groups=tuple(groups))
+
+
 def _parts(payload: Payload, tables: Mapping[bytes, TagTable], window: Window) -> Iterator[Samples]:
     entry = next((entry for entry in tables[payload.table_digest].entries if entry.name == window.tag), None)
     if entry is None:
@@ -238,6 +250,7 @@ class _Walk:
         self.head = Checkpoint("", 0, b"")
         self.statements: list[Statement] = []
         self.verifiers: list[Verifier] = []
+        self.spans: list[tuple[int, int]] = []
         self.payloads: list[Payload] = []
         self.tables: dict[bytes, TagTable] = {}
         self.gaps: list[Gap] = []
@@ -318,7 +331,8 @@ class _Walk:
                 payload = parsed.open()
             if payload.table_digest != batch.table_digest or payload.table_digest not in self.tables:
                 raise MalformedBatch(f"{_named(number, parsed)}: the tag table it names is not the one in the bundle")
-            self.payloads.append(payload)
+            self.spans.append(_span(payload))
+            self.payloads.append(narrow(payload, self.tables, self.bundle.window.tag))
         used = {payload.table_digest for payload in self.payloads}
         if self.payloads and used != self.tables.keys():
             raise MalformedBatch("the bundle holds tag tables that no batch names")
@@ -353,7 +367,7 @@ class _Walk:
         missing = range(first.seq + 1, last.seq)
         if not missing:
             return False
-        start, end = _span(self.payloads[before])[0], _span(self.payloads[after])[1]
+        start, end = self.spans[before][0], self.spans[after][1]
         for parsed, payload in zip(self.statements, self.payloads, strict=True):
             same = (parsed.header.stream, parsed.header.epoch) == (first.stream, first.epoch)
             for gap in payload.gaps:

@@ -129,8 +129,7 @@ def gather(blocks: Sequence[Block]) -> tuple[Group, ...]:
     stacks: dict[tuple[bytes, str], list[Block]] = {}
     loose: dict[str, list[Block]] = {}
     for block in blocks:
-        if block.values.dtype.newbyteorder("<") not in COLUMN_TYPES:
-            raise ValueError(f"a block of {block.values.dtype}: columns are int32, int64, float32 or float64")
+        _check(block)
         if block.values.size == 0:
             continue
         if block.values.ndim == 2:
@@ -141,6 +140,16 @@ def gather(blocks: Sequence[Block]) -> tuple[Group, ...]:
     for same in loose.values():
         groups.extend(_pivot(same))
     return _merge(groups)
+
+
+def _check(block: Block) -> None:
+    tags, times, values = block.tags, block.times_us, block.values
+    if values.dtype.newbyteorder("<") not in COLUMN_TYPES or tags.dtype != np.uint32 or times.dtype != np.int64:
+        kinds = f"tags {tags.dtype}, times {times.dtype}, values {values.dtype}"
+        raise ValueError(f"a block of {kinds}: expected uint32, int64, and int32, int64, float32 or float64")
+    shape = (times.size, tags.size) if values.ndim == 2 else (tags.size,)
+    if values.shape != shape or times.size != shape[0] or (block.quality is not None and block.quality.shape != shape):
+        raise ValueError(f"a block of {tags.size} tags and {times.size} times has values of shape {values.shape}")
 
 
 def _stack(blocks: list[Block]) -> Group:
@@ -197,6 +206,7 @@ def _side_by_side(groups: list[Group]) -> Group:
 
 def encode_groups(groups: Sequence[Group]) -> tuple[Grid, list[list[Any]]]:
     """The default grid and the wire form of each group. Raises TooLarge beyond the limits of a batch."""
+    groups = [group for group in groups if group.samples]
     samples = sum(group.samples for group in groups)
     if samples > deltas.MAX_SAMPLES:
         raise TooLarge(f"{samples} samples in one batch, {deltas.MAX_SAMPLES} are allowed")
@@ -219,7 +229,8 @@ def _grid_of(times: NDArray[np.int64]) -> Grid | None:
     if len(times) == 1:
         return Grid(int(times[0]), 1, 1)
     step = int(times[1]) - int(times[0])
-    return Grid(int(times[0]), step, len(times)) if 0 < step < 1 << 62 and bool((times[1:] - times[:-1] == step).all()) else None
+    even = step > 0 and int(times[0]) + step * (len(times) - 1) == int(times[-1]) and bool((times[1:] - times[:-1] == step).all())
+    return Grid(int(times[0]), step, len(times)) if even else None
 
 
 def _arrange(groups: Sequence[Group], on_grid: list[bool]) -> Iterable[_Columns]:

@@ -149,7 +149,8 @@ def encode_payload(payload: Payload) -> bytes:
     if payload.column_root is not None:
         plain[5] = payload.column_root
     if payload.gaps:
-        plain[6] = [[gap.start, gap.end, int(gap.reason)] for gap in payload.gaps]
+        # A clock that was set back must not make a record that the hub refuses.
+        plain[6] = [[*sorted((max(gap.start, 0), max(gap.end, 0))), int(gap.reason)] for gap in payload.gaps]
     if payload.clock is not None:
         clock = payload.clock
         plain[7] = {0: clock.source, 1: clock.offset_us, 2: clock.error_us, 3: clock.boot, 4: clock.mono_us}
@@ -167,7 +168,7 @@ def decode_payload(plain: bytes) -> Payload:
             raise MalformedBatch("the payload needs a version, a grid, a tag table digest and groups")
     if version != _VERSION or len(digest) != 32 or dt < 0 or rows < 0:
         raise MalformedBatch("the payload is of version 1, its digest has 32 bytes, its grid does not run backwards")
-    if not rest.keys() <= {3, 5, 6, 7, 8} or not (_in_int64(t0) and _in_int64(t0 + dt * rows)):
+    if not rest.keys() <= {3, 5, 6, 7, 8} or not (_in_int64(t0) and _in_int64(t0 + dt * max(rows - 1, 0))):
         raise MalformedBatch("the payload has members of another version, or times beyond 64 bits")
     salt, column_root = _bytes(rest.get(3), 16), _bytes(rest.get(5), 32)
     events = rest.get(8, [])

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from protocols.batch import columns
+from protocols.batch import columns, statement
 from protocols.batch.columns import Encoding, Group, decode_groups, encode_groups, gather
 from protocols.batch.errors import BatchError
 from protocols.frame import Block
@@ -59,7 +59,8 @@ def blocks(draw: st.DrawFn) -> Block:
 def test_gather_encode_and_decode_keep_every_sample_to_the_bit(given_blocks: list[Block]) -> None:
     groups = gather(given_blocks)
     assert sorted(of_groups(groups)) == sorted(of_blocks(given_blocks))
-    assert sorted(of_groups(decode_groups(*encode_groups(groups)))) == sorted(of_blocks(given_blocks))
+    plain = statement.encode_payload(statement.Payload(bytes(32), groups))
+    assert sorted(of_groups(statement.decode_payload(plain).groups)) == sorted(of_blocks(given_blocks))
 
 
 @settings(max_examples=100, deadline=None)
@@ -162,6 +163,28 @@ def test_damaged_groups_raise_only_our_error(given_blocks: list[Block], data: st
         return
 
 
-def test_a_block_of_another_type_is_refused() -> None:
-    with pytest.raises(ValueError, match="uint16"):
-        gather([Block(np.array([1], np.uint32), np.array([1]), np.array([[1]], np.uint16))])
+ONE = np.ones((1, 1), np.int32)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        pytest.param(Block(np.array([1], np.uint32), np.array([1]), ONE.astype(np.uint16)), id="values of 16 bits"),
+        pytest.param(Block(np.array([1]), np.array([1]), ONE), id="tags of 64 bits"),
+        pytest.param(Block(np.array([1], np.uint32), np.array([1.0]), ONE), id="times as floats"),
+        pytest.param(Block(np.array([1, 2], np.uint32), np.array([1]), ONE), id="a tag too many"),
+        pytest.param(Block(np.array([1], np.uint32), np.array([1, 2]), ONE), id="a time too many"),
+        pytest.param(Block(np.array([1, 2], np.uint32), np.array([1]), np.ones(2)), id="scattered with one time"),
+        pytest.param(Block(np.array([1], np.uint32), np.array([1]), ONE, np.zeros(1, np.uint32)), id="quality of another shape"),
+    ],
+)
+def test_a_block_whose_arrays_do_not_fit_is_refused(block: Block) -> None:
+    with pytest.raises(ValueError, match="a block of"):
+        gather([block])
+
+
+def test_times_at_the_ends_of_64_bits_are_kept() -> None:
+    for at in ([2**63 - 1], [-(2**63), 2**63 - 1], [2**63 - 2, -(2**63) + 1], [2**63 - 3, 2**63 - 2, 2**63 - 1]):
+        group = Group(np.array([1], np.uint32), np.array(at, np.int64), np.ones((len(at), 1), np.int32))
+        plain = statement.encode_payload(statement.Payload(bytes(32), (group,)))
+        assert statement.decode_payload(plain).groups[0].times_us.tolist() == at

@@ -42,6 +42,13 @@ def test_a_batch_of_gaps_alone_needs_no_samples() -> None:
     assert (payload.groups, payload.samples, payload.gaps[0].reason) == ((), 0, GapReason.DROPPED_BY_CAP)
 
 
+def test_a_gap_of_a_clock_that_was_set_back_is_written_in_order() -> None:
+    payload = statement.parse(
+        sealed(Payload(b"t" * 32, (), (Gap(900, 200, GapReason.AGENT_DOWN), Gap(-5, 3, GapReason.AGENT_DOWN))))
+    ).open()
+    assert [(gap.start, gap.end) for gap in payload.gaps] == [(200, 900), (0, 3)]
+
+
 def test_gap_reasons_say_whether_they_count_batches_or_time() -> None:
     assert GapReason.SEALED_DROPPED.is_sequence
     assert not GapReason.AGENT_STOPPED.is_sequence
