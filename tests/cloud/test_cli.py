@@ -1,0 +1,168 @@
+"""`qenergyz hub` as a process: start, signals, kill -9 of the hub and of its database, commands beside it."""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from cloud.cli import main
+from cloud.postgres import Cluster
+from tests.cloud.gateway import Gateway, Reply
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class Process:
+    """A hub of its own in a folder of its own."""
+
+    data: Path
+    running: subprocess.Popen[str] | None = None
+    url: str = ""
+
+    def start(self) -> None:
+        command = [sys.executable, "-c", "import sys; from cloud.cli import main; sys.exit(main(sys.argv[1:]))"]
+        self.running = subprocess.Popen(
+            [*command, "serve", "--data", str(self.data), "--listen", "127.0.0.1:0", "--name", "hub.test"],
+            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        assert self.running.stdout
+        line = self.running.stdout.readline()
+        assert line.startswith("qenergyz hub listens on http://127.0.0.1:"), line
+        self.url = line.split()[-1]
+
+    def end(self, kind: signal.Signals = signal.SIGTERM) -> int:
+        assert self.running
+        self.running.send_signal(kind)
+        code = self.running.wait(10)
+        assert self.running.stdout
+        self.running.stdout.close()
+        self.running = None
+        return code
+
+    @property
+    def cluster(self) -> Cluster:
+        return Cluster(self.data / "pg")
+
+
+@pytest.fixture
+def process() -> Iterator[Process]:
+    folder = Path(tempfile.mkdtemp(prefix="qz-hub-"))
+    made = Process(folder / "data")
+    yield made
+    if made.running:
+        made.end(signal.SIGKILL)
+    made.cluster.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _print(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(arguments) == 0
+    return capsys.readouterr().out.strip()
+
+
+async def test_a_hub_survives_kill_9_of_itself_and_of_its_database(process: Process, capsys: pytest.CaptureFixture[str]) -> None:
+    process.start()
+    state = json.loads((process.data / "hub.json").read_text())
+    assert (state["url"], (process.data / "hub.json").stat().st_mode & 0o777) == (process.url, 0o600)
+    voucher = await asyncio.to_thread(_print, capsys, "voucher", "--data", str(process.data), "--gateway", "rig1")
+    async with httpx.AsyncClient(base_url=process.url, timeout=30) as client:
+        gateway = Gateway(client, "rig1")
+        assert (await gateway.enrol(voucher)).status_code == 201
+        assert gateway.enrolment["origin"] == "hub.test/default"
+        await gateway.put_table()
+        await gateway.send(gateway.seal())
+
+    before = process.cluster.pid()
+    process.end(signal.SIGKILL)
+    assert process.cluster.pid() == before
+    process.start()  # adopts the running cluster
+    assert process.cluster.pid() == before
+    async with httpx.AsyncClient(base_url=process.url, timeout=30) as client:
+        gateway.client = client
+        await gateway.send(gateway.seal())
+
+    process.end(signal.SIGKILL)
+    assert before
+    os.kill(before, signal.SIGKILL)
+    process.start()  # the cluster repairs itself
+    async with httpx.AsyncClient(base_url=process.url, timeout=30) as client:
+        gateway.client = client
+        sealed = gateway.seal()
+        assert (await gateway.send(sealed, size=2)).size == 3
+        after = process.cluster.pid()
+        assert after
+        os.kill(after, signal.SIGKILL)  # the hub starts it again
+        deadline = time.monotonic() + 20
+        while (reply := await gateway.post(sealed)).status_code == 503 and time.monotonic() < deadline:
+            assert reply.headers["retry-after"]
+        gateway.check(Reply.read(reply.content), (sealed,))
+
+    started = time.monotonic()
+    assert process.end() == 0
+    assert time.monotonic() - started < 5
+    assert process.cluster.pid() is None
+    assert not (process.data / "hub.json").exists()
+
+
+def test_commands_work_while_the_hub_runs_and_while_it_does_not(process: Process, capsys: pytest.CaptureFixture[str]) -> None:
+    process.start()
+    data = str(process.data)
+    token = _print(capsys, "token", "--data", data, "--name", "test")
+    assert httpx.get(f"{process.url}/v1/gateways", headers={"authorization": f"Bearer {token}"}).json() == []
+    assert '"state":"up"' in _print(capsys, "status", "--data", data)
+    assert process.end() == 0
+    assert _print(capsys, "voucher", "--data", data, "--gateway", "rig1").startswith("qzv_")
+    assert _print(capsys, "tenant", "--data", data, "--name", "other") == "hub.test/other"
+    assert _print(capsys, "token", "--data", data, "--name", "x", "--tenant", "other").startswith("qzt_")
+    assert process.cluster.pid() is None
+    assert main(["status", "--data", data]) == 1
+    assert main(["revoke", "--data", data, "--gateway", "rig1"]) == 1
+    assert main(["voucher", "--data", data, "--gateway", "RIG 1"]) == 1
+    assert main(["token", "--data", data, "--name", "x", "--tenant", "nobody"]) == 1
+    assert main(["voucher", "--data", data + "-none", "--gateway", "rig1"]) == 1
+
+
+def test_two_hubs_do_not_share_a_data_folder(process: Process, capsys: pytest.CaptureFixture[str]) -> None:
+    process.start()
+    assert main(["serve", "--data", str(process.data), "--listen", "127.0.0.1:0"]) == 1
+    assert "another hub" in capsys.readouterr().err
+    assert httpx.get(f"{process.url}/health").status_code == 200
+
+
+def test_a_half_made_cluster_is_made_again(tmp_path: Path) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="qz-half-"))
+    cluster = Cluster(folder / "pg", {"fsync": "off"})
+    (folder / "pg.making").mkdir()
+    (folder / "pg.making" / "PG_VERSION").write_text("18")
+    try:
+        cluster.start()
+        assert cluster.pid()
+    finally:
+        cluster.stop()
+        with contextlib.suppress(OSError):
+            shutil.rmtree(folder)
+
+
+def test_a_cluster_in_a_folder_with_a_long_name_has_its_socket_elsewhere() -> None:
+    folder = Path(tempfile.mkdtemp(prefix="qz-long-"))
+    long = folder / ("a" * 60) / ("b" * 60)
+    long.mkdir(parents=True)
+    cluster = Cluster(long / "pg", {"fsync": "off"})
+    try:
+        assert len(cluster.start()) < 120
+    finally:
+        cluster.stop()
+        shutil.rmtree(folder, ignore_errors=True)
