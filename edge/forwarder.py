@@ -97,7 +97,7 @@ class Forwarder:
             return 0
         await self._offer_tag_tables(batches)
         size = self._trusted.size if self._trusted else 0
-        backlog = (await self._intake.backlog()).sealed_batches
+        backlog = (await self._intake.backlog()).sealed_batches - len(batches)
         reply = await self._client.post(
             f"{self._hub}/v1/batches",
             params={"size": size, "backlog": backlog},

@@ -22,6 +22,8 @@ function age(/** @type {number|null} */ us) {
   return seconds < 7200 ? `${(seconds / 60).toFixed(0)} min ago` : `${(seconds / 3600).toFixed(0)} h ago`;
 }
 
+const plain = new Intl.NumberFormat("en", { maximumSignificantDigits: 7 });
+
 function severity(/** @type {number} */ quality) {
   return ["good", "uncertain", "bad", "bad"][quality >>> 30];
 }
@@ -43,12 +45,12 @@ function narrow(/** @type {string} */ text) {
 function Gateways() {
   return html`<div class="scroll"><table>
     <thead><tr><th>gateway</th><th>last seen</th><th>last receipt</th><th class="number">batches</th><th class="number">samples</th>
-      <th class="number">bytes per sample</th><th class="number">waiting on the gateway</th></tr></thead>
+      <th class="number">bytes per sample</th><th class="number">batches waiting there</th></tr></thead>
     <tbody>${gateways.value.map((row) => html`<tr key=${row.name}>
       <td>${row.name}</td><td>${age(row.last_seen_us)}</td><td>${age(row.receipt_us)}</td>
       <td class="number">${row.batches.toLocaleString("en")}</td><td class="number">${row.samples.toLocaleString("en")}</td>
       <td class="number">${row.samples ? (row.bytes / row.samples).toFixed(2) : "-"}</td>
-      <td class="number">${row.backlog.toLocaleString("en")} batches</td></tr>`)}</tbody>
+      <td class="number">${row.backlog.toLocaleString("en")}</td></tr>`)}</tbody>
   </table></div>`;
 }
 
@@ -57,7 +59,7 @@ function Row({ tag }) {
   const level = severity(quality);
   return html`<tr class="pick" aria-selected=${chosen.value === tag.id} onClick=${() => choose(tag.id)}>
     <td><button type="button">${tag.name}</button></td>
-    <td class="number ${level}">${value === null ? "no value" : value.toPrecision(7)}</td><td>${tag.unit}</td>
+    <td class="number ${level}">${value === null ? "no value" : plain.format(value)}</td><td>${tag.unit}</td>
     <td class=${level}>${time_us ? level : "waiting"}</td><td>${age(time_us)}</td><td class="muted">${tag.gateway}</td></tr>`;
 }
 
@@ -112,7 +114,6 @@ function Page() {
 async function refresh() {
   try {
     [gateways.value, tags.value] = await Promise.all([get("/v1/gateways"), get("/v1/tags")]);
-    if (!chosen.value && tags.value.length) choose(tags.value[0].id);
     trouble.value = "";
   } catch (error) {
     trouble.value = error.message;
@@ -133,7 +134,12 @@ async function main() {
   render(html`<${Page} />`, root);
   setInterval(() => { now.value = Date.now(); }, 1000);
   setInterval(() => refresh().catch(() => location.reload()), 2000);
-  const take = (event, data) => { if (event === "latest") latest.value = { ...latest.value, ...data }; };
+  const take = (event, data) => {
+    if (event !== "latest") return;
+    latest.value = { ...latest.value, ...data };
+    const first = tags.value.find((tag) => latest.value[tag.id] && severity(latest.value[tag.id][2]) === "good");
+    if (!chosen.value && first) choose(first.id);
+  };
   stream("/v1/stream", take, (up) => { connected.value = up; }, new AbortController().signal);
 }
 
