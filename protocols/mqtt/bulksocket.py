@@ -10,7 +10,7 @@ from typing import Final
 
 import paho.mqtt.client as paho
 
-CHUNK: Final = 65_536
+CHUNK: Final = 262_144
 
 
 class BulkSocket:

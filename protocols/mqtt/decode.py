@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
@@ -115,6 +116,42 @@ class _Item:
     invalid: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Items of one numpy type. values_at, words_at: (container, how to take all values or quality words out of it), where they share one."""
+
+    items: tuple[_Item, ...]
+    tags: tuple[int, ...]
+    values_at: tuple[int, Callable[[Any], tuple[Any, ...]]] | None
+    words_at: tuple[int, Callable[[Any], tuple[Any, ...]]] | None
+    rated: bool
+
+    @classmethod
+    def of(cls, items: list[_Item]) -> "_Group":
+        values_at = words_at = None
+        if len(items) > 1 and all(item.plain for item in items) and len({item.home for item in items}) == 1:
+            values_at = (items[0].home, itemgetter(*(item.key for item in items)))
+        quality_home = items[0].quality_home
+        if len(items) > 1 and quality_home is not None and len({item.quality_home for item in items}) == 1:
+            words_at = (quality_home, itemgetter(*(item.quality_key for item in items)))
+        return cls(
+            tuple(items), tuple(item.tag for item in items), values_at, words_at, any(item.quality_home is not None for item in items)
+        )
+
+    def all_good(self, homes: list[Any]) -> tuple[float, ...] | None:
+        """The values when every one is a finite float of stated good quality, else None."""
+        if self.values_at is None or (self.rated and self.words_at is None):
+            return None
+        try:
+            numbers = self.values_at[1](homes[self.values_at[0]])
+            words = self.words_at[1](homes[self.words_at[0]]) if self.words_at else ()
+        except (KeyError, IndexError, TypeError):
+            return None
+        if words.count("good") != len(words) or set(map(type, numbers)) != {float} or not math.isfinite(sum(map(abs, numbers))):
+            return None
+        return numbers
+
+
 class JsonReader:
     """Reads the JSON messages of one device. Containers on the way to the values are looked up once per message, not once per tag."""
 
@@ -122,13 +159,14 @@ class JsonReader:
         options: MqttOptions = device.map.options
         self._time_at, self._unit = options.time_at, options.time_unit
         self._homes: list[PathSteps] = []
-        self._groups: dict[np.dtype[Any], list[_Item]] = {}
+        groups: dict[np.dtype[Any], list[_Item]] = {}
         for index, tag in enumerate(device.map.tags):
             home, key = self._place(parse_path(tag.at))
             quality_home, quality_key = self._place(parse_path(tag.quality_at)) if tag.quality_at else (None, "")
             plain = tag.type is TagType.FLOAT64 and tag.invalid is None
             item = _Item(device.first_id + index, tag.type, plain, home, key, quality_home, quality_key, tag.invalid)
-            self._groups.setdefault(tag.type.column, []).append(item)
+            groups.setdefault(tag.type.column, []).append(item)
+        self._groups = [(column, _Group.of(items)) for column, items in groups.items()]
 
     def _place(self, path: PathSteps) -> tuple[int, str | int]:
         if path[:-1] not in self._homes:
@@ -145,17 +183,20 @@ class JsonReader:
             raise Malformed(f"not JSON: {error}") from error
         time_us = arrived_us if self._time_at is None else _time_us(_follow(document, self._time_at), self._unit)
         homes = [_follow(document, path) for path in self._homes]
-        for column, items in self._groups.items():
+        for column, group in self._groups:
             tags, times, values, codes = columns.lists(column)
-            for item in items:
+            if numbers := group.all_good(homes):
+                tags.extend(group.tags)
+                times.extend([time_us] * len(numbers))
+                values.extend(numbers)
+                codes.extend([0] * len(numbers))
+                continue
+            for item in group.items:
                 try:
                     value = homes[item.home][item.key]
                 except (KeyError, IndexError, TypeError):
                     continue
-                if item.plain and type(value) is float and value - value == 0.0:  # a finite float needs no conversion
-                    number, code = value, 0
-                else:
-                    number, code = _converted(value, item)
+                number, code = _converted(value, item)
                 if item.quality_home is not None and not code:
                     code = _stated(homes[item.quality_home], item.quality_key)
                 tags.append(item.tag)

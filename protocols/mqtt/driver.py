@@ -29,7 +29,7 @@ from protocols.mqtt.sparkplug import rebirth_command
 
 log = logging.getLogger("qenergyz.mqtt")
 COMBINE_US: Final = 50_000
-MAX_WAITING: Final = 2_000  # messages read but not yet in a frame; beyond it the socket is left unread
+MAX_WAITING: Final = 2_000  # messages of one frame; more are left in the socket
 RECEIVE_MAXIMUM: Final = 2_000  # MQTT 5, 3.1.2.11.3: unacknowledged messages the broker may have out
 SESSION_EXPIRY_S: Final = 7 * 86_400
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -171,18 +171,18 @@ class MqttDriver:
     # -- paho, called from the event loop
 
     def _readable(self) -> None:
-        if self._client is None:
+        if self._client is None or self._socket is None:
             return
         while True:  # paho takes one packet per call, and its socket may have read several
             if self._client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 self._lost("connection lost")
                 return
-            if self._socket is None or not self._socket.pending():
+            if self._socket is None or not self._socket.pending() or len(self._waiting) >= MAX_WAITING:
                 break
-            if len(self._waiting) >= MAX_WAITING:
-                asyncio.get_running_loop().remove_reader(self._socket)
-                self._reading = False
-                break
+        if self._waiting and self._reading and self._socket is not None:
+            # A frame is on its way; what arrives until then waits in the kernel and is read at once, and a slow agent slows the broker.
+            asyncio.get_running_loop().remove_reader(self._socket)
+            self._reading = False
         if self._client.want_write():
             self._flush()
 
@@ -287,11 +287,15 @@ class MqttDriver:
 
     def _frame(self) -> Frame | None:
         """Everything that waits, as one frame; None when nothing of it is a sample."""
+        if not self._reading:
+            self._readable()
         messages, self._waiting = self._waiting, []
         if not self._reading and self._socket is not None:
-            asyncio.get_running_loop().add_reader(self._socket, self._readable)
+            loop = asyncio.get_running_loop()
+            loop.add_reader(self._socket, self._readable)
             self._reading = True
-            asyncio.get_running_loop().call_soon(self._readable)  # for what was read ahead
+            if self._socket.pending():
+                loop.call_soon(self._readable)
         columns = Columns()
         keys: list[int] = []
         numbers: list[int] = []
