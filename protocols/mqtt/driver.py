@@ -7,6 +7,7 @@ thread. Messages that arrive within COMBINE_US make one frame; a message that ca
 
 import asyncio
 import logging
+import struct
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -21,7 +22,7 @@ from protocols.clock import Clock
 from protocols.devicemap import Device
 from protocols.driver import DeviceMisbehaves, DeviceUnreachable, DriverError, DriverSetup
 from protocols.frame import Frame
-from protocols.mqtt.bulksocket import BulkClient, BulkSocket
+from protocols.mqtt.bulksocket import BulkClient, BulkSocket, Published, pubacks
 from protocols.mqtt.decode import Columns, JsonReader, Malformed, Seen, SparkplugReader, add_undecoded
 from protocols.mqtt.inbox import Inbox, Message
 from protocols.mqtt.plan import MqttOptions, MqttSettings, PayloadKind, command_topic, parse_endpoint, topics
@@ -41,7 +42,7 @@ REFUSED_IDENTITY: Final = (4, 5, 134, 135, 138, 140)
 class MqttDriver:
     """See `protocols.driver.Driver`. malformed, duplicates, rebirths: counted since the driver was made."""
 
-    def __init__(self, device: Device, clock: Clock) -> None:
+    def __init__(self, device: Device, clock: Clock, delivered: Collection[bytes] = ()) -> None:
         self._device, self._clock = device, clock
         self._options: MqttOptions = device.map.options
         self._settings: MqttSettings = device.settings or MqttSettings()
@@ -49,7 +50,7 @@ class MqttDriver:
         self._json = None if sparkplug else JsonReader(device)
         self._sparkplug = SparkplugReader(device) if sparkplug else None
         self._seen = Seen()
-        self._inbox = Inbox(stamped=sparkplug or self._options.time_at is not None)
+        self._inbox = Inbox(stamped=sparkplug or self._options.time_at is not None, delivered=delivered)
         self._client: BulkClient | None = None
         self._connection = 0
         self._waiting: list[Message] = []
@@ -62,10 +63,6 @@ class MqttDriver:
         self._reading = self._writing = False
         self._rebirth_us = -REBIRTH_EVERY_US
         self.malformed = self.duplicates = self.rebirths = 0
-
-    def resume(self, stored: Callable[[int, int], bool]) -> None:
-        """Tell, before `open`, how to find out whether a sample (tag id, source time) is already durable."""
-        self._seen.stored = stored
 
     async def open(self) -> None:
         try:
@@ -173,18 +170,45 @@ class MqttDriver:
     def _readable(self) -> None:
         if self._client is None or self._socket is None:
             return
-        while True:  # paho takes one packet per call, and its socket may have read several
-            if self._client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS:
-                self._lost("connection lost")
-                return
-            if self._socket is None or not self._socket.pending() or len(self._waiting) >= MAX_WAITING:
-                break
+        try:
+            self._drain(self._client, self._socket)
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            self._lost(f"connection lost ({error})")
+            return
+        except (ValueError, IndexError, struct.error) as error:  # from paho, which expects well-formed packets
+            self._fail(
+                DeviceMisbehaves(f'device "{self._device.name}": broker sent a malformed packet ({error})', quality.BAD_NO_COMMUNICATION)
+            )
+            return
         if self._waiting and self._reading and self._socket is not None:
             # A frame is on its way; what arrives until then waits in the kernel and is read at once, and a slow agent slows the broker.
             asyncio.get_running_loop().remove_reader(self._socket)
             self._reading = False
         if self._client.want_write():
             self._flush()
+
+    def _drain(self, client: BulkClient, sock: BulkSocket) -> None:
+        """Take in what has arrived, up to MAX_WAITING messages."""
+        five = self._settings.version == "5"
+        alive = sock.fill()
+        while len(self._waiting) < MAX_WAITING:
+            if published := client.take_publish(five=five):
+                self._take_in(published)
+                continue
+            if alive and not sock.pending():
+                return
+            if client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                raise ConnectionError("ended by the broker")
+            alive = True
+
+    def _take_in(self, published: Published) -> None:
+        flags = published.flags
+        topic = published.topic.decode(errors="replace")
+        again = flags & 0x09 != 0
+        self._waiting.append(Message(topic, published.payload, published.mid, flags >> 1 & 3, again, self._clock.now_us()))
+        self._arrived.set()
 
     def _flush(self) -> None:
         """Write what paho has to write, now or when the socket takes it."""
@@ -233,16 +257,9 @@ class MqttDriver:
             self._subscribed.set_result(None)
 
     def _on_message(self, client: paho.Client, userdata: object, message: paho.MQTTMessage) -> None:  # noqa: ARG002
-        try:
-            topic = message.topic
-        except UnicodeDecodeError:
-            self._fail(
-                DeviceMisbehaves(f'device "{self._device.name}": broker sent a topic that is not UTF-8', quality.BAD_NO_COMMUNICATION)
-            )
-            return
-        again = message.dup or message.retain
-        self._waiting.append(Message(topic, bytes(message.payload), message.mid, message.qos, again, self._clock.now_us()))
-        self._arrived.set()
+        """A message whose packet came in pieces."""
+        again = 0x08 * message.dup | 0x01 * message.retain
+        self._take_in(Published(message._topic, bytes(message.payload), message.mid, again | message.qos << 1))
 
     def _on_disconnect(self, client: paho.Client, userdata: object, flags: object, reason: Any, properties: object) -> None:  # noqa: ARG002
         self._lost(f"connection lost ({reason})")
@@ -297,7 +314,7 @@ class MqttDriver:
             if self._socket.pending():
                 loop.call_soon(self._readable)
         columns = Columns()
-        keys: list[int] = []
+        keys: list[bytes] = []
         numbers: list[int] = []
         rebirth = False
         for message in messages:
@@ -322,14 +339,14 @@ class MqttDriver:
         def durable() -> None:
             loop.call_soon_threadsafe(acknowledge)
 
-        return Frame(self._device.name, self._clock.now_us(), columns.blocks(), durable)
+        return Frame(self._device.name, self._clock.now_us(), columns.blocks(), durable, keys)
 
     def _take(self, message: Message, columns: Columns) -> bool:
         """Add the message's samples; True when a Sparkplug birth is needed."""
         try:
             if self._sparkplug:
                 return self._sparkplug.read(message.topic, message.payload, message.arrived_us, columns, self._seen).rebirth
-            if self._json and not (message.again and self._stored(message)):
+            if self._json:
                 self._json.read(message.payload, message.arrived_us, columns)
         except Malformed as error:
             self.malformed += 1
@@ -338,28 +355,15 @@ class MqttDriver:
             add_undecoded(self._device, message.arrived_us, columns)
         return False
 
-    def _stored(self, message: Message) -> bool:
-        """A redelivery that was durable before this process began."""
-        probe = Columns()
-        if self._json is None or self._options.time_at is None:
-            return False
-        self._json.read(message.payload, message.arrived_us, probe)
-        blocks = probe.blocks()
-        return bool(blocks) and all(
-            self._seen.stored(tag, time_us)
-            for block in blocks
-            for tag, time_us in zip(block.tags.tolist(), block.times_us.tolist(), strict=True)
-        )
-
     def _acknowledge(self, connection: int, keys: list[int], numbers: list[int]) -> None:
         joined = [mid for key in keys for mid in self._inbox.durable(key)]
         if self._client is None or self._socket is None:
             return
         current = numbers if connection == self._connection else []
-        sock, self._socket.corked = self._socket, True
-        for mid in (*current, *joined):
-            self._client.ack(mid, 1)
-        sock.corked = False
+        try:
+            self._socket.send(pubacks([*current, *joined]))
+        except OSError as error:
+            self._lost(f"connection lost ({error})")
         self._flush()
 
     def _ask_for_birth(self) -> None:

@@ -2,11 +2,13 @@
 
 A message is acknowledged to the broker only when the frame it went into is durable. Until then a redelivery of it is not taken again but joins
 the original; after that a redelivery (the acknowledgement was lost on the way) is acknowledged at once. Reach, stated honestly: the guard knows
-the last `REACH` messages of this process; a redelivery after a restart of the agent is recognised only by what `stored` knows.
+the last `REACH` messages of this process and those that an earlier one had made durable (`delivered`, kept with the samples).
 """
 
 from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Final
 
 REACH: Final = 8192
@@ -27,13 +29,15 @@ class Message:
 class Inbox:
     """key of a message: its bytes where they carry a time, else its number too, because equal values are then no sign of equal messages."""
 
-    def __init__(self, *, stamped: bool) -> None:
+    def __init__(self, *, stamped: bool, delivered: Collection[bytes] = ()) -> None:
         self._stamped = stamped
-        self._durable: OrderedDict[int, bool] = OrderedDict()
-        self._joined: dict[int, list[int]] = {}
+        self._durable: OrderedDict[bytes, bool] = OrderedDict.fromkeys(delivered, True)
+        self._joined: dict[bytes, list[int]] = {}
 
-    def _key(self, message: Message) -> int:
-        return hash((message.topic, message.payload) if self._stamped else (message.mid, message.topic, message.payload))
+    def _key(self, message: Message) -> bytes:
+        """16 bytes, the same in every process."""
+        number = b"" if self._stamped else message.mid.to_bytes(2, "big")
+        return blake2b(number + message.topic.encode() + b"\0" + message.payload, digest_size=16).digest()
 
     def repeated(self, message: Message) -> bool | None:
         """None: new, take it. True: already durable, acknowledge it now. False: wait for the original's frame."""
@@ -43,7 +47,7 @@ class Inbox:
             self._joined.setdefault(key, []).append(message.mid)
         return known
 
-    def taken(self, message: Message) -> int:
+    def taken(self, message: Message) -> bytes:
         """The message is part of a frame from now on; the key is for `durable`."""
         key = self._key(message)
         self._durable[key] = False
@@ -51,7 +55,7 @@ class Inbox:
             self._durable.popitem(last=False)
         return key
 
-    def durable(self, key: int) -> list[int]:
+    def durable(self, key: bytes) -> list[int]:
         """Numbers of redeliveries that can be acknowledged together with the original."""
         if key in self._durable:
             self._durable[key] = True
