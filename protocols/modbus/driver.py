@@ -9,7 +9,6 @@ a poll during which it changed is repeated, and a poll that shows the time alrea
 """
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -154,15 +153,7 @@ class ModbusDriver:
         self._polls: list[_Poll] = []
         time_span = self._options.source_time
         self._time_ask = mbap.Ask.read(self._unit, time_span) if time_span else None
-        self._stored: Callable[[int, int], bool] = lambda _tag, _time_us: False
         self._seen: dict[int, int] = {}
-
-    def resume(self, stored: Callable[[int, int], bool]) -> None:
-        """Tell, before `open`, how to find out whether a sample (tag id, source time) is already durable.
-
-        With it the first poll after a start does not deliver a step again that was read before. Only maps with `source_time` use it.
-        """
-        self._stored = stored
 
     async def open(self) -> None:
         try:
@@ -263,11 +254,8 @@ class ModbusDriver:
         return b"".join(words), b"".join(bits), source_us
 
     def _delivered(self, poll: _Poll, source_us: int) -> bool:
-        """Across a reopened link too; after a restart the agent's buffer is asked, once."""
-        every_us = poll.group.every_us
-        if every_us not in self._seen and self._stored(int(poll.tags[0][0]), source_us):
-            self._seen[every_us] = source_us
-        return self._seen.get(every_us) == source_us
+        """Remembered across a reopened link; across a restart the agent compares with what its buffer kept."""
+        return self._seen.get(poll.group.every_us) == source_us
 
     def _time_answered(self, poll: _Poll) -> bool:
         span = self._options.source_time

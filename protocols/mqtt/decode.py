@@ -298,15 +298,14 @@ def _metric_value(metric: Metric, kind: TagType, invalid: int | None) -> tuple[f
 
 
 class Seen:
-    """Latest source time by tag, so that a birth that repeats the current values adds no second sample. `stored` reaches back before the start."""
+    """Latest source time by tag, so that a birth that repeats the current values adds no second sample."""
 
     def __init__(self) -> None:
         self._latest: dict[int, int] = {}
-        self.stored: Callable[[int, int], bool] = lambda _tag, _time_us: False
 
     def fresh(self, tag: int, time_us: int) -> bool:
         latest = self._latest.get(tag)
-        return time_us > latest if latest is not None else not self.stored(tag, time_us)
+        return latest is None or time_us > latest
 
     def note(self, tag: int, time_us: int) -> None:
         if time_us > self._latest.get(tag, -1):

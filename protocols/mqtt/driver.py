@@ -8,7 +8,7 @@ thread. Messages that arrive within COMBINE_US make one frame; a message that ca
 import asyncio
 import logging
 import struct
-from collections.abc import Callable
+from collections.abc import Collection
 from functools import partial
 from typing import Any, Final
 
@@ -293,7 +293,6 @@ class MqttDriver:
             await self._arrived.wait()
             if not self._failure and len(self._waiting) < MAX_WAITING:
                 await self._clock.sleep_us(COMBINE_US)
-            self._arrived.clear()
             frame = self._frame()
             if self._failure:
                 self._arrived.set()
@@ -307,6 +306,7 @@ class MqttDriver:
         if not self._reading:
             self._readable()
         messages, self._waiting = self._waiting, []
+        self._arrived.clear()
         if not self._reading and self._socket is not None:
             loop = asyncio.get_running_loop()
             loop.add_reader(self._socket, self._readable)
@@ -318,14 +318,16 @@ class MqttDriver:
         numbers: list[int] = []
         rebirth = False
         for message in messages:
-            repeated = self._inbox.repeated(message)
+            key = self._inbox.key(message)
+            repeated = self._inbox.repeated(message, key)
             if repeated is not None:
                 self.duplicates += 1
                 if repeated and message.qos:
                     numbers.append(message.mid)
                 continue
             rebirth |= self._take(message, columns)
-            keys.append(self._inbox.taken(message))
+            self._inbox.taken(key)
+            keys.append(key)
             if message.qos:
                 numbers.append(message.mid)
         if rebirth:
@@ -355,7 +357,7 @@ class MqttDriver:
             add_undecoded(self._device, message.arrived_us, columns)
         return False
 
-    def _acknowledge(self, connection: int, keys: list[int], numbers: list[int]) -> None:
+    def _acknowledge(self, connection: int, keys: list[bytes], numbers: list[int]) -> None:
         joined = [mid for key in keys for mid in self._inbox.durable(key)]
         if self._client is None or self._socket is None:
             return

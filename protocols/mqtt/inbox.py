@@ -34,26 +34,23 @@ class Inbox:
         self._durable: OrderedDict[bytes, bool] = OrderedDict.fromkeys(delivered, True)
         self._joined: dict[bytes, list[int]] = {}
 
-    def _key(self, message: Message) -> bytes:
+    def key(self, message: Message) -> bytes:
         """16 bytes, the same in every process."""
         number = b"" if self._stamped else message.mid.to_bytes(2, "big")
         return blake2b(number + message.topic.encode() + b"\0" + message.payload, digest_size=16).digest()
 
-    def repeated(self, message: Message) -> bool | None:
+    def repeated(self, message: Message, key: bytes) -> bool | None:
         """None: new, take it. True: already durable, acknowledge it now. False: wait for the original's frame."""
-        key = self._key(message)
         known = self._durable.get(key) if message.again or self._stamped else None
         if known is False and message.qos:
             self._joined.setdefault(key, []).append(message.mid)
         return known
 
-    def taken(self, message: Message) -> bytes:
-        """The message is part of a frame from now on; the key is for `durable`."""
-        key = self._key(message)
+    def taken(self, key: bytes) -> None:
+        """The message is part of a frame from now on, until `durable`."""
         self._durable[key] = False
         while len(self._durable) > REACH:
             self._durable.popitem(last=False)
-        return key
 
     def durable(self, key: bytes) -> list[int]:
         """Numbers of redeliveries that can be acknowledged together with the original."""

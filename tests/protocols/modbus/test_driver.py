@@ -352,18 +352,6 @@ async def test_step_is_not_read_twice_across_a_reopened_link(tmp_path: Path) -> 
         assert (await reading).blocks[0].times_us[0] == step(1).time_us
 
 
-async def test_step_that_is_durable_is_not_read_again_after_a_restart(tmp_path: Path) -> None:
-    async with face_of(well(tmp_path)) as (face, the_device, _):
-        driver = ModbusDriver(the_device, SystemClock())
-        driver.resume(lambda _tag, time_us: time_us == step(0).time_us)
-        await driver.open()
-        reading = asyncio.create_task(driver.read())
-        await until(lambda: face.reads >= 2)
-        await face.publish(the_device, step(1))
-        assert (await reading).blocks[0].times_us[0] == step(1).time_us
-        await driver.close()
-
-
 async def test_bad_uncertain_and_missing_values_of_the_device_are_seen_as_such(tmp_path: Path) -> None:
     async with face_of(well(tmp_path)) as (face, the_device, truth), opened(the_device) as driver:
         await driver.read()

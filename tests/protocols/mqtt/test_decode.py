@@ -132,30 +132,31 @@ def message(number: int, mid: int, *, again: bool = False) -> Message:
 
 def test_redelivery_joins_the_original_until_that_is_durable() -> None:
     inbox = Inbox(stamped=False)
-    assert inbox.repeated(message(1, 5)) is None
-    key = inbox.taken(message(1, 5))
-    assert inbox.repeated(message(1, 5, again=True)) is False
+    assert inbox.repeated(message(1, 5), inbox.key(message(1, 5))) is None
+    key = inbox.key(message(1, 5))
+    inbox.taken(key)
+    assert inbox.repeated(message(1, 5, again=True), inbox.key(message(1, 5, again=True))) is False
     assert inbox.durable(key) == [5]
-    assert inbox.repeated(message(1, 5, again=True)) is True
+    assert inbox.repeated(message(1, 5, again=True), inbox.key(message(1, 5, again=True))) is True
     assert inbox.durable(key) == []
 
 
 def test_equal_values_without_time_are_two_messages() -> None:
     inbox = Inbox(stamped=False)
-    inbox.taken(message(1, 5))
-    assert inbox.repeated(message(1, 6)) is None
-    assert inbox.repeated(message(1, 6, again=True)) is None
+    inbox.taken(inbox.key(message(1, 5)))
+    assert inbox.repeated(message(1, 6), inbox.key(message(1, 6))) is None
+    assert inbox.repeated(message(1, 6, again=True), inbox.key(message(1, 6, again=True))) is None
 
 
 def test_equal_bytes_with_time_are_one_message_whatever_their_number() -> None:
     inbox = Inbox(stamped=True)
-    inbox.taken(message(1, 5))
-    assert inbox.repeated(message(1, 9)) is False
+    inbox.taken(inbox.key(message(1, 5)))
+    assert inbox.repeated(message(1, 9), inbox.key(message(1, 9))) is False
 
 
 def test_guard_reaches_as_far_as_it_says() -> None:
     inbox = Inbox(stamped=True)
     for number in range(REACH + 1):
-        inbox.taken(message(number, 1))
-    assert inbox.repeated(message(0, 1)) is None
-    assert inbox.repeated(message(1, 1)) is False
+        inbox.taken(inbox.key(message(number, 1)))
+    assert inbox.repeated(message(0, 1), inbox.key(message(0, 1))) is None
+    assert inbox.repeated(message(1, 1), inbox.key(message(1, 1))) is False
