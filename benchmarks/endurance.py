@@ -106,7 +106,7 @@ def scenario(folder: Path, files: Sequence[Path], rate: float) -> Path:
     path = folder / "endurance.toml"
     path.write_text(
         f'scenario = "endurance"\nseed = 1\nrate = {rate}\ntimes = "recorded"\n\n[[device]]\nname = "{DEVICE}"\nmap = "qenergyz_well_mqtt"\n'
-        f'address = "mqtt://127.0.0.1:0"\nasset = "WELL-00010"\nsource = {{ replay = {json.dumps(names)} }}\n'
+        f'address = "mqtt://127.0.0.1:0"\nversion = "3.1.1"\nasset = "WELL-00010"\nsource = {{ replay = {json.dumps(names)} }}\n'
     )
     return path
 

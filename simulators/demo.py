@@ -157,6 +157,7 @@ def gateway_file(gateway: str, hub: str, scenario: str, addresses: Mapping[str, 
     parts = [f'[gateway]\nname = "{gateway}"\nhub = "{hub}"\n\n[buffer]\nmax_size = "200MB"\nseal_every = "1s"\n']
     for device in load_scenario(find_scenario(scenario)).devices:
         keys = {"name": device.name, "map": device.map.name, "address": addresses[device.name], "asset": device.asset}
+        keys |= {key: getattr(device.settings, key) for key in ("unit", "version") if hasattr(device.settings, key)}
         parts.append("[[device]]\n" + "\n".join(f"{key} = {json.dumps(value)}" for key, value in keys.items()) + "\n")
     return "\n".join(parts)
 
@@ -173,7 +174,12 @@ def wait_devices(programs: Programs, folder: Path) -> None:
         programs.check()
         with contextlib.suppress(OSError, ValueError, httpx.HTTPError):
             states = {gateway: health(folder, gateway) for gateway in SITES}
-            down = [f"{device['name']}: {device['cause']}" for state in states.values() for device in state["devices"] if not device["connected"]]
+            down = [
+                f"{device['name']}: {device['cause']}"
+                for state in states.values()
+                for device in state["devices"]
+                if not device["connected"]
+            ]
             if not down:
                 return
         time.sleep(0.2)
