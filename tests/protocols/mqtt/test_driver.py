@@ -224,7 +224,8 @@ async def test_broker_that_refuses_says_what_to_do_about(code: int, sentence: st
     server.close()
 
 
-async def test_version_5_keeps_its_session_and_acknowledges_by_number(one: DeviceMap) -> None:
+@pytest.mark.parametrize("cut", [0, 1, 7, 40], ids=["whole", "after its first byte", "in its topic", "in its payload"])
+async def test_version_5_keeps_its_session_and_acknowledges_by_number(cut: int, one: DeviceMap) -> None:
     """No broker of version 5 is at hand: the bytes of one, by MQTT 5.0, 3.1-3.9."""
     connects: list[bytes] = []
     acknowledged = asyncio.get_running_loop().create_future()
@@ -240,7 +241,10 @@ async def test_version_5_keeps_its_session_and_acknowledges_by_number(one: Devic
                     writer.write(bytes([0x90, 4, *packet[:2], 0, 1]))
                     topic, payload = b"site/pump", pump(1).encode()
                     body = len(topic).to_bytes(2, "big") + topic + b"\x12\x34" + b"\0" + payload
-                    writer.write(bytes([0x32, len(body)]) + body)
+                    packet = bytes([0x32, len(body)]) + body
+                    writer.write(packet[:cut])
+                    await asyncio.sleep(0.02 if cut else 0)  # two segments on the way
+                    writer.write(packet[cut:])
                 case 4:
                     acknowledged.set_result(packet[:2])
                 case _:
@@ -263,6 +267,26 @@ async def test_version_5_keeps_its_session_and_acknowledges_by_number(one: Devic
     assert connects[0][6] == 5
     assert connects[0][7] & 2 == 0, "clean start would throw the session away"
     assert bytes([0x11]) + (7 * 86_400).to_bytes(4, "big") in connects[0], "session expiry"
+
+
+@pytest.mark.parametrize("garbage", [b"\x32\x03\x00\xff\x00", b"\x00\x00", b"\x30\xff\xff\xff\xff\xff"], ids=["topic", "type", "length"])
+async def test_malformed_packet_ends_the_link(garbage: bytes, one: DeviceMap) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(bytes([0x20, 2, 0, 0]))
+        subscribe = await reader.read(100)
+        writer.write(bytes([0x90, 3, *subscribe[2:4], 1]) + garbage)
+        await reader.read(100)
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    driver = MqttDriver(device(one, f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}"), SystemClock())
+    await driver.open()
+    with pytest.raises(DriverError):
+        async with asyncio.timeout(5):
+            await driver.read()
+    await driver.close()
+    server.close()
 
 
 async def test_refused_connection_is_unreachable(one: DeviceMap) -> None:
