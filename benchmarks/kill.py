@@ -94,7 +94,7 @@ class Field:
         until = time.monotonic() + 60
         while time.monotonic() < until:
             with suppress(OSError, ValueError, httpx.HTTPError):
-                if all(device["up"] for device in demo.health(self.folder, GATEWAY)["devices"]):
+                if all(device["connected"] for device in demo.health(self.folder, GATEWAY)["devices"]):
                     return
             time.sleep(0.1)
         raise demo.DemoError(f"devices did not come back within 60 s; see {self.folder}")
