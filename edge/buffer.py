@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.batch import columns, statement
-from protocols.batch.columns import Gap, GapReason
+from protocols.batch.columns import Gap, GapReason, is_sequence
 from protocols.devicemap import TagTable
 from protocols.frame import Block, Frame
 from protocols.signing import Signer
@@ -42,7 +42,7 @@ CREATE TABLE IF NOT EXISTS tag_table (id INTEGER PRIMARY KEY, digest BLOB UNIQUE
 CREATE TABLE IF NOT EXISTS layout (id INTEGER PRIMARY KEY, tags BLOB UNIQUE NOT NULL);
 CREATE TABLE IF NOT EXISTS open (id INTEGER PRIMARY KEY AUTOINCREMENT, table_id INTEGER NOT NULL, gateway_us INTEGER NOT NULL, samples INTEGER NOT NULL, blocks BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS message (id INTEGER PRIMARY KEY AUTOINCREMENT, device TEXT NOT NULL, identities BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS gap (id INTEGER PRIMARY KEY, start INTEGER NOT NULL, end INTEGER NOT NULL, reason INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS gap (id INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL, reason INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS chain (stream TEXT PRIMARY KEY, seq INTEGER NOT NULL, entry BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS batch (
   id INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, state TEXT NOT NULL,
@@ -185,7 +185,9 @@ class Buffer:
         batches = samples = 0
         while True:
             rows = self._cut()
-            gaps = self._db.execute("SELECT id, start, end, reason FROM gap ORDER BY id LIMIT 1000").fetchall()
+            gaps = self._db.execute(
+                "SELECT id, start, end, reason FROM gap WHERE stream IN ('', ?) ORDER BY id LIMIT 1000", (stream,)
+            ).fetchall()
             if not rows and not gaps:
                 return batches, samples
             samples += self._seal_rows(rows, gaps, gateway, signer, stream, now_us)
@@ -246,7 +248,7 @@ class Buffer:
             if rows:
                 self._db.execute("DELETE FROM open WHERE id BETWEEN ? AND ?", (rows[0][0], rows[-1][0]))
             if gaps:
-                self._db.execute("DELETE FROM gap WHERE id BETWEEN ? AND ?", (gaps[0][0], gaps[-1][0]))
+                self._db.executemany("DELETE FROM gap WHERE id = ?", [gap[:1] for gap in gaps])
         self._bytes += len(signed) - freed
         return samples
 
@@ -357,13 +359,16 @@ class Buffer:
             pass
         while self._bytes > target:
             oldest = self._db.execute(
-                "SELECT id, first_us, last_us, statement FROM batch WHERE state = 'sealed' ORDER BY id LIMIT 1"
+                "SELECT id, stream, seq, first_us, last_us, statement FROM batch WHERE state = 'sealed' ORDER BY id LIMIT 1"
             ).fetchone()
             if oldest is None or not self._drop_oldest:
                 raise BufferFull(f"{self.path}: {self._bytes} bytes stored, at most {self._max_bytes} allowed by [buffer] max_size")
-            self._delete_batches("SELECT id, bytes FROM batch WHERE id = ?", oldest[:1])
-            for gap in (*statement.parse(oldest[3]).open().gaps, Gap(oldest[1], oldest[2], GapReason.DROPPED_BY_CAP)):
-                self._add_gap(gap)  # what the dropped batch said of earlier gaps must not go with it
+            number, stream, seq, first_us, last_us, signed = oldest
+            self._delete_batches("SELECT id, bytes FROM batch WHERE id = ?", (number,))
+            for gap in statement.parse(signed).open().gaps:  # what the dropped batch said of earlier gaps must not go with it
+                self._add_gap(gap, stream)
+            self._add_gap(Gap(seq, seq, GapReason.SEALED_DROPPED), stream)
+            self._add_gap(Gap(first_us, last_us, GapReason.DROPPED_BY_CAP))
 
     def _delete_batches(self, query: str, parameters: tuple[Any, ...]) -> int:
         rows = self._db.execute(query, parameters).fetchall()
@@ -386,15 +391,19 @@ class Buffer:
         if now_us > since:
             self._add_gap(Gap(since, now_us, reason))
 
-    def _add_gap(self, gap: Gap) -> None:
-        """Gaps of one reason that touch within GAP_JOIN_US become one: a record may claim a second too much, never too little."""
+    def _add_gap(self, gap: Gap, stream: str = "") -> None:
+        """Gaps of one reason that touch become one: times within GAP_JOIN_US (a record may claim a second too much, never too little), numbers
+        that follow each other. A gap of numbers belongs to its stream and rides on a batch of it."""
+        stream = stream if is_sequence(gap.reason) else ""
+        reach = 1 if stream else GAP_JOIN_US
         joined = self._db.execute(
-            "UPDATE gap SET start = min(start, ?), end = max(end, ?) WHERE reason = ? AND start - ? <= ? AND ? - end <= ?",
-            (gap.start, gap.end, int(gap.reason), gap.end, GAP_JOIN_US, gap.start, GAP_JOIN_US),
+            "UPDATE gap SET start = min(start, ?), end = max(end, ?) WHERE reason = ? AND stream = ? AND start - ? <= ? AND ? - end <= ?",
+            (gap.start, gap.end, int(gap.reason), stream, gap.end, reach, gap.start, reach),
         )
-        if joined.rowcount:
-            return
-        self._db.execute("INSERT INTO gap (start, end, reason) VALUES (?, ?, ?)", (gap.start, gap.end, int(gap.reason)))
+        if not joined.rowcount:
+            self._db.execute(
+                "INSERT INTO gap (stream, start, end, reason) VALUES (?, ?, ?, ?)", (stream, gap.start, gap.end, int(gap.reason))
+            )
 
     def _meta(self, key: str) -> bytes | None:
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
