@@ -134,6 +134,7 @@ class _Publisher:
         self.device, self.options = device, device.map.options
         self.told = tell(device.map.tags, self.options, step)
         self.last = step
+        self.heard = False  # whether what it tells now has been published
         self.logged_us = -1
         self.frozen: Step | None = None
         self.bad = self.dropped = False
@@ -282,7 +283,9 @@ class MqttFace:
             step = Step(step.time_us, step.values, np.full(len(step.quality), quality.BAD_SENSOR_FAILURE, np.uint32))
         if publisher.delay_us:
             await asyncio.sleep(publisher.delay_us / 1_000_000)
-        publisher.last = step
+        if not publisher.heard and not publisher.dropped:
+            await self._show(publisher, born=False)  # the state that stood when somebody began to listen comes first
+        publisher.last, publisher.heard = step, False
         publisher.told = tell(device.map.tags, publisher.options, step)
         if not publisher.dropped:
             await self._show(publisher, born=False)
@@ -298,6 +301,7 @@ class MqttFace:
                 await (publisher.born() if born else publisher.tell())
             except ConnectionError:
                 return
+            publisher.heard = True
             self.messages += 1
             if self._truth and publisher.logged_us != told.time_us:
                 publisher.logged_us = told.time_us
