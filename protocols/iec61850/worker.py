@@ -17,7 +17,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, BinaryIO, Final, NoReturn
 
 from protocols.iec61850.pipe import pack, receive
@@ -25,7 +25,10 @@ from protocols.iec61850.pipe import pack, receive
 ALIVE_S: Final = 1.0
 PROBE_S: Final = 5.0
 TICK_S: Final = 0.05
+ASSOCIATIONS: Final = 5
 VALUE, GONE, MISFIT = range(3)
+CONNECTION_LOST: Final = 3
+LINK_ERRORS: Final = frozenset({1, CONNECTION_LOST, 6, 20})  # libiec61850: not connected, lost, too many calls, timeout
 
 
 class Output:
@@ -68,7 +71,7 @@ class Client:
 
     def __init__(self, iec: Any, request: dict[str, Any], output: Output) -> None:
         self._iec, self._request, self._output = iec, request, output
-        self._connection = iec.IedConnection_create()
+        self._connection: Any = None
         self._objects: dict[str, list[int]] = {}
         for number, (reference, _, constraint, _) in enumerate(request["points"]):
             self._objects.setdefault(f"{reference}[{constraint}]", []).append(number)
@@ -77,14 +80,11 @@ class Client:
         self._keep: list[Any] = []
 
     def connect(self) -> None:
-        iec, request = self._iec, self._request
-        iec.IedConnection_setConnectTimeout(self._connection, request["timeout_ms"])
-        iec.IedConnection_setRequestTimeout(self._connection, request["timeout_ms"])
-        self._check(iec.IedConnection_connect(self._connection, request["host"], request["port"]), "no association")
+        self._associate()
         missing = []
         for member, points in self._objects.items():
             reference, constraint = self._split(member)
-            found, error = iec.IedConnection_getVariableSpecification(self._connection, reference, constraint)
+            found, error = self._ask(self._iec.IedConnection_getVariableSpecification, reference, constraint)
             if error or found is None:
                 missing += points
             else:
@@ -92,6 +92,34 @@ class Client:
         if not self.connected:
             self._output.fail("unreachable", "the association was lost while reading the model")
         self._output.send("open", missing)
+
+    def _associate(self) -> None:
+        """Until an association carries requests.
+
+        Now and then the library calls a connection connected whose every request it then refuses as lost; another one is
+        opened instead. The useless one is left alone: destroying it is not safe.
+        """
+        iec, request = self._iec, self._request
+        for _ in range(ASSOCIATIONS):
+            self._connection = iec.IedConnection_create()
+            iec.IedConnection_setConnectTimeout(self._connection, request["timeout_ms"])
+            iec.IedConnection_setRequestTimeout(self._connection, request["timeout_ms"])
+            _, error = iec.IedConnection_connect(self._connection, request["host"], request["port"])
+            if error:
+                self._output.fail("unreachable", f"no association (error {error})")
+            _, error = iec.IedConnection_getVariableSpecification(self._connection, *self._split(next(iter(self._objects))))
+            if error != CONNECTION_LOST:
+                return
+            self._keep.append(self._connection)
+            iec.IedConnection_abort(self._connection)
+        self._output.fail("unreachable", "the association carries no requests")
+
+    def _ask(self, request: Callable[..., Any], *arguments: Any) -> tuple[Any, int]:
+        """(answer, error of the object). The link's own errors end the process."""
+        answer, error = request(self._connection, *arguments)
+        if error in LINK_ERRORS:
+            self._output.fail("unreachable", f"no answer to a request (error {error})")
+        return answer, error
 
     @property
     def connected(self) -> bool:
@@ -102,7 +130,7 @@ class Client:
         iec, domain = self._iec, self._request["domain"]
         name = f"{domain}/{self._request['report']}"
         block = iec.ClientReportControlBlock_create(name)
-        _, error = iec.IedConnection_getRCBValues(self._connection, name, block)
+        _, error = self._ask(iec.IedConnection_getRCBValues, name, block)
         if error:
             self._output.fail("setup", f'report control block "{name}" cannot be read (error {error})')
         if iec.ClientReportControlBlock_getRptEna(block):
@@ -115,7 +143,7 @@ class Client:
 
     def _directory(self, dataset: str) -> list[str]:
         iec = self._iec
-        found, error = iec.IedConnection_getDataSetDirectory(self._connection, dataset, None)
+        found, error = self._ask(iec.IedConnection_getDataSetDirectory, dataset, None)
         if error:
             self._output.fail("setup", f'data set "{dataset}" cannot be read (error {error})')
         members = []
@@ -165,7 +193,7 @@ class Client:
                 mask |= iec.RCB_ELEMENT_PURGE_BUF
             iec.ClientReportControlBlock_setGI(block, True)
             mask |= iec.RCB_ELEMENT_GI
-        _, error = iec.IedConnection_setRCBValues(self._connection, block, mask, False)
+        _, error = self._ask(iec.IedConnection_setRCBValues, block, mask, False)
         return not error
 
     def _octets(self, octets: bytes) -> Any:
@@ -199,10 +227,8 @@ class Client:
         iec, columns = self._iec, Columns()
         for member in members:
             reference, constraint = self._split(member)
-            value, error = iec.IedConnection_readObject(self._connection, reference, constraint)
+            value, error = self._ask(iec.IedConnection_readObject, reference, constraint)
             if value is None or error:
-                if not self.connected:
-                    self._output.fail("unreachable", f"reading {member} failed (error {error})")
                 self._gone(member, columns)
                 continue
             self._extract(member, value, columns)
@@ -213,7 +239,7 @@ class Client:
     def probe(self) -> None:
         """Something small is read, so that a dead peer is noticed."""
         for member in list(self._specifications)[:1]:
-            value, error = self._iec.IedConnection_readObject(self._connection, *self._split(member))
+            value, error = self._ask(self._iec.IedConnection_readObject, *self._split(member))
             if value is None or error:
                 self._output.fail("unreachable", f"no answer to a read (error {error})")
             self._iec.MmsValue_delete(value)
@@ -257,11 +283,6 @@ class Client:
     def _split(self, member: str) -> tuple[str, int]:
         reference, _, constraint = member[:-1].partition("[")
         return reference, getattr(self._iec, f"IEC61850_FC_{constraint}")
-
-    def _check(self, result: Any, text: str) -> None:
-        error = result[-1] if isinstance(result, Sequence) else result
-        if error:
-            self._output.fail("unreachable", f"{text} (error {error})")
 
 
 def main() -> None:
