@@ -29,6 +29,7 @@ PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
     "unauthorized": (401, "A valid token is needed"),
     "forbidden": (403, "The token does not allow this"),
     "not-found": (404, "There is no such thing"),
+    "incomplete": (409, "Not everything of this window has come"),
     "method-not-allowed": (405, "The method is not allowed here"),
     "invalid-request": (422, "The request has invalid values"),
     "too-many-requests": (429, "Too many requests"),

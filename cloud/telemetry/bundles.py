@@ -1,7 +1,9 @@
 """Export of a tag's window as a bundle that anybody with the log's public key can verify offline."""
 
 import asyncio
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -16,60 +18,100 @@ from cloud.telemetry.reading import INT64, Reader, Time, check_window, find_tag
 from cloud.telemetry.store import TagRow
 from cloud.telemetry.window import Windows
 from protocols.batch import bundle, statement
-from protocols.batch.bundle import Bundle, Certificate, ProvenBatch, Window
-from protocols.batch.statement import Statement
+from protocols.batch.bundle import Bundle, Certificate, ProvenBatch, Samples, Window
+from protocols.batch.statement import Payload
 from protocols.devicemap import TagTable
 
 MAX_BATCHES: Final = 20_000
+MAX_BYTES: Final = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """Of a stored batch: what a bundle needs. payload: the columns of one tag alone."""
+
+    data: bytes
+    entry: bytes
+    key_id: bytes
+    gateway: str
+    payload: Payload
 
 
 async def export(windows: Windows, log: Log, tenant_id: int, tag: TagRow, from_us: int, to_us: int) -> bytes:
-    """The batches that overlap the window, and those between them in their chains. Raises Problem when there is nothing or too much."""
-    db = windows.db
-    async with db.tenant(tenant_id) as connection:
-        stored = await series_store.chain_range(connection, tenant_id, tag.gateway_id, from_us, to_us, MAX_BATCHES + 1)
-    if not stored:
-        raise Problem("not-found", f"nothing is stored of tag {tag.name} in this window")
-    if len(stored) > MAX_BATCHES:
-        raise Problem("too-large", f"the window has more than {MAX_BATCHES} batches; ask for a shorter one")
+    """The batches that overlap the window, and those between them in their chains. What is returned verifies.
+
+    Raises Problem when there is nothing, too much, or a batch that has not come yet.
+    """
     loop = asyncio.get_running_loop()
-    parsed = await loop.run_in_executor(windows.threads, lambda: [statement.parse(one.statement) for one in stored])
-    reply = await log.receipts(tenant_id, [one.entry for one in parsed])
+    tables, opened = await _read(windows, tenant_id, tag, from_us, to_us)
+    if not opened:
+        raise Problem("not-found", f"nothing is stored of tag {tag.name} in this window")
+    reply = await log.receipts(tenant_id, [one.entry for one in opened])
     if reply is None or any(receipt is None for receipt in reply.receipts):
         raise Problem("unavailable", "the newest batches of this window are not yet in the log; try again in a second", retry_after_s=1)
-    payloads = await loop.run_in_executor(windows.threads, lambda: [one.open() for one in parsed])
-    tables = await _tables(db, tenant_id, tag.gateway_id, {payload.table_digest for payload in payloads})
-    window = Window(parsed[0].header.gateway, tag.name, from_us, to_us)
-    tenant = await identity_store.tenant_by_id(db, tenant_id)
-    document = Bundle(
-        log_key=log.log_key(tenant_id, tenant.origin),
-        checkpoint=reply.checkpoint,
-        certificates=await _certificates(db, parsed),
-        batches=tuple(
-            ProvenBatch(one.statement, receipt or b"", payload.table_digest)
-            for one, receipt, payload in zip(stored, reply.receipts, payloads, strict=True)
-        ),
-        tables=tuple(table.text for table in tables.values()),
-        window=window,
-        samples=await loop.run_in_executor(windows.threads, bundle.recompute, payloads, tables, window),
-    )
-    return await loop.run_in_executor(windows.threads, bundle.write, document)
+    window = Window(opened[0].gateway, tag.name, from_us, to_us)
+    tenant = await identity_store.tenant_by_id(windows.db, tenant_id)
+    certificates = await _certificates(windows.db, {one.key_id for one in opened})
+
+    def write() -> tuple[bytes, bundle.Report]:
+        document = Bundle(
+            log_key=log.log_key(tenant_id, tenant.origin),
+            checkpoint=reply.checkpoint,
+            certificates=certificates,
+            batches=tuple(
+                ProvenBatch(one.data, receipt or b"", one.payload.table_digest) for one, receipt in zip(opened, reply.receipts, strict=True)
+            ),
+            tables=tuple(table.text for table in tables.values()),
+            window=window,
+            samples=_samples(opened, tables, window),
+        )
+        data = bundle.write(document)
+        return data, bundle.verify(data, document.log_key)
+
+    data, report = await loop.run_in_executor(windows.threads, write)
+    if report.failed == "chain":
+        raise Problem("incomplete", f"{report.steps[-1].detail}: what is between them has not come; ask for a window beside it")
+    if not report.ok:
+        raise ValueError(f"a bundle of tag {tag.id} does not verify: {report.failed}: {report.steps[-1].detail}")
+    return data
 
 
-async def _tables(db: Database, tenant_id: int, gateway_id: int, digests: set[bytes]) -> dict[bytes, TagTable]:
-    found = {}
-    async with db.tenant(tenant_id) as connection:
-        for digest in sorted(digests):
-            text = await store.tag_table_text(connection, tenant_id, gateway_id, digest)
+async def _read(windows: Windows, tenant_id: int, tag: TagRow, from_us: int, to_us: int) -> tuple[dict[bytes, TagTable], list[_Opened]]:
+    """Statement by statement, keeping of each batch its bytes and one column."""
+    loop = asyncio.get_running_loop()
+    tables: dict[bytes, TagTable] = {}
+    opened: list[_Opened] = []
+    size = 0
+    async with windows.db.tenant(tenant_id) as connection:
+        spans = await series_store.spans(connection, tenant_id, tag.gateway_id, from_us, to_us)
+        if sum(span.high - span.low + 1 for span in spans) > MAX_BATCHES:
+            raise Problem("too-large", f"the window has more than {MAX_BATCHES} batches; ask for a shorter one")
+        digests = await series_store.digests(connection, tenant_id, tag.gateway_id, spans)
+        for digest in digests:
+            text = await store.tag_table_text(connection, tenant_id, tag.gateway_id, digest)
             if text is None:
                 raise LookupError(f"tag table {digest.hex()} of a stored batch is missing")
-            found[digest] = TagTable.parse(text)
-    return found
+            tables[digest] = TagTable.parse(text)
+        async for rows in series_store.chains(connection, tenant_id, tag.gateway_id, spans):
+            size += sum(map(len, rows))
+            if size > MAX_BYTES:
+                raise Problem("too-large", f"the window has more than {MAX_BYTES >> 20} MiB of batches; ask for a shorter one")
+            opened += await loop.run_in_executor(windows.threads, _open, rows, tables, tag.name)
+    return tables, opened
 
 
-async def _certificates(db: Database, statements: Sequence[Statement]) -> tuple[Certificate, ...]:
+def _open(rows: Sequence[bytes], tables: dict[bytes, TagTable], tag: str) -> list[_Opened]:
+    parsed = [statement.parse(data) for data in rows]
+    return [_Opened(one.data, one.entry, one.key_id, one.header.gateway, bundle.narrow(one.open(), tables, tag)) for one in parsed]
+
+
+def _samples(opened: Sequence[_Opened], tables: dict[bytes, TagTable], window: Window) -> Samples:
+    return bundle.recompute((one.payload for one in opened), tables, window)
+
+
+async def _certificates(db: Database, key_ids: set[bytes]) -> tuple[Certificate, ...]:
     found = []
-    for kid in sorted({one.key_id for one in statements}):
+    for kid in sorted(key_ids):
         row = await identity_store.find_key(db, kid)
         if row is None:
             raise LookupError(f"key {kid.hex()} of a stored batch is missing")
@@ -87,7 +129,7 @@ def routes(windows: Windows, log: Log, reader: Reader) -> APIRouter:
         check_window(from_us, to_us)
         row = await find_tag(windows, principal.tenant_id, tag)
         data = await export(windows, log, principal.tenant_id, row, from_us, to_us)
-        disposition = f'attachment; filename="{row.name}.qzb"'
+        disposition = f'attachment; filename="{re.sub(r"[^A-Za-z0-9._-]", "_", row.name)}.qzb"'
         return Response(data, media_type="application/octet-stream", headers={"content-disposition": disposition})
 
     return router

@@ -1,13 +1,15 @@
 """Rewrites stored batches into hourly series and minute rollups, some batches per transaction, each batch exactly once.
 
-The batches stay the system of record; what is written here can be deleted and rebuilt (`UPDATE batch SET compacted = false`). Several hub
-processes may run it: a lock lets one work per tenant.
+The batches stay the system of record; what is written here can be deleted and made again (`series_store.forget`). Several hub processes may
+run it: a lock lets one work per tenant. Batches of one gateway are taken in the order of storing, so that samples of equal time stand in that
+order in the series, in the tail that is not yet compacted, and across both.
 """
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Final
 
@@ -16,17 +18,17 @@ import numpy as np
 from cloud.db import Database, Unavailable
 from cloud.telemetry import series, series_store
 from cloud.telemetry.series import Samples
-from cloud.telemetry.store import StoredBatch
+from cloud.telemetry.series_store import Rollup, SeriesRow, Uncompacted
 from cloud.telemetry.tables import TagTables
 from cloud.telemetry.tags import TagMap
 from protocols import quality
 from protocols.batch import statement
-from protocols.batch.columns import Group
 
-BATCHES_PER_TRANSACTION: Final = 256
 PAUSE_S: Final = 10.0
+LONGEST_PAUSE_S: Final = 120.0
+SHARE: Final = 0.1  # of the time, at most, that a hub which keeps up spends compacting
 _logger = logging.getLogger("qenergyz.hub")
-Decoded = tuple[TagMap, tuple[Group, ...]]
+Tables = Mapping[tuple[int, bytes], TagMap]
 
 
 class Compactor:
@@ -38,88 +40,95 @@ class Compactor:
 
     async def run(self) -> None:
         while True:
-            try:
-                for tenant_id in await self._tenants():
-                    await self._catch_up(tenant_id)
-                self.problem = ""
-            except Unavailable as error:
-                self.problem = str(error)
-            except Exception as error:  # the supervising loop: batches stay readable without it
-                if str(error) != self.problem:
-                    _logger.exception("compactor_failed")
-                self.problem = str(error) or type(error).__name__
-            await asyncio.sleep(PAUSE_S)
+            started = time.monotonic()
+            problem = await self._pass()
+            if problem and problem != self.problem:
+                _logger.error("compactor_down reason=%s", problem)
+            elif self.problem and not problem:
+                _logger.warning("compactor_up")
+            self.problem = problem
+            await asyncio.sleep(min(max(PAUSE_S, (time.monotonic() - started) * (1 / SHARE - 1)), LONGEST_PAUSE_S))
 
-    async def _catch_up(self, tenant_id: int) -> None:
-        done = BATCHES_PER_TRANSACTION
-        while done == BATCHES_PER_TRANSACTION:
-            done = await self.compact(tenant_id)
+    async def _pass(self) -> str:
+        """Every tenant, whatever befalls another; what went wrong."""
+        problems = []
+        try:
+            for tenant_id in await self._tenants():
+                try:
+                    while await self.compact(tenant_id):
+                        pass
+                except Unavailable:
+                    raise
+                except Exception as error:  # the supervising loop: batches stay readable without it
+                    _logger.debug("compaction_failed tenant=%s", tenant_id, exc_info=True)
+                    problems.append(f"tenant {tenant_id}: {type(error).__name__}: {error}")
+        except Unavailable as error:
+            problems.append(str(error))
+        return "; ".join(problems)
 
     async def compact(self, tenant_id: int) -> int:
         """One transaction's worth; returns the number of batches done."""
         async with self._db.tenant(tenant_id) as connection:
             if not await series_store.compaction_lock(connection, tenant_id):
                 return 0
-            stored = await series_store.uncompacted(connection, tenant_id, BATCHES_PER_TRANSACTION)
+            stored = await series_store.uncompacted(connection, tenant_id)
             if not stored:
                 return 0
             loop = asyncio.get_running_loop()
-            decoded = [await self._decode(tenant_id, one) for one in stored]
-            fresh = await loop.run_in_executor(self._threads, columns_by_hour, decoded)
+            tables = await known_tables(self._tables, tenant_id, stored)
+            fresh = await loop.run_in_executor(self._threads, columns_by_hour, stored, tables)
             known = await series_store.hours(connection, tenant_id, fresh)
             rows, rollups = await loop.run_in_executor(self._threads, _rewrite, fresh, known)
             await series_store.put_hours(connection, tenant_id, rows)
-            for tag_id, minutes in rollups:
-                await series_store.put_minutes(connection, tenant_id, tag_id, minutes)
+            await series_store.put_minutes(connection, tenant_id, rollups)
             await series_store.mark_compacted(connection, tenant_id, stored)
         return len(stored)
 
-    async def _decode(self, tenant_id: int, one: StoredBatch) -> Decoded:
-        payload = statement.parse(one.statement).open()
-        table = await self._tables.get(tenant_id, one.gateway_id, payload.table_digest)
+
+async def known_tables(tables: TagTables, tenant_id: int, stored: Iterable[Uncompacted]) -> dict[tuple[int, bytes], TagMap]:
+    """The tag map of each of these batches, by (gateway, digest). Raises LookupError: a batch is stored only after its tag table."""
+    found = {}
+    for gateway_id, digest in sorted({(one.gateway_id, one.table_digest) for one in stored}):
+        table = await tables.get(tenant_id, gateway_id, digest)
         if table is None:
-            raise LookupError(f"tag table {payload.table_digest.hex()} of a stored batch is missing")
-        return table, payload.groups
-
-
-def columns_by_hour(decoded: Sequence[Decoded], only: int | None = None) -> dict[tuple[int, int], Samples]:
-    """Samples of some batches by (tag, hour), in the order of time within each; of one tag, if asked."""
-    parts: dict[int, list[Samples]] = defaultdict(list)
-    for table, groups in decoded:
-        for group in groups:
-            positions, raw, code = table.positions(group), group.values, group.quality
-            if only is not None:
-                chosen = np.flatnonzero(table.tag_ids[positions] == only)
-                if not chosen.size:
-                    continue
-                positions, raw, code = positions[chosen], raw[:, chosen], None if code is None else code[:, chosen]
-            values = table.engineering(positions, raw)
-            codes = np.zeros(values.shape, np.uint32) if code is None else code.astype(np.uint32)
-            values = np.where(codes & np.uint32(quality.BAD) != 0, np.nan, values)
-            for column, tag_id in enumerate(table.tag_ids[positions].tolist()):
-                parts[tag_id].append(Samples(group.times_us, values[:, column], codes[:, column]))
-    found: dict[tuple[int, int], Samples] = {}
-    for tag_id, pieces in parts.items():
-        for hour_us, samples in series.by_hour(_ordered(series.merge(pieces))).items():
-            found[tag_id, hour_us] = samples
+            raise LookupError(f"tag table {digest.hex()} of a stored batch is missing")
+        found[gateway_id, digest] = table
     return found
 
 
-def _ordered(samples: Samples) -> Samples:
-    """A single part may come from a device whose times go back."""
-    if samples.times_us.size < 2 or bool(np.all(samples.times_us[1:] >= samples.times_us[:-1])):
-        return samples
-    order = np.argsort(samples.times_us, kind="stable")
-    return Samples(samples.times_us[order], samples.values[order], samples.quality[order])
+def columns_by_hour(stored: Sequence[Uncompacted], tables: Tables) -> dict[tuple[int, int], Samples]:
+    """Samples of some batches by (tag, hour), in the order of time within each."""
+    parts: dict[int, list[Samples]] = defaultdict(list)
+    for one in stored:
+        for tag_id, samples in columns_of(one, tables[one.gateway_id, one.table_digest]):
+            parts[tag_id].append(samples)
+    return {
+        (tag_id, hour_us): samples for tag_id, pieces in parts.items() for hour_us, samples in series.by_hour(series.merge(pieces)).items()
+    }
 
 
-def _rewrite(
-    fresh: dict[tuple[int, int], Samples], known: dict[tuple[int, int], bytes]
-) -> tuple[list[tuple[int, int, bytes, int]], list[tuple[int, series.Minutes]]]:
+def columns_of(one: Uncompacted, table: TagMap, only: int | None = None) -> Iterable[tuple[int, Samples]]:
+    """The columns of a batch that was verified when it was stored, by tag; of one tag, if asked."""
+    for group in statement.parse(one.statement).open().groups:
+        positions, raw, code = table.positions(group), group.values, group.quality
+        if only is not None:
+            chosen = np.flatnonzero(table.tag_ids[positions] == only)
+            if not chosen.size:
+                continue
+            positions, raw, code = positions[chosen], raw[:, chosen], None if code is None else code[:, chosen]
+        values = table.engineering(positions, raw)
+        codes = np.zeros(values.shape, np.uint32) if code is None else code.astype(np.uint32)
+        values[codes & np.uint32(quality.BAD) != 0] = np.nan
+        for column, tag_id in enumerate(table.tag_ids[positions].tolist()):
+            yield tag_id, Samples(group.times_us, values[:, column], codes[:, column])
+
+
+def _rewrite(fresh: Mapping[tuple[int, int], Samples], known: Mapping[tuple[int, int], bytes]) -> tuple[list[SeriesRow], list[Rollup]]:
+    """The new rows, and the rollups of the minutes that changed, counted anew from everything there is of them."""
     rows, rollups = [], []
     for (tag_id, hour_us), samples in fresh.items():
         stored = known.get((tag_id, hour_us))
         merged = series.merge([series.decode(stored), samples]) if stored else samples
-        rows.append((tag_id, hour_us, series.encode(merged), merged.times_us.size))
-        rollups.append((tag_id, series.minutes(merged)))
+        rows.append(SeriesRow(tag_id, hour_us, series.encode(merged), merged.times_us.size))
+        rollups.append(Rollup(tag_id, series.minutes_touched(merged, samples) if stored else series.minutes(merged)))
     return rows, rollups

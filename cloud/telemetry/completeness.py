@@ -12,7 +12,7 @@ import numpy as np
 
 from cloud.telemetry.series import Samples
 from protocols import quality
-from protocols.batch.columns import GapReason
+from protocols.batch.columns import GapReason, is_sequence
 
 SILENT: Final = (
     quality.BAD_NO_COMMUNICATION,
@@ -85,7 +85,7 @@ def _of_holes(holes: Iterable[Hole], declared: Sequence[Declared], from_us: int,
             (
                 gap
                 for gap in declared
-                if gap.reason > 100
+                if is_sequence(gap.reason)
                 and (gap.stream, gap.epoch) == (hole.stream, hole.epoch)
                 and gap.low <= hole.first_seq
                 and hole.last_seq <= gap.high
@@ -101,7 +101,7 @@ def _of_holes(holes: Iterable[Hole], declared: Sequence[Declared], from_us: int,
 
 def _of_declared(declared: Iterable[Declared]) -> Iterable[Missing]:
     for gap in declared:
-        if gap.reason < 100:
+        if not is_sequence(gap.reason):
             yield Missing(gap.low, gap.high, CAUSES.get(gap.reason, f"declared by the gateway, reason {gap.reason}"))
 
 

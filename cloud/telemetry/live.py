@@ -4,8 +4,8 @@ A reader that is slow or stalled holds up nobody and costs no memory: what it mi
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Final
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, Final
 
 import numpy as np
 import orjson
@@ -18,36 +18,30 @@ KEEPALIVE_S: Final = 15.0
 
 def document(found: LatestColumns) -> dict[str, list[object]]:
     """tag id -> [time_us, value or null, quality]."""
-    values = [None if np.isnan(value) else value for value in found.values.tolist()]
+    values = [value if finite else None for value, finite in zip(found.values.tolist(), np.isfinite(found.values).tolist(), strict=True)]
     rows = zip(found.tag_ids.tolist(), found.times_us.tolist(), values, found.quality.tolist(), strict=True)
     return {str(tag_id): [time_us, value, code] for tag_id, time_us, value, code in rows}
 
 
-async def events(latest: Latest, tenant_id: int) -> AsyncIterator[bytes]:
-    """Frames of text/event-stream until the reader goes: first everything, then what changed."""
+async def events(latest: Latest, tenant_id: int, closing: asyncio.Event) -> AsyncIterator[bytes]:
+    """Frames of text/event-stream until the reader goes or the hub closes: first everything, then what changed."""
     version = 0
-    while True:
+    while not closing.is_set():
         found = latest.since(tenant_id, version)
+        version = found.version
         if found.tag_ids.size:
-            version = found.version
             yield b"event: latest\nid: %d\ndata: %s\n\n" % (version, orjson.dumps(document(found)))
-        await asyncio.sleep(PERIOD_S)
-        try:
-            await asyncio.wait_for(latest.wait(tenant_id, version), KEEPALIVE_S)
-        except TimeoutError:
+        await _unless(closing, asyncio.sleep(PERIOD_S), PERIOD_S * 2)
+        if not await _unless(closing, latest.wait(tenant_id, version), KEEPALIVE_S):
             yield b": keep-alive\n\n"
 
 
-async def until(closing: asyncio.Event, frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """`frames`, ended as soon as the hub closes: a stream that never ends would hold up its stop."""
-    stop = asyncio.ensure_future(closing.wait())
+async def _unless(closing: asyncio.Event, awaited: Coroutine[Any, Any, None], seconds: float) -> bool:
+    """Wait for it, at most so long, and no longer than until the hub closes. Whether it came."""
+    tasks = [asyncio.ensure_future(awaited), asyncio.ensure_future(closing.wait())]
     try:
-        while not closing.is_set():
-            step = asyncio.ensure_future(anext(frames))
-            await asyncio.wait((step, stop), return_when=asyncio.FIRST_COMPLETED)
-            if not step.done():
-                step.cancel()
-                return
-            yield step.result()
+        done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        return tasks[0] in done
     finally:
-        stop.cancel()
+        for task in tasks:
+            task.cancel()

@@ -73,7 +73,7 @@ def routes(windows: Windows, latest: Latest, receipted: Mapping[tuple[int, int],
     async def get_stream(principal: who) -> Response:
         """Server-sent events "latest": the same map, first whole, then what changed, at most four times a second."""
         return StreamingResponse(
-            live.until(closing, live.events(latest, principal.tenant_id)),
+            live.events(latest, principal.tenant_id, closing),
             media_type="text/event-stream",
             headers={"cache-control": "no-store"},
         )
@@ -82,15 +82,18 @@ def routes(windows: Windows, latest: Latest, receipted: Mapping[tuple[int, int],
     async def get_samples(
         principal: who, tag_id: TagId, from_us: Time, to_us: Time, points: Annotated[int | None, Query(ge=8, le=100_000)] = None
     ) -> Response:
-        """Samples with from_us <= source time < to_us in the order of time. `points`: about so many, extremes kept. Bad quality: value null."""
+        """Samples with from_us <= source time < to_us in the order of time. `points`: at most so many, extremes kept. No value: null."""
         check_window(from_us, to_us)
         tag = await find_tag(windows, principal.tenant_id, tag_id)
         found = await windows.samples(principal.tenant_id, tag, from_us, to_us)
         total = found.times_us.size
-        if points is not None:
-            found = series.decimate(found, points)
-        columns = {"times_us": found.times_us, "values": found.values, "quality": found.quality}
-        return json_columns({"tag": asdict(tag), "samples": total, **columns})
+
+        def write() -> Response:
+            shown = found if points is None else series.decimate(found, points)
+            columns = {"times_us": shown.times_us, "values": shown.values, "quality": shown.quality}
+            return json_columns({"tag": asdict(tag), "samples": total, **columns})
+
+        return await asyncio.get_running_loop().run_in_executor(windows.threads, write)
 
     @router.get("/v1/tags/{tag_id}/completeness")
     async def get_tag_completeness(principal: who, tag_id: TagId, from_us: Time, to_us: Time) -> Response:

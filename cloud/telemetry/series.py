@@ -5,17 +5,20 @@ order of storing and are all kept. Values are engineering float64; a value under
 whole hours, so that late samples are never added twice.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols import quality
 from protocols.batch import cbor, columns, frames
+from protocols.batch.errors import MalformedBatch
 
 HOUR_US: Final = 3_600_000_000
 MINUTE_US: Final = 60_000_000
+PART_SAMPLES: Final = 1 << 19  # of one zstd frame: what they need at most stays below its limit
+_EARLIEST_US: Final = -(1 << 63)
 _ONLY_TAG: Final = np.zeros(1, np.uint32)
 
 
@@ -38,7 +41,7 @@ NOTHING: Final = Samples(np.empty(0, np.int64), np.empty(0), np.empty(0, np.uint
 
 @dataclass(frozen=True, slots=True)
 class Minutes:
-    """Rollups of one tag, a row per minute that has samples. low, high, total, last: of values that are not bad, else NaN."""
+    """Rollups of one tag, a row per minute that has samples. low, high, total, last: of the values there are, else NaN."""
 
     minute_us: NDArray[np.int64]
     low: NDArray[np.float64]
@@ -49,78 +52,127 @@ class Minutes:
     good: NDArray[np.int64]
 
 
-def merge(parts: list[Samples]) -> Samples:
-    """In the order of source time, stably."""
-    if len(parts) < 2:
-        return parts[0] if parts else NOTHING
-    times = np.concatenate([part.times_us for part in parts])
-    order = np.argsort(times, kind="stable")
-    return Samples(times[order], np.concatenate([p.values for p in parts])[order], np.concatenate([p.quality for p in parts])[order])
+def merge(parts: Sequence[Samples]) -> Samples:
+    """In the order of source time; equal times in the order of the parts, and as they stand within one."""
+    if not parts:
+        return NOTHING
+    if len(parts) == 1:
+        return _ordered(parts[0])
+    times, values, codes = (np.concatenate(columns) for columns in zip(*((p.times_us, p.values, p.quality) for p in parts), strict=True))
+    return _ordered(Samples(times, values, codes))
+
+
+def _ordered(samples: Samples) -> Samples:
+    if bool(np.all(samples.times_us[1:] >= samples.times_us[:-1])):
+        return samples
+    order = np.argsort(samples.times_us, kind="stable")
+    return Samples(samples.times_us[order], samples.values[order], samples.quality[order])
+
+
+def _starts(times_us: NDArray[np.int64], length_us: int) -> NDArray[np.int64]:
+    """The start of each one's hour or minute. What lies before the first that an int64 can name belongs to that one."""
+    starts: NDArray[np.int64] = np.maximum(times_us // length_us, -(-_EARLIEST_US // length_us)) * length_us
+    return starts
+
+
+def hour_of(time_us: int) -> int:
+    return int(_starts(np.array([time_us], np.int64), HOUR_US)[0])
 
 
 def by_hour(samples: Samples) -> dict[int, Samples]:
     """Samples in the order of time, cut at full hours; keys are the hours' starts."""
     if not samples.times_us.size:
         return {}
-    first, last = int(samples.times_us[0]) // HOUR_US, int(samples.times_us[-1]) // HOUR_US
-    if first == last:
-        return {first * HOUR_US: samples}
-    hours = samples.times_us // HOUR_US
-    return {int(hour) * HOUR_US: samples.between(int(hour) * HOUR_US, (int(hour) + 1) * HOUR_US) for hour in np.unique(hours)}
+    if hour_of(int(samples.times_us[0])) == (last := hour_of(int(samples.times_us[-1]))):
+        return {last: samples}
+    hours, first = np.unique(_starts(samples.times_us, HOUR_US), return_index=True)
+    ends = [*first[1:].tolist(), samples.times_us.size]
+    return {
+        hour: Samples(samples.times_us[start:end], samples.values[start:end], samples.quality[start:end])
+        for hour, start, end in zip(hours.tolist(), first.tolist(), ends, strict=True)
+    }
 
 
 def encode(samples: Samples) -> bytes:
-    codes = samples.quality[:, None] if samples.quality.any() else None
-    group = columns.Group(_ONLY_TAG, samples.times_us, np.ascontiguousarray(samples.values[:, None]), codes)
-    grid, wire = columns.encode_groups((group,))
+    """At least one sample. Exact to the bit."""
+    size = samples.times_us.size
+    return cbor.encode([_encode(samples, start, min(start + PART_SAMPLES, size)) for start in range(0, size, PART_SAMPLES)])
+
+
+def _encode(samples: Samples, start: int, end: int) -> bytes:
+    codes = samples.quality[start:end, None]
+    values = np.ascontiguousarray(samples.values[start:end, None])
+    grid, wire = columns.encode_groups((columns.Group(_ONLY_TAG, samples.times_us[start:end], values, codes if codes.any() else None),))
     return frames.compress(cbor.encode([[grid.t0_us, grid.dt_us, grid.rows], wire]))
 
 
 def decode(data: bytes) -> Samples:
     """Raises BatchError when the row was damaged."""
-    (t0_us, dt_us, rows), wire = cbor.decode_strict(frames.decompress(data))
-    (group,) = columns.decode_groups(columns.Grid(t0_us, dt_us, rows), wire)
+    match cbor.decode_strict(data):
+        case [*parts] if parts and all(isinstance(part, bytes) for part in parts):
+            return merge([_decode(part) for part in parts])
+    raise MalformedBatch("a row of series is a list of frames")
+
+
+def _decode(frame: bytes) -> Samples:
+    match cbor.decode_strict(frames.decompress(frame)):
+        case [[t0_us, dt_us, rows], list(wire)] if cbor.are_ints(t0_us, dt_us, rows) and len(wire) == 1:
+            (group,) = columns.decode_groups(columns.Grid(t0_us, dt_us, rows), wire)
+        case _:
+            raise MalformedBatch("a frame of series is a grid and one group")
     codes = np.zeros(len(group.times_us), np.uint32) if group.quality is None else group.quality[:, 0].astype(np.uint32)
     return Samples(group.times_us, group.values[:, 0].astype(np.float64), codes)
 
 
 def minutes(samples: Samples) -> Minutes:
     """Rollups of samples in the order of time."""
-    starts_us, first = np.unique(samples.times_us // MINUTE_US * MINUTE_US, return_index=True)
-    usable = samples.quality & np.uint32(quality.BAD) == 0
+    starts_us, first = np.unique(_starts(samples.times_us, MINUTE_US), return_index=True)
     values = samples.values
+    usable = ~np.isnan(values)
     count = np.diff(np.append(first, values.size))
     minute_of = np.repeat(np.arange(first.size), count)
     has = np.zeros(first.size, bool)
     has[minute_of[usable]] = True
     last = np.full(first.size, np.nan)
     last[minute_of[usable]] = values[usable]  # of repeated places the last assignment stands
+    with np.errstate(invalid="ignore", over="ignore"):
+        total = np.add.reduceat(np.where(usable, values, 0.0), first)
     return Minutes(
         starts_us,
         np.where(has, np.minimum.reduceat(np.where(usable, values, np.inf), first), np.nan),
         np.where(has, np.maximum.reduceat(np.where(usable, values, -np.inf), first), np.nan),
-        np.where(has, np.add.reduceat(np.where(usable, values, 0.0), first), np.nan),
+        np.where(has, total, np.nan),
         last,
         count,
         np.add.reduceat((samples.quality >> np.uint32(30) == 0).astype(np.int64), first),
     )
 
 
-def decimate(samples: Samples, points: int) -> Samples:
-    """At most about `points` samples that keep every extreme: of each of points/4 equal stretches of time the first, last, lowest and highest value.
+def minutes_touched(samples: Samples, fresh: Samples) -> Minutes:
+    """Rollups of those minutes of `samples` in which `fresh`, a part of them, has samples."""
+    touched = np.isin(_starts(samples.times_us, MINUTE_US), np.unique(_starts(fresh.times_us, MINUTE_US)))
+    return minutes(Samples(samples.times_us[touched], samples.values[touched], samples.quality[touched]))
 
-    A stretch that has bad samples keeps one of them, so that a line drawn through the rest still breaks there.
+
+def decimate(samples: Samples, points: int) -> Samples:
+    """At most `points` samples (5 or more) that keep every extreme: the first, last, lowest and highest of each of points // 5 equal
+    stretches of time.
+
+    A stretch that has samples without a value keeps one of them, so that a line drawn through the rest still breaks there.
     """
     size = samples.times_us.size
     if size <= points:
         return samples
-    span = int(samples.times_us[-1] - samples.times_us[0]) + 1
-    bucket = (samples.times_us - samples.times_us[0]) * max(1, points // 4) // span
-    first = np.flatnonzero(np.append(True, bucket[1:] != bucket[:-1]))
+    stretches = max(1, points // 5)
+    begin, end = int(samples.times_us[0]), int(samples.times_us[-1])
+    step_us = min((end - begin) // stretches + 1, (1 << 64) - 1)
+    offset = samples.times_us.view(np.uint64) - np.uint64(begin & (1 << 64) - 1)  # exact also where int64 would overflow
+    stretch = (offset // np.uint64(step_us)).astype(np.int64)
+    first = np.flatnonzero(np.append(True, stretch[1:] != stretch[:-1]))
     missing = np.isnan(samples.values)
-    order_low = np.lexsort((np.where(missing, np.inf, samples.values), bucket))
-    order_high = np.lexsort((np.where(missing, np.inf, -samples.values), bucket))
+    low = np.lexsort((np.where(missing, np.inf, samples.values), stretch))[first]
+    high = np.lexsort((np.where(missing, np.inf, -samples.values), stretch))[first]
     broken = np.flatnonzero(missing)
-    broken = broken[np.unique(bucket[broken], return_index=True)[1]] if broken.size else broken
-    kept = np.unique(np.concatenate((first, np.append(first[1:] - 1, size - 1), order_low[first], order_high[first], broken)))
+    broken = broken[np.unique(stretch[broken], return_index=True)[1]]
+    kept = np.unique(np.concatenate((first, np.append(first[1:] - 1, size - 1), low, high, broken)))
     return Samples(samples.times_us[kept], samples.values[kept], samples.quality[kept])

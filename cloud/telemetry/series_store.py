@@ -1,16 +1,63 @@
-"""SQL of what is derived from batches: hourly series, minute rollups, and what completeness needs. Inside the caller's tenant transaction."""
+"""SQL of what is derived from batches: hourly series, minute rollups, totals, and what completeness needs. Inside the caller's tenant transaction."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
 
 from cloud.db import Connection
 from cloud.telemetry.completeness import Declared, Hole
-from cloud.telemetry.series import Minutes
-from cloud.telemetry.store import StoredBatch
+from cloud.telemetry.series import Minutes, hour_of
+
+BATCHES_AT_ONCE: Final = 1024
+SAMPLES_AT_ONCE: Final = 4_000_000  # of one compaction: what bounds its memory
+FETCHED_ROWS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Uncompacted:
+    """A stored batch that the series do not hold yet."""
+
+    gateway_id: int
+    stream: str
+    epoch: int
+    seq: int
+    table_digest: bytes
+    statement: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesRow:
+    tag_id: int
+    hour_us: int
+    columns: bytes
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rollup:
+    tag_id: int
+    minutes: Minutes
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Numbers of one chain; both ends belong to it."""
+
+    stream: str
+    epoch: int
+    low: int
+    high: int
 
 
 async def _rows(cursor: Any) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = await cursor.fetchall()
+    return rows
+
+
+async def _some(cursor: Any) -> list[tuple[Any, ...]]:
+    rows: list[tuple[Any, ...]] = await cursor.fetchmany(FETCHED_ROWS)
     return rows
 
 
@@ -20,28 +67,48 @@ async def compaction_lock(connection: Connection, tenant_id: int) -> bool:
     return bool((await _rows(cursor))[0][0])
 
 
-async def uncompacted(connection: Connection, tenant_id: int, limit: int) -> list[StoredBatch]:
+async def uncompacted(connection: Connection, tenant_id: int) -> list[Uncompacted]:
+    """The next ones, each gateway's in the order of storing; one at least, if there is one."""
     cursor = await connection.execute(
-        "SELECT gateway_id, stream, epoch, seq, statement FROM batch WHERE tenant_id = %s AND NOT compacted ORDER BY gateway_id, t_min_us LIMIT %s",
-        (tenant_id, limit),
+        "SELECT gateway_id, stream, epoch, seq, tag_table, statement FROM (SELECT *, sum(samples) OVER (ORDER BY gateway_id, log_id) - samples AS before"
+        "  FROM (SELECT gateway_id, stream, epoch, seq, tag_table, statement, samples, log_id FROM batch WHERE tenant_id = %s AND NOT compacted"
+        "   ORDER BY gateway_id, log_id LIMIT %s) AS first) AS counted WHERE before < %s ORDER BY gateway_id, log_id",
+        (tenant_id, BATCHES_AT_ONCE, SAMPLES_AT_ONCE),
         binary=True,
     )
-    return [StoredBatch(row[0], row[1], row[2], row[3], bytes(row[4])) for row in await _rows(cursor)]
+    return [Uncompacted(row[0], row[1], row[2], row[3], bytes(row[4]), bytes(row[5])) for row in await _rows(cursor)]
 
 
-async def mark_compacted(connection: Connection, tenant_id: int, batches: Sequence[StoredBatch]) -> None:
+async def mark_compacted(connection: Connection, tenant_id: int, batches: Sequence[Uncompacted]) -> None:
+    """And count them into the totals of their gateways."""
     await connection.execute(
-        "UPDATE batch SET compacted = true FROM unnest(%s::int[], %s::text[], %s::bigint[], %s::bigint[]) AS done (gateway_id, stream, epoch, seq)"
-        " WHERE batch.tenant_id = %s AND batch.gateway_id = done.gateway_id AND batch.stream = done.stream AND batch.epoch = done.epoch"
-        " AND batch.seq = done.seq",
-        (
-            [batch.gateway_id for batch in batches],
-            [batch.stream for batch in batches],
-            [batch.epoch for batch in batches],
-            [batch.seq for batch in batches],
-            tenant_id,
-        ),
+        "WITH marked AS (UPDATE batch SET compacted = true FROM unnest(%(gateways)s::int[], %(streams)s::text[], %(epochs)s::bigint[], %(seqs)s::bigint[])"
+        "   AS done (gateway_id, stream, epoch, seq) WHERE batch.tenant_id = %(tenant)s AND batch.gateway_id = done.gateway_id"
+        "   AND batch.stream = done.stream AND batch.epoch = done.epoch AND batch.seq = done.seq"
+        "   RETURNING batch.gateway_id, batch.samples, length(batch.statement) AS size)"
+        " INSERT INTO gateway_total (tenant_id, gateway_id, batches, samples, bytes)"
+        " SELECT %(tenant)s, gateway_id, count(*), sum(samples), sum(size) FROM marked GROUP BY gateway_id"
+        " ON CONFLICT (tenant_id, gateway_id) DO UPDATE SET batches = gateway_total.batches + excluded.batches,"
+        " samples = gateway_total.samples + excluded.samples, bytes = gateway_total.bytes + excluded.bytes",
+        {
+            "tenant": tenant_id,
+            "gateways": [batch.gateway_id for batch in batches],
+            "streams": [batch.stream for batch in batches],
+            "epochs": [batch.epoch for batch in batches],
+            "seqs": [batch.seq for batch in batches],
+        },
     )
+
+
+async def forget(connection: Connection, tenant_id: int) -> None:
+    """Everything derived; the compactor makes it again from the batches."""
+    for query in (
+        "DELETE FROM series WHERE tenant_id = %s",
+        "DELETE FROM rollup_minute WHERE tenant_id = %s",
+        "DELETE FROM gateway_total WHERE tenant_id = %s",
+        "UPDATE batch SET compacted = false WHERE tenant_id = %s AND compacted",
+    ):
+        await connection.execute(query, (tenant_id,))
 
 
 async def hours(connection: Connection, tenant_id: int, wanted: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
@@ -56,64 +123,71 @@ async def hours(connection: Connection, tenant_id: int, wanted: Iterable[tuple[i
     return {(row[0], row[1]): bytes(row[2]) for row in await _rows(cursor)}
 
 
-async def put_hours(connection: Connection, tenant_id: int, rows: Sequence[tuple[int, int, bytes, int]]) -> None:
-    """(tag, hour, columns, samples): each replaces what was there."""
+async def put_hours(connection: Connection, tenant_id: int, rows: Sequence[SeriesRow]) -> None:
+    """Each replaces what was there."""
+    if not rows:
+        return
     await connection.cursor().executemany(
         "INSERT INTO series (tenant_id, tag_id, hour_us, columns, samples) VALUES (%s, %s, %s, %b, %s)"
         " ON CONFLICT (tenant_id, tag_id, hour_us) DO UPDATE SET columns = excluded.columns, samples = excluded.samples",
-        [(tenant_id, *row) for row in rows],
+        [(tenant_id, row.tag_id, row.hour_us, row.columns, row.samples) for row in rows],
     )
 
 
-async def put_minutes(connection: Connection, tenant_id: int, tag_id: int, rollup: Minutes) -> None:
+async def put_minutes(connection: Connection, tenant_id: int, rollups: Sequence[Rollup]) -> None:
+    if not rollups:
+        return
+    parts = [rollup.minutes for rollup in rollups]
+    tags = np.repeat([rollup.tag_id for rollup in rollups], [part.minute_us.size for part in parts])
+    columns = [
+        np.concatenate([getattr(part, name) for part in parts]).tolist()
+        for name in ("minute_us", "low", "high", "total", "last", "count", "good")
+    ]
     await connection.execute(
         "INSERT INTO rollup_minute (tenant_id, tag_id, minute_us, low, high, total, last, count, good)"
-        " SELECT %s, %s, minute_us, nullif(low, 'NaN'), nullif(high, 'NaN'), nullif(total, 'NaN'), nullif(last, 'NaN'), count, good"
-        " FROM unnest(%s::bigint[], %s::float8[], %s::float8[], %s::float8[], %s::float8[], %s::int[], %s::int[])"
-        " AS m (minute_us, low, high, total, last, count, good)"
+        " SELECT %s, tag_id, minute_us, nullif(low, 'NaN'), nullif(high, 'NaN'), nullif(total, 'NaN'), nullif(last, 'NaN'), count, good"
+        " FROM unnest(%b::bigint[], %b::bigint[], %b::float8[], %b::float8[], %b::float8[], %b::float8[], %b::int[], %b::int[])"
+        " AS m (tag_id, minute_us, low, high, total, last, count, good)"
         " ON CONFLICT (tenant_id, tag_id, minute_us) DO UPDATE SET low = excluded.low, high = excluded.high, total = excluded.total,"
         " last = excluded.last, count = excluded.count, good = excluded.good",
-        (
-            tenant_id,
-            tag_id,
-            rollup.minute_us.tolist(),
-            rollup.low.tolist(),
-            rollup.high.tolist(),
-            rollup.total.tolist(),
-            rollup.last.tolist(),
-            rollup.count.tolist(),
-            rollup.good.tolist(),
-        ),
+        (tenant_id, tags.tolist(), *columns),
     )
 
 
 async def range_of(
     connection: Connection, tenant_id: int, gateway_id: int, tag_id: int, from_us: int, to_us: int
-) -> tuple[list[bytes], list[StoredBatch]]:
-    """Hourly rows of the tag and batches not yet compacted that overlap [from_us, to_us): one statement, so one state of the database."""
-    cursor = await connection.execute(
-        "SELECT 'hour', 0, '', 0::bigint, hour_us, columns FROM series"
-        " WHERE tenant_id = %(tenant)s AND tag_id = %(tag)s AND hour_us < %(to)s AND hour_us > %(from)s - 3600000000"
-        " UNION ALL SELECT 'batch', gateway_id, stream, epoch, seq, statement FROM batch"
-        " WHERE tenant_id = %(tenant)s AND gateway_id = %(gateway)s AND NOT compacted AND t_min_us < %(to)s AND t_max_us >= %(from)s"
-        " ORDER BY 1, 4, 5",
-        {"tenant": tenant_id, "gateway": gateway_id, "tag": tag_id, "from": from_us, "to": to_us},
-        binary=True,
-    )
-    rows = await _rows(cursor)
-    stored = [StoredBatch(row[1], row[2], row[3], row[4], bytes(row[5])) for row in rows if row[0] == "batch"]
-    return [bytes(row[5]) for row in rows if row[0] == "hour"], stored
+) -> AsyncIterator[list[bytes | Uncompacted]]:
+    """Hourly rows of the tag, then batches not yet compacted in the order of storing, that overlap [from_us, to_us); some at a time.
+
+    One statement, so one state of the database: a batch is in one of the two, never in both.
+    """
+    async with connection.cursor("range", binary=True) as cursor:
+        await cursor.execute(
+            "SELECT 0 AS kind, hour_us AS place, 0 AS gateway, '' AS stream, 0::bigint AS epoch, 0::bigint AS seq, ''::bytea AS tag_table, columns"
+            " FROM series WHERE tenant_id = %(tenant)s AND tag_id = %(tag)s AND hour_us >= %(hour)s AND hour_us < %(to)s"
+            " UNION ALL SELECT 1, log_id, gateway_id, stream, epoch, seq, tag_table, statement FROM batch"
+            " WHERE tenant_id = %(tenant)s AND gateway_id = %(gateway)s AND NOT compacted AND t_min_us < %(to)s AND t_max_us >= %(from)s"
+            " ORDER BY kind, place",
+            {"tenant": tenant_id, "gateway": gateway_id, "tag": tag_id, "hour": hour_of(from_us), "from": from_us, "to": to_us},
+        )
+        while rows := await _some(cursor):
+            yield [Uncompacted(row[2], row[3], row[4], row[5], bytes(row[6]), bytes(row[7])) if row[0] else bytes(row[7]) for row in rows]
 
 
 async def holes(connection: Connection, tenant_id: int, gateway_id: int) -> list[Hole]:
-    """Numbers that no stored batch has, below the highest of each chain."""
+    """Numbers that no stored batch has, below the highest of each chain, with the times of the nearest batches that have any."""
     cursor = await connection.execute(
-        "WITH chain AS (SELECT stream, epoch FROM batch WHERE tenant_id = %(tenant)s AND gateway_id = %(gateway)s"
-        "  GROUP BY stream, epoch HAVING count(*) < max(seq))"
-        " SELECT stream, epoch, before + 1, seq - 1, before_us, t_min_us FROM ("
-        "  SELECT stream, epoch, seq, t_min_us, lag(seq, 1, 0::bigint) OVER chained AS before, lag(t_max_us) OVER chained AS before_us"
-        "  FROM batch JOIN chain USING (stream, epoch) WHERE tenant_id = %(tenant)s AND gateway_id = %(gateway)s"
-        "  WINDOW chained AS (PARTITION BY stream, epoch ORDER BY seq)) AS numbered WHERE seq > before + 1 ORDER BY stream, epoch, seq",
+        "WITH mine AS NOT MATERIALIZED (SELECT stream, epoch, seq, t_min_us, t_max_us FROM batch"
+        "   WHERE tenant_id = %(tenant)s AND gateway_id = %(gateway)s),"
+        "  chain AS (SELECT stream, epoch FROM mine GROUP BY stream, epoch HAVING count(*) < max(seq)),"
+        "  hole AS (SELECT stream, epoch, before, seq FROM (SELECT stream, epoch, seq, lag(seq, 1, 0::bigint) OVER"
+        "   (PARTITION BY stream, epoch ORDER BY seq) AS before FROM mine JOIN chain USING (stream, epoch)) AS numbered WHERE seq > before + 1)"
+        " SELECT stream, epoch, before + 1, seq - 1,"
+        "  (SELECT m.t_max_us FROM mine AS m WHERE (m.stream, m.epoch) = (hole.stream, hole.epoch) AND m.seq <= before AND m.t_max_us IS NOT NULL"
+        "   ORDER BY m.seq DESC LIMIT 1),"
+        "  (SELECT m.t_min_us FROM mine AS m WHERE (m.stream, m.epoch) = (hole.stream, hole.epoch) AND m.seq >= hole.seq AND m.t_min_us IS NOT NULL"
+        "   ORDER BY m.seq LIMIT 1)"
+        " FROM hole ORDER BY stream, epoch, seq",
         {"tenant": tenant_id, "gateway": gateway_id},
     )
     return [Hole(*row) for row in await _rows(cursor)]
@@ -122,7 +196,7 @@ async def holes(connection: Connection, tenant_id: int, gateway_id: int) -> list
 async def declared(connection: Connection, tenant_id: int, gateway_id: int, from_us: int, to_us: int) -> list[Declared]:
     """Declared gaps of numbers, and those of time that touch the window."""
     cursor = await connection.execute(
-        "SELECT stream, epoch, low, high, reason FROM gap WHERE tenant_id = %s AND gateway_id = %s AND (reason > 100 OR (low < %s AND high >= %s))"
+        "SELECT stream, epoch, low, high, reason FROM gap WHERE tenant_id = %s AND gateway_id = %s AND (reason >= 100 OR (low < %s AND high >= %s))"
         " ORDER BY low",
         (tenant_id, gateway_id, to_us, from_us),
     )
@@ -130,23 +204,59 @@ async def declared(connection: Connection, tenant_id: int, gateway_id: int, from
 
 
 async def totals(connection: Connection, tenant_id: int) -> dict[int, tuple[int, int, int]]:
-    """(batches, samples, bytes of statements) per gateway."""
+    """(batches, samples, bytes of statements) per gateway: what the compactor has counted, and what is not yet compacted."""
     cursor = await connection.execute(
-        "SELECT gateway_id, count(*), coalesce(sum(samples), 0)::bigint, coalesce(sum(length(statement)), 0)::bigint FROM batch"
-        " WHERE tenant_id = %s GROUP BY gateway_id",
-        (tenant_id,),
+        "SELECT gateway_id, sum(batches)::bigint, sum(samples)::bigint, sum(bytes)::bigint FROM"
+        " (SELECT gateway_id, batches, samples, bytes FROM gateway_total WHERE tenant_id = %(tenant)s"
+        "  UNION ALL SELECT gateway_id, count(*), sum(samples), sum(length(statement)) FROM batch WHERE tenant_id = %(tenant)s AND NOT compacted"
+        "  GROUP BY gateway_id) AS parts GROUP BY gateway_id",
+        {"tenant": tenant_id},
     )
     return {int(row[0]): (int(row[1]), int(row[2]), int(row[3])) for row in await _rows(cursor)}
 
 
-async def chain_range(connection: Connection, tenant_id: int, gateway_id: int, from_us: int, to_us: int, limit: int) -> list[StoredBatch]:
-    """Of each chain everything from its first to its last batch that overlaps the window, in the order of chain and number."""
+async def spans(connection: Connection, tenant_id: int, gateway_id: int, from_us: int, to_us: int) -> list[Span]:
+    """Of each chain the first and the last number whose batch overlaps the window, and on to the batch that declares what is missing between.
+
+    The longest span of the gateway's batches bounds the search on the index.
+    """
     cursor = await connection.execute(
-        "WITH span AS (SELECT stream, epoch, min(seq) AS low, max(seq) AS high FROM batch WHERE tenant_id = %(tenant)s AND gateway_id = %(gateway)s"
-        "  AND t_min_us < %(to)s AND t_max_us >= %(from)s GROUP BY stream, epoch)"
-        " SELECT gateway_id, stream, epoch, seq, statement FROM batch JOIN span USING (stream, epoch)"
-        " WHERE tenant_id = %(tenant)s AND gateway_id = %(gateway)s AND seq BETWEEN low AND high ORDER BY epoch, stream, seq LIMIT %(limit)s",
-        {"tenant": tenant_id, "gateway": gateway_id, "from": from_us, "to": to_us, "limit": limit},
+        "WITH RECURSIVE grown AS ("
+        "  SELECT stream, epoch, min(seq) AS low, max(seq) AS high FROM batch WHERE tenant_id = %(tenant)s AND gateway_id = %(gateway)s"
+        "   AND t_min_us < %(to)s AND t_max_us >= %(from)s"
+        "   AND t_min_us >= %(from)s::numeric - (SELECT span_us FROM gateway WHERE tenant_id = %(tenant)s AND gateway_id = %(gateway)s)"
+        "   GROUP BY stream, epoch"
+        "  UNION SELECT stream, epoch, grown.low, gap.seq FROM grown JOIN gap USING (stream, epoch)"
+        "   WHERE gap.tenant_id = %(tenant)s AND gap.gateway_id = %(gateway)s AND gap.reason >= 100"
+        "   AND gap.low < grown.high AND gap.high > grown.low AND gap.seq > grown.high)"
+        " SELECT stream, epoch, min(low), max(high) FROM grown GROUP BY stream, epoch ORDER BY epoch, stream",
+        {"tenant": tenant_id, "gateway": gateway_id, "from": from_us, "to": to_us},
+    )
+    return [Span(*row) for row in await _rows(cursor)]
+
+
+async def chains(connection: Connection, tenant_id: int, gateway_id: int, wanted: Sequence[Span]) -> AsyncIterator[list[bytes]]:
+    """The statements of these spans in the order of chain and number, some at a time."""
+    async with connection.cursor("chains", binary=True) as cursor:
+        await cursor.execute(
+            "SELECT statement FROM batch JOIN unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bigint[]) AS span (stream, epoch, low, high)"
+            " USING (stream, epoch) WHERE tenant_id = %s AND gateway_id = %s AND seq BETWEEN low AND high ORDER BY epoch, stream, seq",
+            (*_columns(wanted), tenant_id, gateway_id),
+        )
+        while rows := await _some(cursor):
+            yield [bytes(row[0]) for row in rows]
+
+
+async def digests(connection: Connection, tenant_id: int, gateway_id: int, wanted: Sequence[Span]) -> list[bytes]:
+    """Of the tag tables that the batches of these spans name."""
+    cursor = await connection.execute(
+        "SELECT DISTINCT tag_table FROM batch JOIN unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bigint[]) AS span (stream, epoch, low, high)"
+        " USING (stream, epoch) WHERE tenant_id = %s AND gateway_id = %s AND seq BETWEEN low AND high ORDER BY tag_table",
+        (*_columns(wanted), tenant_id, gateway_id),
         binary=True,
     )
-    return [StoredBatch(row[0], row[1], row[2], row[3], bytes(row[4])) for row in await _rows(cursor)]
+    return [bytes(row[0]) for row in await _rows(cursor)]
+
+
+def _columns(spans: Sequence[Span]) -> tuple[list[str], list[int], list[int], list[int]]:
+    return [one.stream for one in spans], [one.epoch for one in spans], [one.low for one in spans], [one.high for one in spans]

@@ -1,16 +1,22 @@
 """Samples of one tag in a window: hourly series and the tail of batches not yet compacted, read as one state of the database."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Final
 
 from cloud.db import Database
+from cloud.errors import Problem
 from cloud.telemetry import compactor, series, series_store
 from cloud.telemetry.completeness import Missing, missing
 from cloud.telemetry.series import Samples
+from cloud.telemetry.series_store import Uncompacted
 from cloud.telemetry.store import TagRow
 from cloud.telemetry.tables import TagTables
-from protocols.batch import statement
+from cloud.telemetry.tags import TagMap
+
+MAX_SAMPLES: Final = 10_000_000  # of one answer: what bounds its memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,24 +28,20 @@ class Windows:
     threads: Executor
 
     async def samples(self, tenant_id: int, tag: TagRow, from_us: int, to_us: int) -> Samples:
-        """In the order of source time; equal times keep the order of storing within what is compacted together."""
+        """In the order of source time; equal times in the order of storing. Raises Problem when there are more than one answer may have."""
+        loop = asyncio.get_running_loop()
+        parts: list[Samples] = []
+        size = 0
         async with self.db.tenant(tenant_id) as connection:
-            hours, stored = await series_store.range_of(connection, tenant_id, tag.gateway_id, tag.id, from_us, to_us)
-        tail = []
-        for one in stored:
-            payload = statement.parse(one.statement).open()
-            table = await self.tables.get(tenant_id, one.gateway_id, payload.table_digest)
-            if table is not None and table.position_of(tag.id) is not None:
-                tail.append((table, payload.groups))
-
-        def read() -> Samples:
-            parts = [series.decode(hour) for hour in hours]
-            if tail:
-                fresh = compactor.columns_by_hour(tail, only=tag.id)
-                parts += [fresh[key] for key in sorted(fresh)]
-            return series.merge(parts).between(from_us, to_us)
-
-        return await asyncio.get_running_loop().run_in_executor(self.threads, read)
+            async for rows in series_store.range_of(connection, tenant_id, tag.gateway_id, tag.id, from_us, to_us):
+                tail = [row for row in rows if isinstance(row, Uncompacted)]
+                tables = await compactor.known_tables(self.tables, tenant_id, tail)
+                found = await loop.run_in_executor(self.threads, _decode, rows, tables, tag.id)
+                parts.append(found.between(from_us, to_us))
+                size += parts[-1].times_us.size
+                if size > MAX_SAMPLES:
+                    raise Problem("too-large", f"the window has more than {MAX_SAMPLES} samples; ask for a shorter one")
+        return series.merge(parts)
 
     async def missing(self, tenant_id: int, gateway_id: int, tag: TagRow | None, from_us: int, to_us: int) -> list[Missing]:
         """What is not there, of one tag or (None) of the gateway as a whole."""
@@ -48,3 +50,15 @@ class Windows:
             holes = await series_store.holes(connection, tenant_id, gateway_id)
             declared = await series_store.declared(connection, tenant_id, gateway_id, from_us, to_us)
         return missing(from_us, to_us, holes, declared, found)
+
+
+def _decode(rows: Sequence[bytes | Uncompacted], tables: Mapping[tuple[int, bytes], TagMap], tag_id: int) -> Samples:
+    parts: list[Samples] = []
+    for row in rows:
+        if isinstance(row, bytes):
+            parts.append(series.decode(row))
+            continue
+        table = tables[row.gateway_id, row.table_digest]
+        if table.position_of(tag_id) is not None:
+            parts += [samples for _, samples in compactor.columns_of(row, table, tag_id)]
+    return series.merge(parts)

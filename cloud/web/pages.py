@@ -1,9 +1,10 @@
 """The pages: static files with a strict content security policy. No data passes here; pages read the API like anybody else."""
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -35,6 +36,15 @@ class SecurityHeaders:
 
 
 def install(app: FastAPI) -> None:
-    """After all routes: whatever they do not answer is looked for among the files."""
+    """After all routes and handlers: whatever they do not answer is looked for among the files."""
     app.add_middleware(SecurityHeaders)
+    on_error = cast(Callable[[Request, Exception], Awaitable[Response]], app.exception_handlers[Exception])
+
+    async def with_headers(request: Request, error: Exception) -> Response:
+        """The answer to an error that nobody expected is written outside of every middleware."""
+        reply = await on_error(request, error)
+        reply.raw_headers.extend(HEADERS)
+        return reply
+
+    app.add_exception_handler(Exception, with_headers)
     app.mount("/", StaticFiles(directory=STATIC, html=True), name="pages")
