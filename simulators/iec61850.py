@@ -1,6 +1,7 @@
 """Devices served as IEC 61850 servers: a model made from the device map, one data set, one buffered report control block.
 
-The native library runs in a child process per device (`simulators.iec61850_server`). A step is one report: values, q and t of every tag
+The native library runs in a child process per device (`simulators.iec61850_server`); a relay stands before it, so that a link is cut
+without touching the library. A step is one report: values, q and t of every tag
 change under one lock. The truth log holds the quality as the protocol can say it, and what was reported: steps from before a client
 first enabled reporting count only if they still stood then.
 """
@@ -18,6 +19,7 @@ from protocols.iec61850.pipe import end_child, pack, receive_async, start_child
 from protocols.iec61850.plan import Mode, Options, decode_quality, encode_quality, parse_point
 from simulators.face import Step, TruthLog
 from simulators.faults import Disturbance
+from simulators.relay import Relay
 from simulators.served import Served, serve
 
 FAULTS: Final = ("drop_link", "freeze", "bad_quality", "delay")
@@ -48,9 +50,7 @@ class Iec61850Face:
         server = self._servers[device_name]
         match kind:
             case "drop_link":
-                await server.ask("cut")
-                await asyncio.sleep(duration_us / 1e6)
-                await server.ask("resume")
+                await server.drop_link(duration_us)
             case "delay":
                 await server.delay(duration_us)
             case "freeze" | "bad_quality":
@@ -71,6 +71,7 @@ class _DeviceServer:
         self._device, self._truth = device, truth
         self._options: Options = device.map.options
         self._process: asyncio.subprocess.Process | None = None
+        self._relay: Relay | None = None
         self._turn = asyncio.Lock()
         self._shown: Served | None = None
         self._logged = False
@@ -85,7 +86,6 @@ class _DeviceServer:
         points = [(parse_point(tag.at), tag.type.value) for tag in self._device.map.tags]
         model = {
             "host": host.strip("[]"),
-            "port": int(port),
             "ied": self._options.ied,
             "ld": self._options.ld,
             "block": self._options.report.rpartition(".")[2] if self._options.mode is Mode.REPORT else "",
@@ -93,8 +93,16 @@ class _DeviceServer:
         }
         self._process.stdin.write(pack(model))
         await self._show(first)
-        (found,) = await self.ask("listen")
-        self.address = f"{host}:{found}"
+        (inner,) = await self.ask("listen")
+        self._relay = Relay(host.strip("[]"), inner)
+        await self._relay.open(int(port))
+        self.address = f"{host}:{self._relay.port}"
+
+    async def drop_link(self, duration_us: int) -> None:
+        assert self._relay is not None
+        await self._relay.close()
+        await asyncio.sleep(duration_us / 1e6)
+        await self._relay.open()
 
     async def ask(self, *request: Any) -> Any:
         """Raises OSError when the process is gone."""
@@ -145,6 +153,8 @@ class _DeviceServer:
         with contextlib.suppress(OSError):
             (seen,) = await self.ask("seen")
             self._settle(seen)
+        if self._relay is not None:
+            await self._relay.close()
         process, self._process = self._process, None
         if process is not None:
             await end_child(process)

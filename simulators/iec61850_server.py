@@ -5,7 +5,6 @@ First message in: the model (see `simulators.iec61850`). Then requests and answe
     ["listen"]                          -> [port]
     ["show", time_us, raw, words]       -> [seen before, seen now]     one step, as one report
     ["seen"]                            -> [seen]
-    ["cut"] / ["resume"]                -> []                          stop and start listening
 
 seen: a client has enabled the report control block in this run (its entries are buffered from then on), or the model has none. The end
 of standard input ends the process.
@@ -47,7 +46,6 @@ class Server:
         self._kinds = [kind for _, _, _, _, kind in model["points"]]
         self._block = self._report(model["block"], model["points"]) if model["block"] else None
         self._server = iec.IedServer_create(self._model)
-        self._port = 0
         self._seen = self._block is None
 
     def _point(self, node: str, name: str, attribute: str, constraint: str, kind: str) -> Any:
@@ -87,22 +85,16 @@ class Server:
         options = iec.RPT_OPT_SEQ_NUM | iec.RPT_OPT_TIME_STAMP | iec.RPT_OPT_REASON_FOR_INCLUSION | iec.RPT_OPT_ENTRY_ID
         return iec.ReportControlBlock_create(name, self._first, f"{name}_report", True, DATASET, 1, triggers, options, 0, 0)
 
-    def listen(self, host: str, port: int) -> int:
-        """On a free port when it is 0: the library cannot tell which one it took, so we look for one and try again if it is gone."""
+    def listen(self, host: str) -> int:
+        """The library cannot tell which port it took, so we look for a free one and try again if it is gone."""
         iec = self._iec
         iec.IedServer_setLocalIpAddress(self._server, host)
-        for _ in range(1 if port else 20):
-            self._port = port or _free_port(host)
-            iec.IedServer_start(self._server, self._port)
+        for _ in range(20):
+            port = _free_port(host)
+            iec.IedServer_start(self._server, port)
             if iec.IedServer_isRunning(self._server):
-                return self._port
-        raise OSError(f"cannot listen on {host}:{port or 'any port'}")
-
-    def cut(self) -> None:
-        self._iec.IedServer_stop(self._server)
-
-    def resume(self) -> None:
-        self._iec.IedServer_start(self._server, self._port)
+                return port
+        raise OSError(f"cannot listen on {host}")
 
     @property
     def seen(self) -> bool:
@@ -164,15 +156,11 @@ def main() -> None:
             answer: Any = []
             match receive(sys.stdin.buffer):
                 case ["listen"]:
-                    answer = [server.listen(model["host"], model["port"])]
+                    answer = [server.listen(model["host"])]
                 case ["show", time_us, raw, words]:
                     answer = server.show(time_us, raw, words)
                 case ["seen"]:
                     answer = [server.seen]
-                case ["cut"]:
-                    server.cut()
-                case ["resume"]:
-                    server.resume()
             sys.stdout.buffer.write(pack(answer))
             sys.stdout.buffer.flush()
     os._exit(0)  # native threads do not survive an orderly exit
