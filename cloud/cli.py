@@ -90,7 +90,7 @@ def _serve(options: argparse.Namespace) -> int:
     config = HubConfig(options.data.resolve(), options.name, host.strip("[]"), int(port), options.database_url)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     config.data.mkdir(parents=True, exist_ok=True)
-    with _lock(config.data, "another hub or command uses this data folder"):
+    with _own(config.data):
         cluster = None if config.database_url else Cluster(config.data / "pg")
         try:
             url = cluster.start() if cluster else str(config.database_url)
@@ -100,6 +100,20 @@ def _serve(options: argparse.Namespace) -> int:
             config.state_file.unlink(missing_ok=True)
             if cluster:
                 cluster.stop()
+
+
+@contextlib.contextmanager
+def _own(data: Path) -> Iterator[None]:
+    """Hold the folder for the life of the hub; wait for a command or for a hub that is ending."""
+    deadline = time.monotonic() + LOCK_WAIT_S
+    while True:
+        with _lock(data) as ours:
+            if ours:
+                yield
+                return
+        if time.monotonic() > deadline or _running(data):
+            raise CommandError(f"another hub or command uses {data}")
+        time.sleep(0.1)
 
 
 async def _run(config: HubConfig, url: str, cluster: Cluster | None) -> int:
@@ -254,41 +268,46 @@ def _with_database(options: argparse.Namespace, work: Callable[[Database], Await
         async with Database(url, Limits(connection_wait_s=10.0)) as db:
             return await work(db)
 
-    if state := _running(options.data):
-        return asyncio.run(run(state["database_url"]))
-    if not options.data.is_dir():
-        raise CommandError(f"{options.data} is not a data folder; start the hub once")
-    with _lock(options.data, "the hub is starting or another command is at work; try again"):
-        cluster = None if options.database_url else Cluster(options.data.resolve() / "pg")
-        try:
-            url = cluster.start() if cluster else str(options.database_url)
-            migrate(url)
-            return asyncio.run(run(url))
-        finally:
-            if cluster:
-                cluster.stop()
+    data: Path = options.data
+    if not data.is_dir():
+        raise CommandError(f"{data} is not a data folder; start the hub once")
+    deadline = time.monotonic() + LOCK_WAIT_S
+    while True:
+        if state := _running(data):
+            return asyncio.run(run(state["database_url"]))
+        with _lock(data) as ours:
+            if ours:
+                cluster = None if options.database_url else Cluster(data.resolve() / "pg")
+                try:
+                    url = cluster.start() if cluster else str(options.database_url)
+                    migrate(url)
+                    return asyncio.run(run(url))
+                finally:
+                    if cluster:
+                        cluster.stop()
+        if time.monotonic() > deadline:
+            raise CommandError("the hub is starting or ending, or another command is at work; try again")
+        time.sleep(0.1)
 
 
 def _running(data: Path) -> dict[str, Any] | None:
-    """What the running hub wrote about itself."""
+    """What the running hub wrote about itself. A file left by a killed hub does not count, even where its process number was reused."""
     try:
         state: dict[str, Any] = json.loads((data / "hub.json").read_text())
         os.kill(state["pid"], 0)
     except (OSError, ValueError, KeyError):
         return None
-    return state
+    with _lock(data) as ours:
+        return None if ours else state
 
 
 @contextlib.contextmanager
-def _lock(data: Path, refusal: str) -> Iterator[None]:
-    with (data / "lock").open("w") as file:
-        deadline = time.monotonic() + LOCK_WAIT_S
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError as error:
-                if time.monotonic() > deadline or _running(data):
-                    raise CommandError(refusal) from error
-                time.sleep(0.1)
-        yield
+def _lock(data: Path) -> Iterator[bool]:
+    """True while we hold the folder; False when somebody else does. Never waits."""
+    with (data / "lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+            return
+        yield True

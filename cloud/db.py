@@ -27,6 +27,8 @@ MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK: Final = 0x716E6572  # any number that only migrations use
 _BEGIN: Final = "BEGIN; SET LOCAL ROLE qenergyz_app; SET LOCAL app.tenant = {}; SET LOCAL app.credential = {}; SET LOCAL app.job = {}"
 
+_AWAY: Final = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction, PoolTimeout, PoolClosed)
+
 Connection = psycopg.AsyncConnection[tuple[object, ...]]
 
 
@@ -112,14 +114,9 @@ class Database:
             try:
                 yield connection
                 await connection.execute("COMMIT")
-            except BaseException:
-                if not connection.closed and connection.info.transaction_status != TransactionStatus.IDLE:
-                    with contextlib.suppress(psycopg.Error):
-                        await connection.rollback()
-                raise
             finally:
-                await self._pool.putconn(connection)
-        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed) as error:
+                await self._give_back(connection)
+        except _AWAY as error:
             raise Unavailable(str(error).strip() or type(error).__name__) from error
 
     async def _begin(self, begin: sql.Composed) -> Connection:
@@ -131,11 +128,18 @@ class Database:
             except psycopg.OperationalError:
                 await self._pool.putconn(connection)
             except BaseException:
-                await self._pool.putconn(connection)
+                await self._give_back(connection)
                 raise
             else:
                 return connection
         raise psycopg.OperationalError("every connection is broken")
+
+    async def _give_back(self, connection: Connection) -> None:
+        """Whatever happened, no transaction stays open."""
+        if not connection.closed and connection.info.transaction_status != TransactionStatus.IDLE:
+            with contextlib.suppress(psycopg.Error):
+                await connection.rollback()
+        await self._pool.putconn(connection)
 
     async def alive(self) -> str | None:
         """None, or why the database cannot be used."""

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cloud.cli import main
+from cloud.cli import _lock, main
 from cloud.postgres import Cluster
 from tests.cloud.gateway import Gateway, Reply
 
@@ -33,11 +34,18 @@ class Process:
     url: str = ""
 
     def start(self) -> None:
+        self.launch()
+        self.wait_ready()
+
+    def launch(self) -> None:
         command = [sys.executable, "-c", "import sys; from cloud.cli import main; sys.exit(main(sys.argv[1:]))"]
         self.running = subprocess.Popen(
             [*command, "serve", "--data", str(self.data), "--listen", "127.0.0.1:0", "--name", "hub.test"],
             cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )  # fmt: skip
+
+    def wait_ready(self) -> None:
+        assert self.running
         assert self.running.stdout
         line = self.running.stdout.readline()
         assert line.startswith("qenergyz hub listens on http://127.0.0.1:"), line
@@ -166,3 +174,21 @@ def test_a_cluster_in_a_folder_with_a_long_name_has_its_socket_elsewhere() -> No
     finally:
         cluster.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_command_given_while_the_hub_starts_waits_for_it(process: Process) -> None:
+    process.data.mkdir()
+    printed: list[int] = []
+    with _lock(process.data) as ours:  # as the hub does before it makes its database
+        assert ours
+        thread = threading.Thread(target=lambda: printed.append(main(["token", "--data", str(process.data), "--name", "x"])))
+        thread.start()
+        process.launch()
+    process.wait_ready()
+    thread.join(30)
+    assert len(printed) == 1  # either the hub or the command was first; neither disturbed the other
+
+
+def test_a_file_left_by_a_killed_hub_is_not_taken_for_a_running_one(tmp_path: Path) -> None:
+    (tmp_path / "hub.json").write_text(json.dumps({"url": "http://127.0.0.1:1", "pid": os.getpid(), "database_url": "x"}))
+    assert main(["status", "--data", str(tmp_path)]) == 1
