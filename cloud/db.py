@@ -9,7 +9,7 @@ settings last for one transaction. `Unavailable` says the database cannot be rea
 reported as committed.
 """
 
-import contextlib
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -24,6 +24,7 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 from cloud.config import Limits
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
+ROLLBACK_S: Final = 5.0  # a connection that does not even roll back is closed
 _MIGRATION_LOCK: Final = 0x716E6572  # any number that only migrations use
 _BEGIN: Final = "BEGIN; SET LOCAL ROLE qenergyz_app; SET LOCAL app.tenant = {}; SET LOCAL app.credential = {}; SET LOCAL app.job = {}"
 
@@ -136,10 +137,14 @@ class Database:
 
     async def _give_back(self, connection: Connection) -> None:
         """Whatever happened, no transaction stays open."""
-        if not connection.closed and connection.info.transaction_status != TransactionStatus.IDLE:
-            with contextlib.suppress(psycopg.Error):
-                await connection.rollback()
-        await self._pool.putconn(connection)
+        try:
+            if not connection.closed and connection.info.transaction_status != TransactionStatus.IDLE:
+                async with asyncio.timeout(ROLLBACK_S):
+                    await connection.rollback()
+        except (psycopg.Error, TimeoutError):
+            await connection.close()
+        finally:
+            await self._pool.putconn(connection)
 
     async def alive(self) -> str | None:
         """None, or why the database cannot be used."""

@@ -80,7 +80,7 @@ async def test_a_pooled_connection_carries_no_tenant_after_an_aborted_request(da
 
 
 async def test_a_cancelled_request_leaves_no_open_transaction(database_url: str) -> None:
-    async with Database(database_url, replace(Limits(), connections=2)) as db:
+    async with asyncio.timeout(60), Database(database_url, replace(Limits(), connections=2, connection_wait_s=20.0)) as db:
         inside = asyncio.Event()
 
         async def hang() -> None:
