@@ -1,0 +1,223 @@
+"""What frees a batch, and what never does: the forwarder against a hub that loses replies, lies, forks, rewinds and refuses."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from edge.buffer import LIVE, Backlog
+from edge.config import BufferConfig
+from edge.forwarder import Forwarder, ForwardError, HubDishonest
+from edge.intake import Intake
+from protocols.batch import statement
+from protocols.devicemap import Device, DeviceMap, Tag, TagTable, TagType
+from protocols.frame import Block, Frame
+from protocols.signing import Ed25519Signer, Ed25519Verifier
+from tests.edge.hub_simulator import HubSimulator, problem
+from tests.fakes import FakeClock
+
+GATEWAY = "urn:qz:gw:rig1"
+TABLE = TagTable.build(GATEWAY, [Device("d", DeviceMap("m", "x", (), "modbus", None, (Tag("t", "0", TagType.INT32),)), "a:1")])
+
+
+class Site:
+    """Buffer, forwarder and hub of one gateway."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = FakeClock()
+        self.signer = Ed25519Signer.generate()
+        self.hub = HubSimulator(Ed25519Verifier(self.signer.public))
+        config = BufferConfig(max_bytes=50_000_000, drop_oldest=True, commit_every_us=1000, seal_every_us=1_000_000)
+        self.intake = Intake(folder / "buffer.db", config, GATEWAY, TABLE, self.signer, self.clock)
+        self.forwarder = Forwarder(self.intake, "http://hub.test", self.hub.enrolment, self.clock, self.hub.client())
+
+    async def seal(self, *values: int, stream: str = LIVE) -> None:
+        """One batch per value."""
+        for value in values:
+            self.clock.advance(1_000_000)
+            now = self.clock.now_us()
+            block = Block(np.zeros(1, np.uint32), np.array([now], np.int64), np.array([[value]], np.int32))
+            await self.intake.call(self.intake.buffer.append, [Frame("d", now, [block])])
+            await self.intake.call(self.intake.buffer.seal, GATEWAY, self.signer, stream, now)
+
+    async def backlog(self) -> Backlog:
+        return await self.intake.backlog()
+
+    def stored_values(self) -> list[int]:
+        return [int(group.values[0, 0]) for data in self.hub.stored.values() for group in statement.parse(data).open().groups]
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    made = Site(tmp_path)
+    await made.intake.open()
+    yield made
+    await made.intake.close()
+
+
+async def test_verified_receipts_free_the_batches_and_are_kept(site: Site) -> None:
+    await site.seal(1, 2, 3)
+    assert await site.forwarder.send_once() == 3
+    backlog = await site.backlog()
+    assert (backlog.sealed_batches, backlog.acknowledged_batches) == (0, 3)
+    assert site.forwarder.state.receipts_verified == 3
+    assert site.stored_values() == [1, 2, 3]
+    assert await site.forwarder.send_once() == 0
+
+
+async def test_lost_reply_is_answered_by_the_same_bytes_and_stored_once(site: Site) -> None:
+    await site.seal(1, 2)
+    site.hub.before.append(lambda: None)
+    with pytest.raises(httpx.ReadError):
+        await site.forwarder.send_once()
+    assert (await site.backlog()).sealed_batches == 2
+    await site.forwarder.send_once()
+    assert site.hub.bodies[0] == site.hub.bodies[1]
+    assert site.stored_values() == [1, 2]
+    assert (await site.backlog()).sealed_batches == 0
+
+
+async def test_live_batches_go_before_older_backfill(site: Site) -> None:
+    await site.seal(1, 2, stream="backfill")
+    await site.seal(3)
+    await site.forwarder.send_once()
+    assert site.stored_values() == [3, 1, 2]
+
+
+async def test_batch_stored_but_not_yet_logged_stays_in_the_queue(site: Site) -> None:
+    await site.seal(1)
+    site.hub.integrates = False
+    await site.forwarder.send_once()
+    assert (await site.backlog()).sealed_batches == 1
+    site.hub.integrates = True
+    await site.forwarder.send_once()
+    assert (await site.backlog()).sealed_batches == 0
+
+
+async def test_receipt_signed_by_another_key_frees_nothing(site: Site) -> None:
+    await site.seal(1)
+    site.hub.receipt_signer = Ed25519Signer.generate()
+    with pytest.raises(HubDishonest):
+        await site.forwarder.send_once()
+    assert (await site.backlog()).sealed_batches == 1
+    assert site.forwarder.state.alarm
+
+
+async def test_receipt_of_another_batch_frees_nothing(site: Site) -> None:
+    await site.seal(1, 2)
+    honest = site.hub.reply
+    site.hub.reply = lambda items, size: honest(items[::-1], size)  # type: ignore[method-assign]
+    with pytest.raises(HubDishonest):
+        await site.forwarder.send_once()
+    assert (await site.backlog()).sealed_batches == 2
+
+
+async def test_every_flipped_byte_of_a_reply_frees_nothing(site: Site) -> None:
+    await site.seal(1)
+    good = site.hub._take
+    await site.forwarder.send_once()
+    await site.seal(2)
+    batch = (await site.intake.call(site.intake.buffer.waiting, LIVE, max_batches=1, max_bytes=1 << 20))[0]
+    content = good(batch.statement, 1).content
+    for position in range(len(content)):
+        broken = content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :]
+        with pytest.raises(HubDishonest):
+            site.forwarder._verify(broken, [batch])
+    assert len(site.forwarder._verify(content, [batch])[1]) == 1
+
+
+async def test_forked_log_raises_an_alarm_and_keeps_the_data(site: Site) -> None:
+    await site.seal(1, 2, 3)
+    await site.forwarder.send_once()
+    site.hub.fork()
+    await site.seal(4)
+    with pytest.raises(HubDishonest, match=r"consist|root"):
+        await site.forwarder.send_once()
+    assert (await site.backlog()).sealed_batches == 1
+
+
+async def test_log_that_went_back_raises_an_alarm_and_keeps_the_data(site: Site) -> None:
+    await site.seal(1, 2, 3)
+    await site.forwarder.send_once()
+    site.hub.rewind(1)
+    await site.seal(4)
+    with pytest.raises(HubDishonest, match="went back from size 3 to 2"):
+        await site.forwarder.send_once()
+    assert (await site.backlog()).sealed_batches == 1
+
+
+async def test_trusted_checkpoint_outlives_a_restart_of_the_agent(site: Site) -> None:
+    await site.seal(1, 2, 3)
+    await site.forwarder.send_once()
+    site.hub.fork()
+    await site.seal(4)
+    again = Forwarder(site.intake, "http://hub.test", site.hub.enrolment, site.clock, site.hub.client())
+    task = asyncio.create_task(again.run())
+    while not again.state.alarm:
+        await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert (await site.backlog()).sealed_batches == 1
+
+
+async def test_unknown_tag_table_is_sent_and_the_batch_again(site: Site) -> None:
+    await site.seal(1)
+    await site.forwarder.send_once()
+    site.hub.tables.clear()
+    await site.seal(2)
+    await site.forwarder.send_once()
+    await site.forwarder.send_once()
+    assert site.stored_values() == [1, 2]
+    assert (await site.backlog()).sealed_batches == 0
+
+
+async def test_condemned_batch_is_set_aside_and_the_rest_goes_on(site: Site) -> None:
+    await site.seal(1, 2, 3)
+    site.hub.before.append(lambda: problem("malformed-batch", 400, 1))
+    await site.forwarder.send_once()
+    await site.forwarder.send_once()
+    backlog = await site.backlog()
+    assert (backlog.refused_batches, backlog.sealed_batches) == (1, 0)
+    assert site.stored_values() == [1, 3]
+
+
+@pytest.mark.parametrize("slug", ["unknown-key", "revoked-key", "bad-signature", "wrong-gateway"])
+async def test_problem_of_identity_keeps_every_batch(site: Site, slug: str) -> None:
+    await site.seal(1)
+    site.hub.before.append(lambda: problem(slug, 403, 0))
+    with pytest.raises(ForwardError, match=slug):
+        await site.forwarder.send_once()
+    backlog = await site.backlog()
+    assert (backlog.sealed_batches, backlog.refused_batches) == (1, 0)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_hub_that_asks_to_wait_is_obeyed(site: Site, status: int) -> None:
+    await site.seal(1)
+    site.hub.before.append(lambda: problem("busy", status, **{"retry-after": "7"}))
+    with pytest.raises(ForwardError) as caught:
+        await site.forwarder.send_once()
+    assert caught.value.retry_after_s == 7
+    assert (await site.backlog()).sealed_batches == 1
+
+
+async def test_run_recovers_by_itself_from_errors_of_every_kind(site: Site) -> None:
+    await site.seal(*range(5))
+    site.hub.before += [
+        lambda: httpx.Response(500, text="boom"),
+        lambda: problem("unavailable", 503, **{"retry-after": "1"}),
+        lambda: httpx.Response(200, content=b"half an ans"),
+        lambda: None,
+        lambda: httpx.Response(404, text="<html>a proxy</html>"),
+    ]
+    task = asyncio.create_task(site.forwarder.run())
+    async with asyncio.timeout(20):
+        while (await site.backlog()).sealed_batches:
+            await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert site.stored_values() == list(range(5))
+    assert site.forwarder.state.connected
