@@ -1,7 +1,8 @@
 """Is everything there? "All present", or the exact gaps with cause and duration. Pure.
 
 Three things are known: which numbers of each chain are stored (a hole is a batch on its way or lost), which gaps the gateways have declared in
-signed batches, and which samples say that the device was silent. A window is complete when none of them touches it.
+signed batches, and which samples say that the device was silent. A window is complete when none of them touches it, and when it does not
+reach far beyond the newest that has come.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,6 +22,7 @@ SILENT: Final = (
     quality.BAD_WAITING_FOR_INITIAL_DATA,
     quality.BAD_CONFIGURATION,
 )
+AWAITED_US: Final = 60_000_000  # what a gateway has not sealed and sent by then is missing, not on its way
 CAUSES: Final[dict[int, str]] = {
     GapReason.DROPPED_BY_CAP: "dropped by the gateway: its buffer was full",
     GapReason.AGENT_DOWN: "the agent was not running: killed or without power",
@@ -66,12 +68,19 @@ class Missing:
         return {**asdict(self), "duration_s": (self.to_us - self.from_us) / 1e6}
 
 
-def missing(from_us: int, to_us: int, holes: Iterable[Hole], declared: Iterable[Declared], samples: Samples | None) -> list[Missing]:
-    """Gaps that touch [from_us, to_us), in the order of time. `samples`: those of one tag in the window, or None for the gateway as a whole."""
+def missing(
+    from_us: int, to_us: int, holes: Iterable[Hole], declared: Iterable[Declared], samples: Samples | None, newest_us: int | None
+) -> list[Missing]:
+    """Gaps that touch [from_us, to_us), in the order of time. `samples`: those of one tag in the window, or None for the gateway as a whole.
+    newest_us: the time of the newest sample of the gateway, if there is any."""
     declared = tuple(declared)
     found = [*_of_holes(holes, declared, from_us, to_us), *_of_declared(declared)]
+    if samples is not None and not samples.times_us.size:
+        found.append(Missing(from_us, to_us, "no samples"))
+    elif newest_us is None or to_us - newest_us > AWAITED_US:
+        found.append(Missing(from_us if newest_us is None else newest_us, to_us, "nothing newer has come"))
     if samples is not None:
-        found += _of_samples(samples, from_us, to_us)
+        found += _of_samples(samples, to_us)
     touching = (gap for gap in found if gap.from_us < to_us and gap.to_us >= from_us)
     return sorted(
         {Missing(max(gap.from_us, from_us), min(gap.to_us, to_us), gap.cause) for gap in touching}, key=lambda gap: (gap.from_us, gap.to_us)
@@ -105,11 +114,8 @@ def _of_declared(declared: Iterable[Declared]) -> Iterable[Missing]:
             yield Missing(gap.low, gap.high, CAUSES.get(gap.reason, f"declared by the gateway, reason {gap.reason}"))
 
 
-def _of_samples(samples: Samples, from_us: int, to_us: int) -> Iterable[Missing]:
+def _of_samples(samples: Samples, to_us: int) -> Iterable[Missing]:
     """Runs of samples by which the agent says that the device was silent, each up to the next sample that is not one of them."""
-    if not samples.times_us.size:
-        yield Missing(from_us, to_us, "no samples")
-        return
     silent = np.isin(samples.quality, np.array(SILENT, np.uint32))
     edges = np.flatnonzero(np.diff(np.concatenate(([False], silent, [False])).astype(np.int8)))
     for start, end in zip(edges[::2], edges[1::2], strict=True):

@@ -193,6 +193,17 @@ async def holes(connection: Connection, tenant_id: int, gateway_id: int) -> list
     return [Hole(*row) for row in await _rows(cursor)]
 
 
+async def newest_us(connection: Connection, tenant_id: int, gateway_id: int) -> int | None:
+    """The time of the gateway's newest sample."""
+    cursor = await connection.execute(
+        "SELECT max(t_max_us) FROM (SELECT t_max_us FROM batch WHERE tenant_id = %s AND gateway_id = %s AND t_min_us IS NOT NULL"
+        " ORDER BY t_min_us DESC LIMIT 16) AS newest",
+        (tenant_id, gateway_id),
+    )
+    found: int | None = (await _rows(cursor))[0][0]
+    return found
+
+
 async def declared(connection: Connection, tenant_id: int, gateway_id: int, from_us: int, to_us: int) -> list[Declared]:
     """Declared gaps of numbers, and those of time that touch the window."""
     cursor = await connection.execute(

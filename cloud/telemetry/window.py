@@ -49,7 +49,8 @@ class Windows:
         async with self.db.tenant(tenant_id) as connection:
             holes = await series_store.holes(connection, tenant_id, gateway_id)
             declared = await series_store.declared(connection, tenant_id, gateway_id, from_us, to_us)
-        return missing(from_us, to_us, holes, declared, found)
+            newest_us = await series_store.newest_us(connection, tenant_id, gateway_id)
+        return missing(from_us, to_us, holes, declared, found, newest_us)
 
 
 def _decode(rows: Sequence[bytes | Uncompacted], tables: Mapping[tuple[int, bytes], TagMap], tag_id: int) -> Samples:

@@ -1,0 +1,157 @@
+"""Completeness: "all present", or the exact gaps with cause and duration."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cloud.telemetry.completeness import Declared, Hole, Missing, missing
+from cloud.telemetry.series import NOTHING, Samples
+from protocols import quality
+from protocols.batch.columns import Gap, GapReason
+from protocols.batch.statement import Payload
+from tests.cloud.conftest import TestHub
+
+S = 1_000_000
+HOLE = Hole("live", 1, 3, 4, 20 * S, 50 * S)
+
+
+def _samples(times_s: list[int], codes: list[int] | None = None) -> Samples:
+    times = S * np.array(times_s, np.int64)
+    return Samples(times, np.zeros(times.size), np.array(codes or [0] * times.size, np.uint32))
+
+
+def _gaps(*found: Missing) -> list[tuple[int, int, str]]:
+    return [(gap.from_us, gap.to_us, gap.cause.partition(" (")[0]) for gap in found]
+
+
+def test_a_window_without_holes_gaps_and_silence_is_complete() -> None:
+    assert missing(0, 60 * S, (), (), _samples([1, 2, 3]), 60 * S) == []
+
+
+@pytest.mark.parametrize(
+    ("from_s", "to_s", "expected"),
+    [
+        (0, 60, [(20, 50)]),
+        (30, 40, [(30, 40)]),
+        (0, 30, [(20, 30)]),
+        (50, 60, [(50, 50)]),
+        (51, 60, []),
+        (0, 20, []),
+    ],
+)
+def test_a_hole_is_bounded_by_its_neighbours_and_by_the_window(from_s: int, to_s: int, expected: list[tuple[int, int]]) -> None:
+    found = missing(from_s * S, to_s * S, (HOLE,), (), None, 60 * S)
+    assert _gaps(*found) == [(low * S, high * S, "not received") for low, high in expected]
+
+
+@pytest.mark.parametrize(
+    ("hole", "low", "high"),
+    [
+        (Hole("live", 1, 1, 2, None, 50 * S), 0, 50),
+        (Hole("live", 1, 1, 2, 20 * S, None), 20, 60),
+        (Hole("live", 1, 1, 2, 50 * S, 20 * S), 20, 50),
+    ],
+    ids=["nothing before", "nothing after", "a clock that was set back"],
+)
+def test_a_hole_beside_unknown_times_is_as_long_as_it_may_be(hole: Hole, low: int, high: int) -> None:
+    assert _gaps(*missing(0, 60 * S, (hole,), (), None, 60 * S)) == [(low * S, high * S, "not received")]
+
+
+@pytest.mark.parametrize(
+    ("gap", "cause"),
+    [
+        (Declared("live", 1, 3, 4, GapReason.SEALED_DROPPED), "sealed batches were dropped by the gateway"),
+        (Declared("live", 1, 1, 9, 100), "declared by the gateway"),
+        (Declared("live", 1, 4, 4, GapReason.SEALED_DROPPED), "not received"),
+        (Declared("live", 2, 3, 4, GapReason.SEALED_DROPPED), "not received"),
+        (Declared("backfill", 1, 3, 4, GapReason.SEALED_DROPPED), "not received"),
+    ],
+    ids=["its numbers", "a reason of later", "some of its numbers", "another epoch", "another stream"],
+)
+def test_a_hole_takes_the_cause_that_the_gateway_has_declared_for_all_its_numbers(gap: Declared, cause: str) -> None:
+    assert _gaps(*missing(0, 60 * S, (HOLE,), (gap,), None, 60 * S)) == [(20 * S, 50 * S, cause)]
+
+
+def test_declared_times_are_named_once_and_cut_to_the_window() -> None:
+    gaps = [Declared("live", 1, 10 * S, 90 * S, GapReason.AGENT_DOWN)] * 2 + [Declared("live", 1, 70 * S, 80 * S, 77)]
+    assert _gaps(*missing(0, 60 * S, (), gaps, None, 60 * S)) == [(10 * S, 60 * S, "the agent was not running: killed or without power")]
+    assert len(missing(0, 100 * S, (), gaps, None, 60 * S)) == 2
+
+
+def test_a_silent_device_is_missing_until_the_next_sample_of_another_kind() -> None:
+    silent = quality.BAD_NO_COMMUNICATION
+    found = missing(
+        0, 60 * S, (), (), _samples([1, 2, 3, 4, 5, 6], [0, silent, silent, quality.BAD_SENSOR_FAILURE, 0, quality.BAD_TIMEOUT]), 60 * S
+    )
+    assert [(gap.from_us // S, gap.to_us // S) for gap in found] == [(2, 4), (6, 60)]
+    assert "bad_no_communication" in found[0].cause
+
+
+def test_no_samples_at_all_is_one_gap() -> None:
+    assert _gaps(*missing(0, 60 * S, (), (), NOTHING, 60 * S)) == [(0, 60 * S, "no samples")]
+    assert missing(0, 60 * S, (), (), NOTHING, 60 * S)[0].document()["duration_s"] == 60.0
+
+
+async def _ask(hub: TestHub, from_s: int, to_s: int, tag: str | None = "plc1.t0") -> dict[str, Any]:
+    token = await hub.token()
+    path = "/v1/gateways/1/completeness"
+    if tag:
+        tags = {row["name"]: row["id"] for row in (await hub.client.get("/v1/tags", headers=token)).json()}
+        path = f"/v1/tags/{tags[tag]}/completeness"
+    reply = await hub.client.get(path, params={"from_us": from_s * S, "to_us": to_s * S}, headers=token)
+    assert reply.status_code == 200, reply.text
+    body: dict[str, Any] = reply.json()
+    return body
+
+
+async def test_a_batch_that_has_not_come_is_named_with_its_time_and_forgotten_when_it_comes(hub: TestHub) -> None:
+    gateway = await hub.gateway()
+    sealed = [gateway.seal() for _ in range(4)]  # at 1-3, 11-13, 21-23, 31-33 s
+    await gateway.send(sealed[0], sealed[3])
+    body = await _ask(hub, 1, 34)
+    assert (body["complete"], body["statement"]) == (False, "not all present")
+    assert [(gap["from_us"], gap["to_us"], gap["duration_s"]) for gap in body["gaps"]] == [(3 * S, 31 * S, 28.0)]
+    assert body["gaps"][0]["cause"] == "not received (live batches 2-3 of epoch 1)"
+    assert (await _ask(hub, 32, 34))["statement"] == "all present"
+    assert (await _ask(hub, 1, 34, tag=None))["complete"] is False
+    await gateway.send(sealed[1])
+    assert (await _ask(hub, 1, 34))["gaps"][0]["cause"] == "not received (live batches 3 of epoch 1)"
+    await gateway.send(sealed[2])
+    for tag in ("plc1.t0", None):
+        assert (await _ask(hub, 1, 34, tag))["statement"] == "all present"
+
+
+async def test_batches_without_samples_do_not_stretch_a_hole(hub: TestHub) -> None:
+    gateway = await hub.gateway()
+    empty = Payload(gateway.table.digest, ())
+    sealed = [gateway.seal(), gateway.seal(empty), gateway.seal(), gateway.seal(empty), gateway.seal()]
+    await gateway.send(*sealed[:2], *sealed[3:])
+    body = await _ask(hub, 1, 50)
+    assert [(gap["from_us"], gap["to_us"]) for gap in body["gaps"]] == [(3 * S, 41 * S)]
+
+
+async def test_declared_gaps_are_told_with_their_causes(hub: TestHub) -> None:
+    gateway = await hub.gateway()
+    first, _, _ = (gateway.seal() for _ in range(3))
+    gaps = (Gap(2, 3, GapReason.SEALED_DROPPED), Gap(35 * S, 36 * S, GapReason.AGENT_DOWN))
+    await gateway.send(first, gateway.seal(gateway.payload(31 * S, gaps=gaps)))
+    causes = [(gap["from_us"] // S, gap["to_us"] // S, gap["cause"][:12]) for gap in (await _ask(hub, 1, 40))["gaps"]]
+    assert causes == [(3, 31, "sealed batch"), (35, 36, "the agent wa")]
+
+
+async def test_a_window_in_which_nothing_was_stored_says_so(hub: TestHub) -> None:
+    gateway = await hub.gateway()
+    await gateway.send(gateway.seal())
+    assert [gap["cause"] for gap in (await _ask(hub, 100, 200))["gaps"]] == ["no samples"]
+
+
+@pytest.mark.parametrize("tag", ["plc1.t0", None], ids=["tag", "gateway"])
+async def test_a_window_far_beyond_the_newest_sample_is_not_complete(hub: TestHub, tag: str | None) -> None:
+    gateway = await hub.gateway()
+    if tag is None:
+        assert [gap["cause"] for gap in (await _ask(hub, 1, 4, tag))["gaps"]] == ["nothing newer has come"]
+    await gateway.send(gateway.seal())
+    assert (await _ask(hub, 1, 60, tag))["complete"]
+    gaps = [(gap["from_us"], gap["to_us"], gap["cause"]) for gap in (await _ask(hub, 1, 100, tag))["gaps"]]
+    assert gaps == [(3 * S, 100 * S, "nothing newer has come")]
