@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from protocols.devicemap import Device, DeviceMaps, TagTable, parse_devices
+from protocols.enrolment import gateway_urn
 from protocols.tomlfile import Section, TomlFile
-
-URN: Final = "urn:qz:gw:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +32,7 @@ class GatewayConfig:
 
     @property
     def urn(self) -> str:
-        return URN + self.name
+        return gateway_urn(self.name)
 
 
 def load(path: Path) -> GatewayConfig:
@@ -56,7 +54,7 @@ def load(path: Path) -> GatewayConfig:
     if not devices:
         raise root.error(None, "expected at least one [[device]] table")
     root.done()
-    return GatewayConfig(name, data, hub, buffer, health, devices, TagTable.build(URN + name, devices))
+    return GatewayConfig(name, data, hub, buffer, health, devices, TagTable.build(gateway_urn(name), devices))
 
 
 def _buffer(section: Section) -> BufferConfig:

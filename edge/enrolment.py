@@ -6,13 +6,11 @@ Files in the data folder: `gateway.key` (PKCS#8, mode 0600) and `enrolment.json`
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
 
 import httpx
 
+from protocols.enrolment import enrolment_proof
 from protocols.signing import Ed25519Signer
-
-PROOF_PREFIX: Final = b"qenergyz enrolment v1\n"
 
 
 class EnrolmentError(Exception):
@@ -50,10 +48,6 @@ def read(data: Path) -> Enrolment | None:
         raise EnrolmentError(f"{path}: not an enrolment file: {error}; remove it and run `qenergyz edge enrol` again") from error
 
 
-def proof_message(voucher: str, name: str, public: bytes) -> bytes:
-    return PROOF_PREFIX + voucher.encode() + b"\n" + name.encode() + b"\n" + public
-
-
 async def enrol(client: httpx.AsyncClient, hub: str, name: str, voucher: str, data: Path) -> Enrolment:
     """Prove possession of the key, spend the voucher, write `enrolment.json`. Raises EnrolmentError, httpx.HTTPError."""
     signer = load_or_make_key(data)
@@ -64,7 +58,7 @@ async def enrol(client: httpx.AsyncClient, hub: str, name: str, voucher: str, da
             "gateway": name,
             "algorithm": signer.algorithm,
             "public_key": signer.public.hex(),
-            "proof": signer.sign(proof_message(voucher, name, signer.public)).hex(),
+            "proof": signer.sign(enrolment_proof(voucher, name, signer.public)).hex(),
         },
     )
     if reply.status_code != 201:

@@ -10,8 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from cloud.db import Database
 from cloud.errors import Problem
 from cloud.identity import store
-from cloud.identity.credentials import Principal, gateway_urn, hash_secret, is_possessed, make_verifier
+from cloud.identity.credentials import Principal, hash_secret, is_possessed
 from protocols.clock import Clock
+from protocols.enrolment import gateway_urn
+from protocols.signing import enrolled_verifier
 
 Hex = Annotated[str, Field(pattern=r"^(?:[0-9a-f]{2})+$", max_length=1024)]
 
@@ -70,7 +72,7 @@ def routes(db: Database, clock: Clock, log_key: Callable[[store.Tenant], str], a
 async def _enrol(db: Database, now_us: int, body: EnrolmentRequest) -> store.Tenant:
     public = bytes.fromhex(body.public_key)
     try:
-        verifier = make_verifier(body.algorithm, public)
+        verifier = enrolled_verifier(body.algorithm, public)
     except ValueError as error:
         raise Problem("wrong-algorithm", str(error)) from error
     hashed = hash_secret(body.voucher)

@@ -10,9 +10,8 @@ from typing import Final
 
 from cloud.db import Database
 from cloud.identity import store
-from cloud.identity.credentials import make_verifier
 from protocols.clock import Clock
-from protocols.signing import Verifier
+from protocols.signing import Verifier, enrolled_verifier
 
 _CLOCK_SLACK_US: Final = 300_000_000  # the hub's clock may be set back after an enrolment
 
@@ -47,7 +46,13 @@ class KeyRing:
             self._known.pop(kid, None)
             return None
         key = GatewayKey(
-            row.tenant_id, row.gateway_id, row.gateway, row.urn, make_verifier(row.algorithm, row.public), row.not_before_us, row.revoked_us
+            row.tenant_id,
+            row.gateway_id,
+            row.gateway,
+            row.urn,
+            enrolled_verifier(row.algorithm, row.public),
+            row.not_before_us,
+            row.revoked_us,
         )
         self._known[kid] = (now_us, key)
         self._known.move_to_end(kid)

@@ -7,11 +7,11 @@ from typing import Any
 import httpx
 import numpy as np
 
-from cloud.identity.credentials import enrolment_proof
 from protocols.batch import cbor, checkpoint, receipt, statement
 from protocols.batch.columns import Gap, Group
 from protocols.batch.statement import Header, Payload
 from protocols.devicemap import TagTable
+from protocols.enrolment import enrolment_proof
 from protocols.signing import Ed25519Signer
 
 SEQUENCE = {"content-type": "application/cbor-seq"}
