@@ -5,6 +5,8 @@ import { get, keepToken, stream, takeToken } from "./api.mjs";
 import { draw } from "./chart.mjs";
 
 const CHART_S = 900;
+const MOST_ROWS = 500;
+const dark = matchMedia("(prefers-color-scheme: dark)");
 const gateways = signal(/** @type {any[]} */ ([]));
 const tags = signal(/** @type {any[]} */ ([]));
 const latest = signal(/** @type {Record<string, [number, number|null, number]>} */ ({}));
@@ -44,12 +46,12 @@ function narrow(/** @type {string} */ text) {
 
 function Gateways() {
   return html`<div class="scroll"><table>
-    <thead><tr><th>gateway</th><th>last seen</th><th>last receipt</th><th class="number">batches</th><th class="number">samples</th>
-      <th class="number">bytes per sample</th><th class="number">batches waiting there</th></tr></thead>
+    <thead><tr><th>gateway</th><th>last seen</th><th>last receipt</th><th class="number wide">batches</th><th class="number wide">samples</th>
+      <th class="number wide">bytes per sample</th><th class="number">waiting there</th></tr></thead>
     <tbody>${gateways.value.map((row) => html`<tr key=${row.name}>
       <td>${row.name}</td><td>${age(row.last_seen_us)}</td><td>${age(row.receipt_us)}</td>
-      <td class="number">${row.batches.toLocaleString("en")}</td><td class="number">${row.samples.toLocaleString("en")}</td>
-      <td class="number">${row.samples ? (row.bytes / row.samples).toFixed(2) : "-"}</td>
+      <td class="number wide">${row.batches.toLocaleString("en")}</td><td class="number wide">${row.samples.toLocaleString("en")}</td>
+      <td class="number wide">${row.samples ? (row.bytes / row.samples).toFixed(2) : "-"}</td>
       <td class="number">${row.backlog.toLocaleString("en")}</td></tr>`)}</tbody>
   </table></div>`;
 }
@@ -60,16 +62,18 @@ function Row({ tag }) {
   return html`<tr class="pick" aria-selected=${chosen.value === tag.id} onClick=${() => choose(tag.id)}>
     <td><button type="button">${tag.name}</button></td>
     <td class="number ${level}">${value === null ? "no value" : plain.format(value)}</td><td>${tag.unit}</td>
-    <td class=${level}>${time_us ? level : "waiting"}</td><td>${age(time_us)}</td><td class="muted">${tag.gateway}</td></tr>`;
+    <td class=${level}>${time_us ? level : "waiting"}</td><td>${age(time_us)}</td><td class="muted wide">${tag.gateway}</td></tr>`;
 }
 
 function Tags() {
   return html`<div>
     <h2><label>Tags <input type="search" placeholder="filter by name" value=${filter.value} onInput=${(event) => narrow(event.target.value)} /></label></h2>
     <div class="tags scroll"><table>
-      <thead><tr><th>tag</th><th class="number">value</th><th>unit</th><th>quality</th><th>time</th><th>gateway</th></tr></thead>
-      <tbody>${shown.value.map((tag) => html`<${Row} key=${tag.id} tag=${tag} />`)}</tbody>
-    </table></div></div>`;
+      <thead><tr><th>tag</th><th class="number">value</th><th>unit</th><th>quality</th><th>time</th><th class="wide">gateway</th></tr></thead>
+      <tbody>${shown.value.slice(0, MOST_ROWS).map((tag) => html`<${Row} key=${tag.id} tag=${tag} />`)}</tbody>
+    </table></div>
+    ${shown.value.length > MOST_ROWS && html`<p class="note">${MOST_ROWS} of ${shown.value.length.toLocaleString("en")} tags; filter by name to see others.</p>`}
+  </div>`;
 }
 
 function Chart() {
@@ -77,18 +81,25 @@ function Chart() {
   const tag = tags.value.find((row) => row.id === chosen.value);
   useEffect(() => {
     if (!tag || !box.current) return;
-    let plot = null;
+    let chart = null;
+    let theme = dark.matches;
+    let gone = false;
     const refresh = async () => {
       const newest = latest.value[tag.id]?.[0] || Date.now() * 1e3;
       const query = `from_us=${newest - CHART_S * 1e6}&to_us=${newest + 1}&points=800`;
       const samples = await get(`/v1/tags/${tag.id}/samples?${query}`).catch((error) => { trouble.value = error.message; });
-      if (!samples || !box.current) return;
-      plot?.destroy();
-      plot = draw(box.current, tag, samples);
+      if (!samples || gone || !box.current) return;
+      if (chart && theme === dark.matches) {
+        chart.show(samples);
+        return;
+      }
+      chart?.end();
+      theme = dark.matches;
+      chart = draw(box.current, tag, samples);
     };
     refresh();
     const timer = setInterval(refresh, 3000);
-    return () => { clearInterval(timer); plot?.destroy(); };
+    return () => { gone = true; clearInterval(timer); chart?.end(); };
   }, [tag?.id]);
   return html`<div><h2>${tag ? tag.name : "Chart"} <span class="muted">newest ${CHART_S / 60} minutes, UTC</span></h2>
     <div class="chart" ref=${box}>${tag ? "" : html`<p class="note">Choose a tag to see its chart.</p>`}</div></div>`;
