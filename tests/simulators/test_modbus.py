@@ -152,7 +152,7 @@ async def test_fault_is_seen_by_the_driver_and_passes(kind: str, tmp_path: Path)
     await face.fault("d", kind, 150_000)
     first_after = len(seen)
     async with asyncio.timeout(5):
-        while not any(code == quality.GOOD for code in seen[first_after + 1 :]):  # noqa: ASYNC110
+        while not any(code == quality.GOOD for code in seen[first_after + 1 :]):
             await asyncio.sleep(0.005)
     for task in tasks:
         task.cancel()

@@ -77,7 +77,7 @@ async def test_every_published_step_is_read_once_and_is_in_the_truth(name: str) 
             await face.publish(device, step(number))
             await asyncio.sleep(0.002)
         async with asyncio.timeout(5):
-            while len(found) < 8 * 39:  # noqa: ASYNC110
+            while len(found) < 8 * 39:
                 await asyncio.sleep(0.01)
         reading.cancel()
         await driver.close()
@@ -143,7 +143,7 @@ async def test_fault_shows_and_passes(kind: str, monkeypatch: pytest.MonkeyPatch
         await face.fault("well_1", kind, 200_000)
         during = len(found)
         async with asyncio.timeout(5):
-            while not any(tag == "p_pdg" and code == 0 for tag, _, _, code in found[during + 8 :]):  # noqa: ASYNC110
+            while not any(tag == "p_pdg" and code == 0 for tag, _, _, code in found[during + 8 :]):
                 await asyncio.sleep(0.01)
         for task in tasks:
             task.cancel()

@@ -38,7 +38,7 @@ async def opened(the_device: Device) -> AsyncIterator[ModbusDriver]:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110
+        while not condition():
             await asyncio.sleep(0.001)
 
 
