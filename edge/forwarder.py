@@ -87,7 +87,8 @@ class Forwarder:
                 continue
             if idle:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), 1.0)
+                    async with asyncio.timeout(1.0):
+                        await self._wake.wait()
 
     async def send_once(self) -> int:
         """One request with the oldest waiting batches; returns how many were sent (0 = nothing waits). Raises ForwardError, httpx.HTTPError."""

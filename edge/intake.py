@@ -10,13 +10,13 @@ import functools
 import logging
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from sqlite3 import DatabaseError, OperationalError
 from typing import Any, Final, TypeVar
 
 from edge.buffer import BACKFILL, LIVE, Backlog, Buffer, BufferFull
 from edge.config import BufferConfig
+from edge.onethread import OneThread
 from protocols.batch.columns import Gap, GapReason
 from protocols.clock import Clock
 from protocols.devicemap import TagTable
@@ -36,7 +36,7 @@ class Intake:
 
     def __init__(self, path: Path, config: BufferConfig, gateway: str, table: TagTable, signer: Signer, clock: Clock) -> None:
         self._path, self._config, self._gateway, self._table, self._signer, self._clock = path, config, gateway, table, signer, clock
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="buffer")
+        self._thread = OneThread()
         self._buffer: Buffer
         self._pending: deque[Frame] = deque()
         self._pending_samples = 0
@@ -67,7 +67,7 @@ class Intake:
 
     async def call(self, function: Callable[..., T], *arguments: Any, **options: Any) -> T:
         """Run a buffer method (or anything that uses the buffer) in the buffer's thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, functools.partial(function, *arguments, **options))
+        return await self._thread.call(functools.partial(function, *arguments, **options))
 
     @property
     def buffer(self) -> Buffer:
@@ -106,7 +106,8 @@ class Intake:
         if not self._pending:
             timeout = max(0.0, (seal_due - self._clock.monotonic_us()) / 1e6)
             try:
-                await asyncio.wait_for(self._arrived.wait(), timeout if self._unsealed else 1.0)
+                async with asyncio.timeout(timeout if self._unsealed else 1.0):
+                    await self._arrived.wait()
             except TimeoutError:
                 return
         await self._clock.sleep_us(self._config.commit_every_us)
@@ -187,4 +188,4 @@ class Intake:
 
     async def close(self) -> None:
         await self.call(lambda: self._buffer.close(self._clock.now_us()))
-        self._thread.shutdown()
+        self._thread.stop()

@@ -15,6 +15,7 @@ from protocols.devicemap import Device
 from protocols.frame import Block
 
 FRAMES_CHECKED: Final = 200  # per session; later frames cannot be announcements of old state
+MAX_POLLED: Final = 64
 _NEVER: Final = np.iinfo(np.int64).min
 
 
@@ -29,19 +30,39 @@ class LastKept:
         self._quality = np.zeros(count, np.uint32)
         self._unseen = np.zeros(count, np.bool_)
         self._left = 0
+        self._polled: dict[int, Block] = {}
 
     def begin(self) -> None:
+        self._settle()
         self._unseen[:] = self._times != _NEVER
         self._left = FRAMES_CHECKED
 
     def remember(self, blocks: Iterable[Block]) -> None:
-        """Blocks of this device only; of several samples of a tag the last counts."""
+        """Blocks of this device only; of several samples of a tag the last counts.
+
+        A poll replaces the one before it whole (drivers reuse the array of tags), so only the newest is kept, and looked at when a session begins.
+        """
         for block in blocks:
-            place = block.tags.astype(np.intp) - self._first_id
-            last = slice(-1, None) if block.values.ndim == 2 else slice(None)
-            self._times[place] = block.times_us[last]
-            self._bits[place] = _bits(block.values[last].ravel())
-            self._quality[place] = 0 if block.quality is None else block.quality[last].ravel()
+            if block.values.ndim == 2:
+                self._polled.pop(id(block.tags), None)
+                self._polled[id(block.tags)] = block  # newest last; the reference keeps id() from being reused
+                if len(self._polled) > MAX_POLLED:
+                    self._settle()
+            else:
+                self._settle()
+                self._note(block)
+
+    def _settle(self) -> None:
+        for block in self._polled.values():
+            self._note(block)
+        self._polled.clear()
+
+    def _note(self, block: Block) -> None:
+        place = block.tags.astype(np.intp) - self._first_id
+        last = slice(-1, None) if block.values.ndim == 2 else slice(None)
+        self._times[place] = block.times_us[last]
+        self._bits[place] = _bits(block.values[last].ravel())
+        self._quality[place] = 0 if block.quality is None else block.quality[last].ravel()
 
     def fresh(self, blocks: Sequence[Block]) -> Sequence[Block]:
         """`blocks` without repetitions of state; the same object when there are none."""

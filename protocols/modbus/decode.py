@@ -181,6 +181,8 @@ def _values(part: Part, registers: Words, swapped: Words, flags: NDArray[np.uint
 
 def _quality(column: Column, values: NDArray[Any], registers: Words, faults: NDArray[np.uint32] | None) -> NDArray[np.uint32] | None:
     """Marks bad values; a float that is no finite number becomes 0, because a value under bad quality means nothing."""
+    if faults is None and column.dtype.kind != "f" and not len(column.quality_to) and not len(column.sentinel_at):
+        return None
     codes = np.zeros(len(values), np.uint32)
     if len(column.quality_to):
         codes[column.quality_to] = _QUALITY_WORDS[np.minimum(registers[column.quality_from], 3)]

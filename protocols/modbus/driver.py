@@ -9,7 +9,9 @@ a poll during which it changed is repeated, and a poll that shows the time alrea
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any, Final
 
 import numpy as np
@@ -40,7 +42,9 @@ class _Link(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._transaction = 0
         self._ask: mbap.Ask | None = None
-        self._waiter: asyncio.Future[bytes | int] | None = None
+        self._asks: Sequence[mbap.Ask] = ()
+        self._answers: list[bytes | int] = []
+        self._waiter: asyncio.Future[list[bytes | int]] | None = None
         self._buffer = b""
         self._deadline = 0.0
         self._alarm: asyncio.TimerHandle | None = None
@@ -72,25 +76,38 @@ class _Link(asyncio.Protocol):
             self._fail(DeviceMisbehaves(f'device "{self._name}": {error}; link dropped', quality.BAD_NO_COMMUNICATION))
             return
         self._buffer = b""
+        self._answers.append(result)
+        if isinstance(result, bytes) and len(self._answers) < len(self._asks):
+            self._send()
+            return
         waiter, self._waiter, self._ask = self._waiter, None, None
         if not waiter.done():
-            waiter.set_result(result)
+            waiter.set_result(self._answers)
 
     async def exchange(self, ask: mbap.Ask) -> bytes | int:
         """The data of the answer, or its exception code."""
+        return (await self.exchange_all((ask,)))[0]
+
+    async def exchange_all(self, asks: Sequence[mbap.Ask]) -> list[bytes | int]:
+        """One after the other, each sent when the one before is answered; ends with the first exception code. The reader is woken once."""
         if self._failure or self._transport is None:
             raise self._failure or DeviceUnreachable(f'device "{self._name}": not open', quality.BAD_NOT_CONNECTED)
-        self._transaction = self._transaction % 0xFFFF + 1
-        self._ask, self._waiter = ask, self._loop.create_future()
-        self._deadline = self._loop.time() + self._timeout
-        if self._alarm is None:
-            self._alarm = self._loop.call_at(self._deadline, self._overdue)
-        self._transport.write(ask.frame(self._transaction))
+        self._asks, self._answers, self._waiter = asks, [], self._loop.create_future()
+        self._send()
         try:
             return await self._waiter
         except asyncio.CancelledError:
             self._fail(DeviceUnreachable(f'device "{self._name}": read cancelled before the answer', quality.BAD_NO_COMMUNICATION))
             raise
+
+    def _send(self) -> None:
+        assert self._transport is not None
+        self._transaction = self._transaction % 0xFFFF + 1
+        self._ask = self._asks[len(self._answers)]
+        self._deadline = self._loop.time() + self._timeout
+        if self._alarm is None:
+            self._alarm = self._loop.call_at(self._deadline, self._overdue)
+        self._transport.write(self._ask.frame(self._transaction))
 
     def close(self) -> None:
         self._fail(DeviceUnreachable(f'device "{self._name}": closed', quality.BAD_NOT_CONNECTED))
@@ -236,11 +253,15 @@ class ModbusDriver:
         words: list[bytes] = []
         bits: list[bytes] = []
         source_us: int | None = None
+        answers: list[bytes | int] = []
         for number, request in enumerate(poll.group.requests):
-            if number and self._options.min_pause_us:
-                await self._clock.sleep_us(self._options.min_pause_us)
             pieces = poll.pieces[number]
-            answer = await link.exchange(pieces[0].ask) if len(pieces) == 1 else 2
+            if not answers:
+                if number and self._options.min_pause_us:
+                    await self._clock.sleep_us(self._options.min_pause_us)
+                asks = self._in_one_go(poll, number)
+                answers = (await link.exchange_all(asks))[::-1] if asks else [2]
+            answer = answers.pop()
             if isinstance(answer, int):
                 answer = await self._in_pieces(poll, number, request, answer, link)
             else:
@@ -252,6 +273,12 @@ class ModbusDriver:
                 if self._delivered(poll, source_us):
                     break
         return b"".join(words), b"".join(bits), source_us
+
+    def _in_one_go(self, poll: _Poll, number: int) -> list[mbap.Ask]:
+        """Requests from `number` on that need no decision in between; none when this one is split."""
+        alone = self._options.min_pause_us or (number == 0 and self._options.source_time)
+        unsplit = takewhile(lambda pieces: len(pieces) == 1, poll.pieces[number : number + 1 if alone else None])
+        return [pieces[0].ask for pieces in unsplit]
 
     def _delivered(self, poll: _Poll, source_us: int) -> bool:
         """Remembered across a reopened link; across a restart the agent compares with what its buffer kept."""
