@@ -62,6 +62,7 @@ class Agent:
             url = await page.start()
             stack.push_async_callback(page.stop)
             self._write_state(url)
+            stack.callback((self._config.data / "agent.json").unlink, missing_ok=True)
             log.info("agent_started gateway=%s devices=%d health=%s", self._config.name, len(self._pollers), url)
             await self._work(stop)
         log.info("agent_stopped gateway=%s collected=%d", self._config.name, self._intake.collected)

@@ -1,0 +1,180 @@
+"""The agent as a whole: every task supervised, health with causes, useful without hub and devices, an orderly end."""
+
+import asyncio
+import json
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge import agent as agent_module
+from edge import config
+from edge.agent import Agent
+from edge.cli import main
+from protocols import quality
+from protocols.clock import SystemClock
+from protocols.devicemap import Device
+from protocols.driver import DeviceUnreachable
+from protocols.frame import Block, Frame
+
+GATEWAY = """[gateway]
+name = "rig1"
+hub = "http://127.0.0.1:9"
+
+[buffer]
+commit_every = "5ms"
+seal_every = "100ms"
+
+[[device]]
+name = "good"
+map = "qenergyz_well_modbus"
+address = "127.0.0.1:1"
+
+[[device]]
+name = "odd"
+map = "qenergyz_well_modbus"
+address = "127.0.0.1:1"
+"""
+
+
+class CountingDriver:
+    """Gives a frame every few milliseconds; `trouble` is called before each."""
+
+    def __init__(self, device: Device, trouble: Callable[[], None]) -> None:
+        self._device, self._trouble = device, trouble
+        self._number = 0
+
+    async def open(self) -> None:
+        self._trouble()
+
+    async def read(self) -> Frame:
+        await asyncio.sleep(0.005)
+        self._trouble()
+        self._number += 1
+        now_us = SystemClock().now_us()
+        block = Block(self._device.ids[:1], np.array([now_us], np.int64), np.array([[self._number]], np.int32))
+        return Frame(self._device.name, now_us, [block])
+
+    async def close(self) -> None:
+        pass
+
+
+@asynccontextmanager
+async def running(folder: Path, monkeypatch: pytest.MonkeyPatch, trouble: Callable[[], None]) -> AsyncIterator[Agent]:
+    """An agent whose device "odd" does what `trouble` says; "good" always works."""
+    (folder / "gateway.toml").write_text(GATEWAY)
+    loaded = config.load(folder / "gateway.toml")
+    monkeypatch.setattr(
+        agent_module, "open_driver", lambda device, *_: CountingDriver(device, trouble if device.name == "odd" else lambda: None)
+    )
+    stop = asyncio.Event()
+    made = Agent(loaded, SystemClock())
+    task = asyncio.create_task(made.run(stop))
+    try:
+        async with asyncio.timeout(20):
+            while not (loaded.data / "agent.json").exists():
+                await asyncio.sleep(0.01)
+            yield made
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 10)
+
+
+async def page(folder: Path, path: str) -> tuple[int, str]:
+    url = json.loads((folder / "rig1-data" / "agent.json").read_text())["url"]
+
+    def ask() -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(url + path, timeout=5) as reply:
+                return reply.status, reply.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    return await asyncio.to_thread(ask)
+
+
+async def until(folder: Path, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    while True:
+        document: dict[str, Any] = json.loads((await page(folder, "/health"))[1])
+        if condition(document):
+            return document
+        await asyncio.sleep(0.02)
+
+
+def device(document: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(one for one in document["devices"] if one["name"] == name)
+
+
+async def test_agent_collects_without_a_hub_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(tmp_path, monkeypatch, lambda: None):
+        document = await until(tmp_path, lambda found: found["collected"] > 50 and device(found, "odd")["up"])
+        assert document["state"] == "green"  # not enrolled: nothing is expected of the hub yet
+        status, text = await page(tmp_path, "/metrics")
+        assert status == 200
+        assert 'qenergyz_edge_device_up{device="good",protocol="modbus"} 1' in text
+        assert (await page(tmp_path, "/else"))[0] == 404
+
+
+async def test_dead_device_leaves_its_neighbour_alone_and_names_the_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dead() -> None:
+        raise DeviceUnreachable("connection refused", quality.BAD_NO_COMMUNICATION)
+
+    async with running(tmp_path, monkeypatch, dead):
+        document = await until(tmp_path, lambda found: device(found, "good")["samples"] > 50)
+        assert (document["state"], device(document, "odd")["up"]) == ("amber", False)
+        assert {"state": "amber", "cause": 'device "odd": connection refused'} in document["causes"]
+
+
+async def test_exception_in_a_task_is_logged_once_restarted_and_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    left = 4
+
+    def failing() -> None:
+        nonlocal left
+        if left:
+            left -= 1
+            raise RuntimeError("injected")
+
+    async with running(tmp_path, monkeypatch, failing):
+        document = await until(tmp_path, lambda found: device(found, "odd")["samples"] > 5)
+    task = next(task for task in document["tasks"] if task["name"] == "device odd")
+    assert task["restarts"] == 4
+    assert document["state"] == "red"  # three failures in a minute
+    assert [record.message for record in caplog.records].count("task_failed task=device odd") == 1
+
+
+async def test_stop_seals_everything_and_says_that_it_was_a_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(tmp_path, monkeypatch, lambda: None):
+        await until(tmp_path, lambda found: found["collected"] > 20)
+    async with running(tmp_path, monkeypatch, lambda: None):
+        document = await until(tmp_path, lambda found: found["backlog"]["sealed_samples"] > 20)
+    assert document["backlog"]["refused_batches"] == 0
+
+
+async def test_status_command_asks_the_running_agent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with running(tmp_path, monkeypatch, lambda: None):
+        await until(tmp_path, lambda found: found["collected"] > 5)
+        assert await asyncio.to_thread(main, ["status", str(tmp_path / "gateway.toml")]) == 0
+        assert "good (modbus): up" in capsys.readouterr().out
+
+
+def test_status_of_an_agent_that_does_not_run_says_how_to_start_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "gateway.toml").write_text(GATEWAY)
+    assert main(["status", str(tmp_path / "gateway.toml")]) == 1
+    assert "qenergyz edge run" in capsys.readouterr().err
+
+
+def test_enrolment_against_an_absent_hub_fails_plainly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "gateway.toml").write_text(GATEWAY)
+    assert main(["enrol", str(tmp_path / "gateway.toml"), "--voucher", "nothing"]) == 1
+    assert "not enrolled" in capsys.readouterr().err
+    key = tmp_path / "rig1-data" / "gateway.key"
+    assert key.stat().st_mode & 0o777 == 0o600
