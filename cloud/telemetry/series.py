@@ -170,9 +170,12 @@ def decimate(samples: Samples, points: int) -> Samples:
     stretch = (offset // np.uint64(step_us)).astype(np.int64)
     first = np.flatnonzero(np.append(True, stretch[1:] != stretch[:-1]))
     missing = np.isnan(samples.values)
-    low = np.lexsort((np.where(missing, np.inf, samples.values), stretch))[first]
-    high = np.lexsort((np.where(missing, np.inf, -samples.values), stretch))[first]
-    broken = np.flatnonzero(missing)
-    broken = broken[np.unique(stretch[broken], return_index=True)[1]]
-    kept = np.unique(np.concatenate((first, np.append(first[1:] - 1, size - 1), low, high, broken)))
+    lengths = np.diff(np.append(first, size))
+    lowest = np.repeat(np.minimum.reduceat(np.where(missing, np.inf, samples.values), first), lengths)
+    highest = np.repeat(np.maximum.reduceat(np.where(missing, -np.inf, samples.values), first), lengths)
+    chosen = [first, first + lengths - 1]
+    for wanted in (samples.values == lowest, samples.values == highest, missing):
+        at = np.flatnonzero(wanted)
+        chosen.append(at[np.append(True, stretch[at[1:]] != stretch[at[:-1]])[: at.size]])  # the first of each stretch
+    kept = np.unique(np.concatenate(chosen))
     return Samples(samples.times_us[kept], samples.values[kept], samples.quality[kept])
