@@ -79,18 +79,12 @@ def hour_of(time_us: int) -> int:
     return int(_starts(np.array([time_us], np.int64), HOUR_US)[0])
 
 
-def by_hour(samples: Samples) -> dict[int, Samples]:
-    """Samples in the order of time, cut at full hours; keys are the hours' starts."""
-    if not samples.times_us.size:
-        return {}
-    if hour_of(int(samples.times_us[0])) == (last := hour_of(int(samples.times_us[-1]))):
-        return {last: samples}
-    hours, first = np.unique(_starts(samples.times_us, HOUR_US), return_index=True)
-    ends = [*first[1:].tolist(), samples.times_us.size]
-    return {
-        hour: Samples(samples.times_us[start:end], samples.values[start:end], samples.quality[start:end])
-        for hour, start, end in zip(hours.tolist(), first.tolist(), ends, strict=True)
-    }
+def hour_cuts(times_us: NDArray[np.int64]) -> list[tuple[int, int, int]]:
+    """(hour, start, end) of the runs of each hour, of at least one time in order."""
+    if hour_of(int(times_us[0])) == (last := hour_of(int(times_us[-1]))):
+        return [(last, 0, times_us.size)]
+    hours, first = np.unique(_starts(times_us, HOUR_US), return_index=True)
+    return list(zip(hours.tolist(), first.tolist(), [*first[1:].tolist(), times_us.size], strict=True))
 
 
 def encode(samples: Samples) -> bytes:

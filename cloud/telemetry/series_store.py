@@ -11,7 +11,8 @@ from cloud.telemetry.completeness import Declared, Hole
 from cloud.telemetry.series import Minutes, hour_of
 
 BATCHES_AT_ONCE: Final = 1024
-SAMPLES_AT_ONCE: Final = 4_000_000  # of one compaction: what bounds its memory
+SAMPLES_AT_ONCE: Final = 1_000_000  # of one compaction: bounds its memory, and how long it holds up others
+ROWS_AT_ONCE: Final = 50
 FETCHED_ROWS: Final = 64
 
 
@@ -125,18 +126,22 @@ async def hours(connection: Connection, tenant_id: int, wanted: Iterable[tuple[i
 
 async def put_hours(connection: Connection, tenant_id: int, rows: Sequence[SeriesRow]) -> None:
     """Each replaces what was there."""
-    if not rows:
-        return
-    await connection.cursor().executemany(
-        "INSERT INTO series (tenant_id, tag_id, hour_us, columns, samples) VALUES (%s, %s, %s, %b, %s)"
-        " ON CONFLICT (tenant_id, tag_id, hour_us) DO UPDATE SET columns = excluded.columns, samples = excluded.samples",
-        [(tenant_id, row.tag_id, row.hour_us, row.columns, row.samples) for row in rows],
-    )
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        some = rows[start : start + ROWS_AT_ONCE]
+        await connection.execute(
+            "INSERT INTO series (tenant_id, tag_id, hour_us, columns, samples)"
+            " SELECT %s, * FROM unnest(%b::bigint[], %b::bigint[], %b::bytea[], %b::int[])"
+            " ON CONFLICT (tenant_id, tag_id, hour_us) DO UPDATE SET columns = excluded.columns, samples = excluded.samples",
+            (tenant_id, *([getattr(row, name) for row in some] for name in ("tag_id", "hour_us", "columns", "samples"))),
+        )
 
 
 async def put_minutes(connection: Connection, tenant_id: int, rollups: Sequence[Rollup]) -> None:
-    if not rollups:
-        return
+    for start in range(0, len(rollups), ROWS_AT_ONCE):
+        await _put_minutes(connection, tenant_id, rollups[start : start + ROWS_AT_ONCE])
+
+
+async def _put_minutes(connection: Connection, tenant_id: int, rollups: Sequence[Rollup]) -> None:
     parts = [rollup.minutes for rollup in rollups]
     tags = np.repeat([rollup.tag_id for rollup in rollups], [part.minute_us.size for part in parts])
     columns = [

@@ -61,5 +61,5 @@ def _decode(rows: Sequence[bytes | Uncompacted], tables: Mapping[tuple[int, byte
             continue
         table = tables[row.gateway_id, row.table_digest]
         if table.position_of(tag_id) is not None:
-            parts += [samples for _, samples in compactor.columns_of(row, table, tag_id)]
+            parts += compactor.columns_of(row, table, tag_id)
     return series.merge(parts)

@@ -233,3 +233,19 @@ async def test_totals_count_each_batch_once_whether_compacted_or_not(run_hub: Ru
         await gateway.send(gateway.seal())
         (row,) = (await reader.get("/v1/gateways")).json()
         assert (row["batches"], row["samples"]) == (3, 36)
+
+
+async def test_sets_of_tags_that_overlap_keep_the_order_of_storing(hub: TestHub) -> None:
+    gateway = await hub.gateway(tags=4)
+    rng = np.random.default_rng(11)
+    for number in range(12):
+        groups = []
+        for chosen in ([0, 1], [2, 3], [1, 2], [3, 3])[number % 3 : number % 3 + 2]:
+            times = np.array([5, 5, HOUR_US + number % 2], np.int64)
+            groups.append(Group(np.array(chosen, np.uint32), times, rng.integers(0, 1000, (3, 2)).astype(np.int32)))
+        await gateway.send(gateway.seal(Payload(gateway.table.digest, tuple(groups))))
+    reader = await _reader(hub)
+    before = await reader.everything()
+    await _compact(hub)
+    assert await reader.everything() == before
+    assert hub.rows("SELECT sum(samples) FROM series") == [(12 * 2 * 6,)]
