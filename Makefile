@@ -23,11 +23,12 @@ $(BIN)/pip:
 demo: $(VENV)/.demo
 	$(BIN)/qenergyz demo $(ARGS)
 
-# A browser comes from Debian only; without root and apt the tests that need it are skipped and say so.
+# A browser and a foreign MQTT broker come from Debian only; without root and apt the tests that need them are skipped and say so.
 system:
-	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! command -v chromium >/dev/null; then \
-	  (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium) >/dev/null 2>&1 \
-	  || echo 'note: chromium could not be installed; browser tests will be skipped'; fi
+	@for program in chromium mosquitto; do \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! PATH="$$PATH:/usr/sbin" command -v $$program >/dev/null; then \
+	    (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$program) >/dev/null 2>&1 \
+	    || echo "note: $$program could not be installed; tests that need it will be skipped"; fi; done
 
 test: $(VENV)/.dev system
 	$(BIN)/pytest -n auto --dist loadfile $(ARGS)
