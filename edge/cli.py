@@ -73,8 +73,8 @@ def _run(gateway: "GatewayConfig", options: argparse.Namespace) -> int:
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     logging.getLogger("qenergyz").setLevel(logging.DEBUG if options.verbose else logging.INFO)
-    for noisy in ("httpx", "httpcore", "asyncua", "pymodbus"):
-        logging.getLogger(noisy).setLevel(logging.CRITICAL if noisy in ("asyncua", "pymodbus") else logging.WARNING)
+    for noisy, level in (("httpx", logging.WARNING), ("httpcore", logging.WARNING), ("asyncua", logging.CRITICAL)):
+        logging.getLogger(noisy).setLevel(level)
 
     async def work() -> None:
         stop = asyncio.Event()
