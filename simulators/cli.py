@@ -17,10 +17,10 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Final, TextIO
 
 from protocols.tomlfile import ConfigError
-from simulators.face import Source, Step, TruthLog
+from simulators.face import Face, Source, Step, TruthLog
 from simulators.faults import KINDS
 from simulators.replay import RecordingError
 from simulators.scenario import Scenario, find_scenario, load_scenario, open_sources
@@ -110,6 +110,12 @@ def _listen(lines: TextIO | None, commands: "asyncio.Queue[str]", loop: asyncio.
     threading.Thread(target=forward, daemon=True).start()
 
 
+def open_face(protocol: str, truth: TruthLog | None) -> Face:
+    module, _, name = FACES[protocol].partition(":")
+    face: Face = getattr(importlib.import_module(module), name)(truth)
+    return face
+
+
 class Show:
     """The scenario being served: faces, sources, and where in time it stands."""
 
@@ -118,7 +124,7 @@ class Show:
     ) -> None:
         self._scenario, self._sources, self._truth = scenario, sources, truth
         self._rate, self._last_step = rate, last_step
-        self._faces: dict[str, Any] = {}
+        self._faces: dict[str, Face] = {}
         self._faults: set[asyncio.Task[None]] = set()
         self._time_us = 0
         self._going = False
@@ -130,8 +136,7 @@ class Show:
         first = [source.step(0, self._next_time_us()) for source in self._sources]
         devices = self._scenario.devices
         for protocol in dict.fromkeys(device.map.protocol for device in devices):
-            module, _, name = FACES[protocol].partition(":")
-            face = self._faces[protocol] = getattr(importlib.import_module(module), name)(self._truth)
+            face = self._faces[protocol] = open_face(protocol, self._truth)
             chosen = [(device, step) for device, step in zip(devices, first, strict=True) if device.map.protocol == protocol and step]
             await face.start([device for device, _ in chosen], [step for _, step in chosen])
 

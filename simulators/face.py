@@ -36,8 +36,14 @@ class Face(Protocol):
     async def start(self, devices: Sequence[Device], first: Sequence[Step]) -> None:
         """Listen on each device's address (port 0 = any free one; `address_of` tells) and serve `first`."""
 
+    def address_of(self, device: Device) -> str:
+        """Where the device really listens, in the words of a gateway's file."""
+
     async def publish(self, device: Device, step: Step) -> None:
-        """From now on the device shows `step`."""
+        """From now on the device shows `step`. Returns soon whatever fault the device has: one device never holds up another."""
+
+    async def fault(self, device_name: str, kind: str, duration_us: int) -> None:
+        """Let the device fail in the given way for a while, then be well again. Raises ValueError for a kind its protocol does not have."""
 
     async def stop(self) -> None: ...
 

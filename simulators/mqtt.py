@@ -25,7 +25,6 @@ from simulators.face import Step, TruthLog
 from simulators.mqtt_broker import KeepingBroker
 
 FAULTS: Final = ("drop_link", "freeze", "bad_quality", "delay")
-DELAY_US: Final = 2_000_000
 _WORDS: Final = ("good", "uncertain", "bad", "bad")
 _DATATYPES: Final = {
     TagType.BOOL: DataType.BOOLEAN,
@@ -138,7 +137,7 @@ class _Publisher:
         self.logged_us = -1
         self.frozen: Step | None = None
         self.bad = self.dropped = False
-        self.delay_us = 0
+        self.held: list[Step] | None = None  # late steps, in order
         self.rebirth = asyncio.Event()
         self._seq = 0
         self._bd_seq = -1
@@ -276,17 +275,21 @@ class MqttFace:
 
     async def publish(self, device: Device, step: Step) -> None:
         publisher = self._publishers[device.name]
+        if publisher.held is not None:
+            publisher.held.append(step)
+        else:
+            await self._tell(publisher, step)
+
+    async def _tell(self, publisher: _Publisher, step: Step) -> None:
         if publisher.frozen is not None:
             codes = np.where(publisher.frozen.quality & quality.BAD, publisher.frozen.quality, np.uint32(quality.UNCERTAIN_LAST_USABLE))
             step = Step(step.time_us, publisher.frozen.values, codes.astype(np.uint32))
         if publisher.bad:
             step = Step(step.time_us, step.values, np.full(len(step.quality), quality.BAD_SENSOR_FAILURE, np.uint32))
-        if publisher.delay_us:
-            await asyncio.sleep(publisher.delay_us / 1_000_000)
         if not publisher.heard and not publisher.dropped:
             await self._show(publisher, born=False)  # the state that stood when somebody began to listen comes first
         publisher.last, publisher.heard = step, False
-        publisher.told = tell(device.map.tags, publisher.options, step)
+        publisher.told = tell(publisher.device.map.tags, publisher.options, step)
         if not publisher.dropped:
             await self._show(publisher, born=False)
 
@@ -325,16 +328,23 @@ class MqttFace:
             case "bad_quality":
                 publisher.bad = True
             case "delay":
-                publisher.delay_us = DELAY_US
+                publisher.held = publisher.held or []
             case _:
                 raise ValueError(f'fault "{kind}" is not known to MQTT devices; expected one of {", ".join(FAULTS)}')
         await asyncio.sleep(duration_us / 1_000_000)
-        publisher.frozen, publisher.bad, publisher.delay_us = None, False, 0
+        publisher.frozen, publisher.bad = None, False
+        await self._release(publisher)
         if publisher.dropped:
             await publisher.connect(*self._endpoint)
             publisher.dropped = False
             if publisher.sparkplug:
                 await self._show(publisher, born=True)
+
+    async def _release(self, publisher: _Publisher) -> None:
+        """Publish what was held, in order; what comes meanwhile waits behind it."""
+        while publisher.held:
+            await self._tell(publisher, publisher.held.pop(0))
+        publisher.held = None
 
     async def stop(self) -> None:
         for task in self._tasks:

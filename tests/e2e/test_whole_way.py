@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -81,13 +80,13 @@ def test_demo_verifies_receipts(demo: Demo) -> None:
 
 
 def test_demo_leaves_no_process_behind(demo: Demo) -> None:
-    left = [pid for pid in os.listdir("/proc") if pid.isdigit() and str(demo.folder).encode() in _command_line(pid)]
+    left = [path.name for path in Path("/proc").glob("[0-9]*") if str(demo.folder).encode() in _command_line(path)]
     assert not left
 
 
-def _command_line(pid: str) -> bytes:
+def _command_line(process: Path) -> bytes:
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
+        return (process / "cmdline").read_bytes()
     except OSError:
         return b""
 
