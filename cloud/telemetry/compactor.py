@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cloud.db import Database, Unavailable
+from cloud.db import Connection, Database, Unavailable
 from cloud.telemetry import series, series_store
 from cloud.telemetry.series import Samples
 from cloud.telemetry.series_store import Rollup, SeriesRow, Uncompacted
@@ -78,7 +78,7 @@ class Compactor:
             if not stored:
                 return 0
             loop = asyncio.get_running_loop()
-            tables = await known_tables(self._tables, tenant_id, stored)
+            tables = await known_tables(self._tables, tenant_id, stored, connection)
             fresh = await loop.run_in_executor(self._threads, columns_by_hour, stored, tables)
             known = await series_store.hours(connection, tenant_id, fresh)
             rows, rollups = await loop.run_in_executor(self._threads, _rewrite, fresh, known)
@@ -88,11 +88,13 @@ class Compactor:
         return len(stored)
 
 
-async def known_tables(tables: TagTables, tenant_id: int, stored: Iterable[Uncompacted]) -> dict[tuple[int, bytes], TagMap]:
+async def known_tables(
+    tables: TagTables, tenant_id: int, stored: Iterable[Uncompacted], connection: Connection
+) -> dict[tuple[int, bytes], TagMap]:
     """The tag map of each of these batches, by (gateway, digest). Raises LookupError: a batch is stored only after its tag table."""
     found = {}
     for gateway_id, digest in sorted({(one.gateway_id, one.table_digest) for one in stored}):
-        table = await tables.get(tenant_id, gateway_id, digest)
+        table = await tables.get(tenant_id, gateway_id, digest, connection)
         if table is None:
             raise LookupError(f"tag table {digest.hex()} of a stored batch is missing")
         found[gateway_id, digest] = table

@@ -1,5 +1,7 @@
 """Latest values rebuilt at the start of a hub, from the newest batches of each gateway."""
 
+from typing import Final
+
 from cloud.db import Database
 from cloud.telemetry import store
 from cloud.telemetry.latest import Latest
@@ -9,7 +11,7 @@ from cloud.telemetry.tags import TagMap
 from protocols.batch import statement
 from protocols.batch.columns import Group
 
-REBUILD_BATCHES = 200
+REBUILD_BATCHES: Final = 200
 
 
 async def rebuild_latest(db: Database, tables: TagTables, latest: Latest, tenant_id: int) -> None:

@@ -35,7 +35,7 @@ class Windows:
         async with self.db.tenant(tenant_id) as connection:
             async for rows in series_store.range_of(connection, tenant_id, tag.gateway_id, tag.id, from_us, to_us):
                 tail = [row for row in rows if isinstance(row, Uncompacted)]
-                tables = await compactor.known_tables(self.tables, tenant_id, tail)
+                tables = await compactor.known_tables(self.tables, tenant_id, tail, connection)
                 found = await loop.run_in_executor(self.threads, _decode, rows, tables, tag.id)
                 parts.append(found.between(from_us, to_us))
                 size += parts[-1].times_us.size
