@@ -31,6 +31,7 @@ FIRST_BACKOFF_S: Final = 0.5
 LONGEST_BACKOFF_S: Final = 30.0
 PROBE_EVERY_S: Final = 1.0
 IDENTITY_RETRY_S: Final = 30.0
+IDLE_S: Final = 10.0  # `wake` ends it as soon as there is a batch
 # Problems that condemn the one batch; every other problem is about us, the hub or the moment, and keeps the batch.
 CONDEMNED: Final = frozenset({"malformed-batch", "bomb", "too-large", "chain-broken", "equivocation"})
 
@@ -87,7 +88,7 @@ class Forwarder:
                 continue
             if idle:
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(1.0):
+                    async with asyncio.timeout(IDLE_S):
                         await self._wake.wait()
 
     async def send_once(self) -> int:
