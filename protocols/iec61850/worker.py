@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, BinaryIO, Final, NoReturn
 
 from protocols.iec61850.pipe import pack, receive
+from protocols.iec61850.unlocked import Unlocked
 
 ALIVE_S: Final = 1.0
 PROBE_S: Final = 5.0
@@ -71,6 +72,7 @@ class Client:
 
     def __init__(self, iec: Any, request: dict[str, Any], output: Output) -> None:
         self._iec, self._request, self._output = iec, request, output
+        self._unlocked = Unlocked(iec)
         self._connection: Any = None
         self._objects: dict[str, list[int]] = {}
         for number, (reference, _, constraint, _) in enumerate(request["points"]):
@@ -193,7 +195,7 @@ class Client:
                 mask |= iec.RCB_ELEMENT_PURGE_BUF
             iec.ClientReportControlBlock_setGI(block, True)
             mask |= iec.RCB_ELEMENT_GI
-        _, error = self._ask(iec.IedConnection_setRCBValues, block, mask, False)
+        _, error = self._ask(self._unlocked.set_block_values, block, mask, False)
         return not error
 
     def _octets(self, octets: bytes) -> Any:
@@ -227,7 +229,7 @@ class Client:
         iec, columns = self._iec, Columns()
         for member in members:
             reference, constraint = self._split(member)
-            value, error = self._ask(iec.IedConnection_readObject, reference, constraint)
+            value, error = self._ask(self._unlocked.read_object, reference, constraint)
             if value is None or error:
                 self._gone(member, columns)
                 continue
@@ -239,7 +241,7 @@ class Client:
     def probe(self) -> None:
         """Something small is read, so that a dead peer is noticed."""
         for member in list(self._specifications)[:1]:
-            value, error = self._ask(self._iec.IedConnection_readObject, *self._split(member))
+            value, error = self._ask(self._unlocked.read_object, *self._split(member))
             if value is None or error:
                 self._output.fail("unreachable", f"no answer to a read (error {error})")
             self._iec.MmsValue_delete(value)

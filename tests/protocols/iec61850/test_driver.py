@@ -12,6 +12,7 @@ from protocols.clock import SystemClock
 from protocols.devicemap import SHIPPED, Device, DeviceMap, Tag, TagType, load_device_map
 from protocols.driver import DeviceUnreachable, DriverSetup
 from protocols.iec61850.driver import Iec61850Driver
+from protocols.iec61850.pipe import start_child
 from protocols.iec61850.plan import Mode, Options, Settings
 from simulators.face import Step
 from simulators.iec61850 import Iec61850Face
@@ -217,3 +218,19 @@ async def test_the_shipped_substation_map_is_read_from_its_simulator(closing):
     _, driver = await linked(closing, device, step)
     found = {tag: value for tag, _, value, _ in await read_until(driver, len(device_map.tags))}
     assert [found[index] for index in range(len(device_map.tags))] == pytest.approx(step.values.tolist(), rel=1e-6)
+
+
+async def test_requests_and_reports_at_the_same_time_never_wait_for_each_other(closing, monkeypatch):
+    """The binding holds the interpreter's lock during a request: a report that came first stopped the worker for good."""
+
+    async def hasty(module):
+        return await start_child(f"tests.{module.replace('.worker', '.hasty_worker')}")
+
+    monkeypatch.setattr("protocols.iec61850.driver.start_child", hasty)
+    device = device_of()
+    face, driver = await linked(closing, device, step_at(0, FIRST))
+    for number in range(1, 301):
+        await face.publish(device, step_at(number, [number, *FIRST[1:]]))
+        await asyncio.sleep(0.005)
+    found = await read_until(driver, 301 * len(TAGS))
+    assert [value for tag, _, value, _ in found if tag == 50][-1] == 300
