@@ -74,3 +74,28 @@ def test_within_a_session_nothing_is_dropped() -> None:
     assert kept.fresh(block) is block
     kept.remember(block)
     assert kept.fresh(block) is block
+
+
+def test_newest_of_polls_and_notifications_counts_whatever_their_order() -> None:
+    tags = np.arange(100, 104, dtype=np.uint32)
+
+    def poll(time_us: int, value: float) -> Block:
+        return Block(tags, np.array([time_us], np.int64), np.full((1, 4), value))
+
+    kept = LastKept(DEVICE)
+    kept.remember([poll(1, 1.0)])
+    kept.remember([scattered((100, 2, 2.0, 0))])
+    kept.remember([poll(3, 3.0)])
+    kept.remember([scattered((101, 4, 4.0, 0))])
+    kept.begin()
+    fresh = kept.fresh([scattered((100, 3, 3.0, 0), (101, 4, 4.0, 0), (102, 1, 1.0, 0), (103, 3, 3.0, 0))])
+    assert rows(fresh) == [(102, 1, 1.0)]
+
+
+def test_polls_of_many_groups_are_all_remembered() -> None:
+    kept = LastKept(DEVICE)
+    for time_us in range(200):  # an array of its own per poll, as when frames come back from the buffer
+        tag = np.array([100 + time_us % 4], np.uint32)
+        kept.remember([Block(tag, np.array([time_us], np.int64), np.array([[float(time_us)]]))])
+    kept.begin()
+    assert rows(kept.fresh([scattered(*((100 + tag, 196 + tag, 196.0 + tag, 0) for tag in range(4)))])) == []
