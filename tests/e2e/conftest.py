@@ -117,7 +117,7 @@ class Site:
         self.folder.mkdir()
         text = (SHIPPED / "qenergyz_well_modbus.toml").read_text()
         text = text.replace("qenergyz_well_modbus", "fast_well").replace("quality_at", 'every = "200ms"\nquality_at')
-        (self.folder / "fast_well.toml").write_text(text.replace('timeout     = "1s"', 'timeout = "500ms"'))
+        (self.folder / "fast_well.toml").write_text(text)
         self._scenario = self.folder / "site.toml"
         self._scenario.write_text(f'scenario = "{self.gateway}"\nrate = {rate}\n{devices}')
         self.truth_file, self.config = self.folder / "truth.csv", self.folder / "gateway.toml"

@@ -5,7 +5,6 @@ Gaps are read where people read them: from the hub's completeness.
 
 import ctypes
 import os
-import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -162,13 +161,19 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         libc.umount2(os.fsencode(folder), 2)
 
 
-def test_full_disk_stops_nobody_and_loses_nothing_while_memory_lasts(make_site: MakeSite, small_disk: Path) -> None:
-    site = make_site(data=small_disk / "data")
-    since_us = collecting(site)
-    ballast = small_disk / "ballast"
+def filled(disk: Path) -> Path:
+    """The file that takes up what was free."""
+    ballast = disk / "ballast"
     with ballast.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
         while True:
             file.write(bytes(4096))
+    return ballast
+
+
+def test_full_disk_stops_nobody_and_loses_nothing_while_memory_lasts(make_site: MakeSite, small_disk: Path) -> None:
+    site = make_site(data=small_disk / "data")
+    since_us = collecting(site)
+    ballast = filled(small_disk)
     wait_until(lambda: site.agent()["state"] == "red", "health says that the buffer is full")
     assert any("buffer full" in cause["cause"] for cause in site.agent()["causes"])
     frames = site.device("mqtt1")["samples"]
@@ -184,6 +189,5 @@ def test_full_disk_stops_nobody_and_loses_nothing_while_memory_lasts(make_site: 
 def test_stopped_agent_with_a_full_disk_still_ends(make_site: MakeSite, small_disk: Path) -> None:
     site = make_site(data=small_disk / "data")
     collecting(site)
-    free = shutil.disk_usage(small_disk).free
-    (small_disk / "ballast").write_bytes(bytes(free - 4096))
+    filled(small_disk)
     assert site.end_agent() < 2 * STOP_S

@@ -168,7 +168,8 @@ def test_health_names_the_unreachable_device_and_the_cause(day: Day, protocol: s
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_neighbour_of_failing_devices_is_up_all_the_time(day: Day, protocol: str) -> None:
     assert day.health_in_fault[device_of(protocol, None)]["up"]
-    codes = np.concatenate([found.quality for found in day.of(device_of(protocol, None)).values()])
+    series = [between(found, day.began_us, day.held_us) for found in day.of(device_of(protocol, None)).values()]
+    codes = np.concatenate([found.quality for found in series])
     assert not np.isin(codes, [quality.BAD_NO_COMMUNICATION, quality.BAD_TIMEOUT, quality.BAD_NOT_CONNECTED]).any()
 
 
