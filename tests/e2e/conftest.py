@@ -4,6 +4,7 @@ Sites share the hub and do not see each other: every gateway has a name of its o
 """
 
 import contextlib
+import functools
 import itertools
 import json
 import os
@@ -59,6 +60,12 @@ source = {{ plant = "genset" }}
 DEVICES = {"modbus": MODBUS_DEVICE, "opcua": OPCUA_DEVICE, "mqtt": MQTT_DEVICE, "iec61850": IEC61850_DEVICE}
 
 
+@functools.cache
+def client() -> httpx.Client:
+    """One for all: making one costs more than most requests."""
+    return httpx.Client(timeout=30)
+
+
 def now_us() -> int:
     return time.time_ns() // 1000
 
@@ -99,8 +106,14 @@ class HubProgram:
         self.programs.wait_file("hub", self.data / "hub.json")
 
     def health(self) -> dict[str, Any]:
-        document: dict[str, Any] = httpx.get(f"{self.reader.url}/health", timeout=10).json()
+        document: dict[str, Any] = client().get(f"{self.reader.url}/health").json()
         return document
+
+    def get(self, path: str, **params: int) -> Any:
+        """JSON of the API."""
+        reply = client().get(f"{self.reader.url}{path}", params=params, headers={"authorization": f"Bearer {self.reader.token}"})
+        reply.raise_for_status()
+        return reply.json()
 
     def rows(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Straight from the database, as its superuser."""
@@ -181,7 +194,7 @@ class Site:
 
     def agent(self) -> dict[str, Any]:
         url = json.loads((self.data / "agent.json").read_text())["url"]
-        document: dict[str, Any] = httpx.get(f"{url}/health", timeout=10).json()
+        document: dict[str, Any] = client().get(f"{url}/health").json()
         return document
 
     def device(self, name: str) -> dict[str, Any]:
@@ -199,16 +212,16 @@ class Site:
             return read_truth(lines)
 
     def tags(self) -> dict[str, int]:
-        return {tag["name"]: tag["id"] for tag in self.hub.reader.get("/v1/tags").json() if tag["gateway"] == self.gateway}
+        return {tag["name"]: tag["id"] for tag in self.hub.get("/v1/tags") if tag["gateway"] == self.gateway}
 
     def gateway_id(self) -> int:
-        rows = self.hub.reader.get("/v1/gateways").json()
+        rows = self.hub.get("/v1/gateways")
         return int(next(row["id"] for row in rows if row["name"] == self.gateway))
 
     def stored(self) -> dict[str, Series]:
         found = {}
         for name, number in self.tags().items():
-            body = self.hub.reader.get(f"/v1/tags/{number}/samples", from_us=0, to_us=1 << 62).json()
+            body = self.hub.get(f"/v1/tags/{number}/samples", from_us=0, to_us=1 << 62)
             found[name] = series(body["times_us"], body["values"], body["quality"])
         return found
 
@@ -219,7 +232,7 @@ class Site:
     def gaps(self, from_us: int, to_us: int, tag: str | None = None) -> list[dict[str, Any]]:
         """What completeness says is missing: of one tag, or of the gateway as a whole."""
         path = f"/v1/tags/{self.tags()[tag]}" if tag else f"/v1/gateways/{self.gateway_id()}"
-        document = self.hub.reader.get(f"{path}/completeness", from_us=from_us, to_us=to_us).json()
+        document = self.hub.get(f"{path}/completeness", from_us=from_us, to_us=to_us)
         assert document["complete"] == (not document["gaps"]) == (document["statement"] == "all present")
         gaps: list[dict[str, Any]] = document["gaps"]
         return gaps
