@@ -11,16 +11,13 @@ Not for: threads (one at a time uses it), waiting, or talking to the hub.
 import os
 import secrets
 import sqlite3
-import struct
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
+from edge.rows import Rows
 from protocols.batch import columns, statement
 from protocols.batch.columns import Gap, GapReason, is_sequence
 from protocols.devicemap import TagTable
@@ -31,6 +28,7 @@ LIVE: Final = "live"
 BACKFILL: Final = "backfill"
 MAX_BATCH_SAMPLES: Final = 250_000
 QUICK_CHECK_BYTES: Final = 256_000_000  # about 0.5 s; damage in a larger file is found when it is read
+SCHEMA_VERSION: Final = 1
 RESUME_BATCHES: Final = 16
 KEEP_MESSAGE_ROWS: Final = 4096  # frames whose messages a broker might still redeliver: far above any in-flight window
 GAP_JOIN_US: Final = 1_000_000
@@ -50,8 +48,6 @@ CREATE TABLE IF NOT EXISTS batch (
   bytes INTEGER NOT NULL, statement BLOB NOT NULL, receipt BLOB, cause TEXT, UNIQUE (stream, epoch, seq));
 CREATE INDEX IF NOT EXISTS batch_state ON batch (state, stream, id);
 """
-_COLUMNS: Final = tuple(np.dtype(name) for name in ("int32", "int64", "float32", "float64"))
-_BLOCK: Final = struct.Struct("<BBIII")  # flags, column, layout id (0 = tags inline), tags, times
 
 
 class BufferTrouble(Exception):
@@ -98,8 +94,7 @@ class Buffer:
         self._db = connection
         self._max_bytes = max_bytes
         self._drop_oldest = drop_oldest
-        self._layouts: dict[int, NDArray[np.uint32]] = {}
-        self._layout_of: dict[int, tuple[NDArray[np.uint32], int]] = {}
+        self._rows = Rows(connection)
         self._table_id = 0
         self._boot = _boot_id()
         self.epoch = int.from_bytes(self._meta("epoch") or b"", "big")
@@ -133,10 +128,10 @@ class Buffer:
                 buffer._note_downtime(now_us)
         return buffer
 
-    def close(self, now_us: int) -> None:
-        """Orderly end: the next start then knows that the agent was stopped, not killed."""
+    def close(self, kept_until_us: int) -> None:
+        """Orderly end: the next start then knows that the agent was stopped, not killed, and declares the time since `kept_until_us`."""
         with self._db:
-            self._set_meta("stopped_us", now_us.to_bytes(8, "big"))
+            self._set_meta("stopped_us", kept_until_us.to_bytes(8, "big"))
         self._db.close()
 
     def abandon(self) -> None:
@@ -158,7 +153,7 @@ class Buffer:
         """Commit frames; returns the number of samples that now count as collected. Raises BufferFull and keeps nothing of `frames` then."""
         try:
             with self._db:
-                rows = [(self._table_id, frame.gateway_us, frame.samples, self._pack(frame.blocks)) for frame in frames]
+                rows = [(self._table_id, frame.gateway_us, frame.samples, self._rows.pack(frame.blocks)) for frame in frames]
                 size = sum(len(row[3]) for row in rows)
                 if self._bytes + size > self._max_bytes:
                     self._make_room(size)
@@ -215,7 +210,7 @@ class Buffer:
     ) -> int:
         table_id = rows[0][1] if rows else self._table_id
         digest = self._db.execute("SELECT digest FROM tag_table WHERE id = ?", (table_id,)).fetchone()[0]
-        groups = columns.gather([block for row in rows for block in self._unpack(row[4])])
+        groups = columns.gather([block for row in rows for block in self._rows.unpack(row[4])])
         seq, prev = self._db.execute("SELECT seq, entry FROM chain WHERE stream = ?", (stream,)).fetchone() or (0, bytes(32))
         header = statement.Header(gateway=gateway, stream=stream, epoch=self.epoch, seq=seq + 1, prev=prev)
         payload = statement.Payload(
@@ -309,7 +304,7 @@ class Buffer:
         groups = [group for signed in reversed(statements) for group in statement.parse(signed).open().groups]
         blocks = [Block(group.tags, group.times_us, group.values, group.quality) for group in groups if group.samples]
         for row in self._db.execute("SELECT blocks FROM open WHERE table_id = ? ORDER BY id", (self._table_id,)):
-            blocks += self._unpack(row[0])
+            blocks += self._rows.unpack(row[0])
         return blocks
 
     def backlog(self) -> Backlog:
@@ -346,8 +341,7 @@ class Buffer:
     # -- inside
 
     def _forget_rolled_back(self) -> None:
-        self._layouts.clear()
-        self._layout_of.clear()
+        self._rows.forget()
         self._bytes = self._stored_bytes()
 
     def _make_room(self, needed: int) -> None:
@@ -416,63 +410,6 @@ class Buffer:
         query = "SELECT (SELECT coalesce(sum(bytes), 0) FROM batch) + (SELECT coalesce(sum(length(blocks)), 0) FROM open)"
         return int(self._db.execute(query).fetchone()[0])
 
-    def _pack(self, blocks: Iterable[Block]) -> bytes:
-        parts: list[bytes] = []
-        for block in blocks:
-            grid = block.values.ndim == 2
-            layout = self._layout(block.tags) if grid else 0
-            flags = (1 if grid else 0) | (2 if block.quality is not None else 0)
-            parts.append(_BLOCK.pack(flags, _COLUMNS.index(block.values.dtype), layout, len(block.tags), len(block.times_us)))
-            if not layout:
-                parts.append(block.tags.tobytes())
-            parts.append(block.times_us.tobytes())
-            parts.append(block.values.tobytes())
-            if block.quality is not None:
-                parts.append(block.quality.tobytes())
-        return b"".join(parts)
-
-    def _unpack(self, data: bytes) -> Iterable[Block]:
-        at = 0
-        while at < len(data):
-            flags, column, layout, width, rows = _BLOCK.unpack_from(data, at)
-            at += _BLOCK.size
-            count = width * rows if flags & 1 else width
-            if layout:
-                tags = self._tags_of(layout)
-            else:
-                tags = np.frombuffer(data, np.uint32, width, at)
-                at += 4 * width
-            times = np.frombuffer(data, np.int64, rows, at)
-            at += 8 * rows
-            values = np.frombuffer(data, _COLUMNS[column], count, at)
-            at += values.nbytes
-            quality = None
-            if flags & 2:
-                quality = np.frombuffer(data, np.uint32, count, at)
-                at += 4 * count
-            if flags & 1:
-                values, quality = values.reshape(rows, width), None if quality is None else quality.reshape(rows, width)
-            yield Block(tags, times, values, quality)
-
-    def _layout(self, tags: NDArray[np.uint32]) -> int:
-        """Grid blocks of one poll group share their tag ids: stored once, not with every poll. Drivers reuse the array object."""
-        known = self._layout_of.get(id(tags))
-        if known is not None:
-            return known[1]
-        data = tags.tobytes()
-        self._db.execute("INSERT OR IGNORE INTO layout (tags) VALUES (?)", (data,))
-        layout = int(self._db.execute("SELECT id FROM layout WHERE tags = ?", (data,)).fetchone()[0])
-        if len(self._layout_of) > 4096:
-            self._layout_of.clear()
-        self._layout_of[id(tags)] = (tags, layout)  # the reference keeps id() from being reused
-        return layout
-
-    def _tags_of(self, layout: int) -> NDArray[np.uint32]:
-        if layout not in self._layouts:
-            data = self._db.execute("SELECT tags FROM layout WHERE id = ?", (layout,)).fetchone()[0]
-            self._layouts[layout] = np.frombuffer(data, np.uint32)
-        return self._layouts[layout]
-
 
 def quarantine(path: Path, now_us: int) -> Path:
     """Set a corrupt buffer aside with its journal; returns the new name."""
@@ -491,7 +428,12 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL").fetchone()
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA journal_size_limit = 16777216")
-        connection.executescript(_SCHEMA)
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version not in (0, SCHEMA_VERSION):
+            raise BufferTrouble(
+                f"{path}: written by another version of the agent (schema {version}, this one knows {SCHEMA_VERSION}); start that version, let it drain, then upgrade"
+            )
+        connection.executescript(f"{_SCHEMA}\nPRAGMA user_version = {SCHEMA_VERSION};")
         connection.execute("DELETE FROM layout WHERE NOT EXISTS (SELECT 1 FROM open)")
         connection.commit()
         if path.stat().st_size <= QUICK_CHECK_BYTES:

@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlite3 import DatabaseError, OperationalError
 from typing import Any, Final, TypeVar
 
-from edge.buffer import BACKFILL, LIVE, Backlog, Buffer, BufferFull
+from edge.buffer import BACKFILL, GAP_JOIN_US, LIVE, Backlog, Buffer, BufferFull
 from edge.config import BufferConfig
 from edge.onethread import OneThread
 from protocols.batch.columns import Gap, GapReason
@@ -187,5 +187,10 @@ class Intake:
         await self._seal()
 
     async def close(self) -> None:
-        await self.call(lambda: self._buffer.close(self._clock.now_us()))
+        """Where samples could not be committed, the stop counts from a second before the first of them: their devices saw them earlier."""
+        lost = [start for start, _ in self._lost] + [frame.gateway_us for frame in self._pending]
+        kept_until_us = min(lost) - GAP_JOIN_US if lost else self._clock.now_us()
+        if lost:
+            log.error("samples_not_kept count=%d since_us=%d", self._pending_samples, kept_until_us)
+        await self.call(lambda: self._buffer.close(kept_until_us))
         self._thread.stop()

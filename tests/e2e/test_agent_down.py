@@ -186,8 +186,24 @@ def test_full_disk_stops_nobody_and_loses_nothing_while_memory_lasts(make_site: 
     assert (found.lost, found.doubled, found.wrong) == (0, 0, 0), found.examples
 
 
-def test_stopped_agent_with_a_full_disk_still_ends(make_site: MakeSite, small_disk: Path) -> None:
+def test_agent_stopped_with_a_full_disk_ends_and_declares_what_it_could_not_keep(make_site: MakeSite, small_disk: Path) -> None:
     site = make_site(data=small_disk / "data")
-    collecting(site)
-    filled(small_disk)
+    since_us = collecting(site)
+    ballast = filled(small_disk)
+    wait_until(lambda: site.agent()["state"] == "red", "health says that the buffer is full")
+    read = site.device("modbus1")["samples"]
+    wait_until(lambda: site.device("modbus1")["samples"] > read + 40, "samples that only memory holds")
     assert site.end_agent() < 2 * STOP_S
+    ballast.unlink()
+    site.start_agent()
+    wait_until(lambda: site.agent()["collected"] > 100, "the new agent collects")
+    site.hold()
+    site.drain()
+    found = site.compared(since_us)
+    assert (found.doubled, found.wrong) == (0, 0), found.examples
+    gaps = site.gaps(since_us, now_us())
+    truth, stored = site.truth()[0], site.stored()
+    lost = np.unique(np.concatenate([np.setdiff1d(truth[name].times_us, stored[name].times_us) for name in truth]))
+    assert lost.size
+    undeclared = [moment for moment in lost.tolist() if not any(gap["from_us"] <= moment <= gap["to_us"] for gap in gaps)]
+    assert undeclared == [moment for moment in undeclared if moment < since_us]
