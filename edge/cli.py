@@ -69,6 +69,8 @@ def _check(gateway: "GatewayConfig", options: argparse.Namespace) -> int:
 def _run(gateway: "GatewayConfig", options: argparse.Namespace) -> int:
     sys.modules["click"] = None  # type: ignore[assignment]  # where it happens to be installed, httpx loads its command line: 40 ms, 5 MiB
     from edge.agent import Agent
+    from edge.buffer import BufferTrouble
+    from edge.enrolment import EnrolmentError
     from protocols.clock import SystemClock
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
@@ -83,7 +85,11 @@ def _run(gateway: "GatewayConfig", options: argparse.Namespace) -> int:
             loop.add_signal_handler(number, stop.set)
         await Agent(gateway, SystemClock()).run(stop)
 
-    asyncio.run(work())
+    try:
+        asyncio.run(work())
+    except (BufferTrouble, EnrolmentError, ValueError, OSError) as error:
+        print(f"gateway {gateway.name} cannot start: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge.buffer import BACKFILL, LIVE, Buffer, BufferFull
+from edge.buffer import BACKFILL, LIVE, Buffer, BufferFull, BufferTrouble
 from protocols.batch import statement
 from protocols.batch.columns import Gap, GapReason
 from protocols.devicemap import Device, DeviceMap, Tag, TagTable, TagType
@@ -218,6 +218,18 @@ def test_corrupt_file_is_quarantined_and_the_loss_recorded(tmp_path: Path, damag
     again.seal(GATEWAY, SIGNER, LIVE, NOW + 1_000_000_002)
     gap = statement.parse(everything(again)[0]).open().gaps[0]
     assert (gap.reason, gap.end) == (GapReason.BUFFER_QUARANTINED, NOW + 1_000_000_000)
+
+
+def test_buffer_of_another_version_is_refused_untouched(tmp_path: Path) -> None:
+    path = tmp_path / "b.db"
+    open_buffer(path).close(NOW)
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(BufferTrouble, match="schema 99"):
+        open_buffer(path)
+    assert path.exists()
+    assert not list(tmp_path.glob("*.corrupt-*"))
 
 
 def test_new_tag_table_does_not_mix_with_rows_of_the_old_one(tmp_path: Path) -> None:
