@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-import cbor2
+from protocols.batch import cbor
+from protocols.batch.errors import BatchError
 
 _LENGTH: Final = struct.Struct("<I")
 _ROOT: Final = str(Path(__file__).resolve().parents[2])
@@ -19,8 +20,15 @@ LIMIT: Final = 16 * 1024 * 1024
 
 
 def pack(message: Any) -> bytes:
-    body: bytes = cbor2.dumps(message)
+    body: bytes = cbor.encode(message)
     return _LENGTH.pack(len(body)) + body
+
+
+def _unpack(body: bytes) -> Any:
+    try:
+        return cbor.decode_strict(body)
+    except BatchError as error:
+        raise ValueError(f"not a message: {error}") from error
 
 
 def receive(stream: BinaryIO) -> Any:
@@ -32,7 +40,7 @@ def receive(stream: BinaryIO) -> Any:
     body = stream.read(size)
     if len(body) < size:
         raise EOFError
-    return cbor2.loads(body)
+    return _unpack(body)
 
 
 async def receive_async(stream: asyncio.StreamReader) -> Any:
@@ -41,7 +49,7 @@ async def receive_async(stream: asyncio.StreamReader) -> Any:
         (size,) = _LENGTH.unpack(await stream.readexactly(_LENGTH.size))
         if size > LIMIT:
             raise ValueError(f"message of {size} bytes")
-        return cbor2.loads(await stream.readexactly(size))
+        return _unpack(await stream.readexactly(size))
     except asyncio.IncompleteReadError as error:
         raise EOFError from error
 
