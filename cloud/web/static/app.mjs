@@ -10,7 +10,7 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 const gateways = signal(/** @type {any[]} */ ([]));
 const tags = signal(/** @type {any[]} */ ([]));
 const latest = signal(/** @type {Record<string, [number, number|null, number]>} */ ({}));
-const connected = signal(false);
+const connected = signal(/** @type {boolean|null} */ (null)); // null: not yet tried
 const trouble = signal("");
 const chosen = signal(Number(new URLSearchParams(location.search).get("tag")) || 0);
 const filter = signal(new URLSearchParams(location.search).get("filter") ?? "");
@@ -58,7 +58,7 @@ function Gateways() {
 
 function Row({ tag }) {
   const [time_us, value, quality] = latest.value[tag.id] ?? [0, null, 0x80320000];
-  const level = severity(quality);
+  const level = time_us ? severity(quality) : "muted";
   return html`<tr class="pick" aria-selected=${chosen.value === tag.id} onClick=${() => choose(tag.id)}>
     <td><button type="button">${tag.name}</button></td>
     <td class="number ${level}">${value === null ? "no value" : plain.format(value)}</td><td>${tag.unit}</td>
@@ -116,10 +116,17 @@ function TokenForm() {
 }
 
 function Page() {
-  return html`<header><h1>Qenergyz</h1><span class=${connected.value ? "muted" : "uncertain"} role="status">
-      ${connected.value ? "live" : "not connected; trying again"}</span>${trouble.value && html`<span class="bad" role="alert">${trouble.value}</span>`}</header>
+  return html`<header><h1>Qenergyz</h1><span class=${connected.value === false ? "uncertain" : "muted"} role="status">
+      ${connected.value === null ? "connecting" : connected.value ? "live" : "not connected; trying again"}</span>${trouble.value && html`<span class="bad" role="alert">${trouble.value}</span>`}</header>
     <h2>Gateways</h2><${Gateways} />
     <div class="split"><${Tags} /><${Chart} /></div>`;
+}
+
+function take(/** @type {string} */ event, /** @type {any} */ data) {
+  if (event !== "latest") return;
+  latest.value = { ...latest.value, ...data };
+  const first = tags.value.find((tag) => latest.value[tag.id] && severity(latest.value[tag.id][2]) === "good");
+  if (!chosen.value && first) choose(first.id);
 }
 
 async function refresh() {
@@ -138,6 +145,7 @@ async function main() {
   takeToken();
   try {
     await refresh();
+    take("latest", await get("/v1/latest"));
   } catch {
     render(html`<${TokenForm} />`, root);
     return;
@@ -145,12 +153,6 @@ async function main() {
   render(html`<${Page} />`, root);
   setInterval(() => { now.value = Date.now(); }, 1000);
   setInterval(() => refresh().catch(() => location.reload()), 2000);
-  const take = (event, data) => {
-    if (event !== "latest") return;
-    latest.value = { ...latest.value, ...data };
-    const first = tags.value.find((tag) => latest.value[tag.id] && severity(latest.value[tag.id][2]) === "good");
-    if (!chosen.value && first) choose(first.id);
-  };
   stream("/v1/stream", take, (up) => { connected.value = up; }, new AbortController().signal);
 }
 
