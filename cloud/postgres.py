@@ -11,6 +11,7 @@ import contextlib
 import getpass
 import hashlib
 import importlib.util
+import logging
 import os
 import pwd
 import shutil
@@ -31,6 +32,8 @@ SOCKET_PATH_LIMIT: Final = 100  # sun_path holds 108 bytes, and the lock file be
 START_TIMEOUT_S: Final = 60
 STOP_TIMEOUT_S: Final = 2.5
 STALE_WAIT_S: Final = 20.0
+
+_logger = logging.getLogger("qenergyz.hub")
 
 SETTINGS: Final[Mapping[str, str]] = {
     "listen_addresses": "''",
@@ -176,6 +179,7 @@ class Cluster:
                 mode = parent.stat().st_mode
                 if not mode & stat.S_IXOTH:
                     parent.chmod(mode | stat.S_IXOTH)
+                    _logger.warning("folder_made_walkable path=%s why='PostgreSQL runs as %s, not as root'", parent, SYSTEM_USER)
 
 
 def _binaries() -> Path:
