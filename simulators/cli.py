@@ -79,6 +79,8 @@ async def _run(arguments: argparse.Namespace, scenario: Scenario, sources: Seque
     show = Show(scenario, sources, truth, rate=arguments.rate or scenario.rate, last_step=arguments.steps)
     try:
         await show.start()
+        for name, address in show.addresses().items():
+            print(f"{name}: {address}", flush=True)
         if arguments.ready:
             write_ready(Path(arguments.ready), show.addresses())
         _listen(sys.stdin, commands, loop, stop_at_end=arguments.wait)
