@@ -1,0 +1,34 @@
+"""Adapters for the SUP cases of tests/cases/risk.json that assets answer: availability, first passage, age."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from cloud.assets import availability, hazard
+
+Members = Mapping[str, Any]
+
+
+def two_state(inputs: Members, _: Members) -> Members:
+    found = availability.two_state(inputs["mtbf"], inputs["mttr"], inputs["hours"])
+    return {
+        "A_inf": float(found.steady),
+        "E_Abar_from_up": float(found.mean_from_up),
+        "Var_Abar_stationary": float(found.variance),
+    }
+
+
+def wiener_first_passage(inputs: Members, _: Members) -> Members:
+    left = inputs["threshold"] - inputs["level"]
+    chance = hazard.wiener_first_passage(left, inputs["drift"], inputs["diffusion"], inputs["t"])
+    return {"P_fail_30": float(chance), "mean_rul": float(hazard.wiener_mean_life(left, inputs["drift"]))}
+
+
+def weibull_survival(inputs: Members, _: Members) -> float:
+    return float(hazard.weibull_survival(inputs["eta"], inputs["beta"], inputs["age"], inputs["horizon"]))
+
+
+ADAPTERS: Final[dict[str, Callable[[Members, Members], object]]] = {
+    "SUP-03": two_state,
+    "SUP-05": wiener_first_passage,
+    "SUP-07": weibull_survival,
+}
