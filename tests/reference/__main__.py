@@ -19,8 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--family", default="", help="only cases whose id begins so")
     arguments = parser.parse_args(argv)
     try:
-        documents = json.loads(arguments.file.read_text(encoding="utf-8"))
-        cases = [Case(item["id"], item["inputs"], item["expected"]) for item in documents]
+        cases = read(arguments.file)
     except (OSError, ValueError, KeyError, TypeError) as error:
         print(f"{arguments.file}: not a file of cases: {error!r}", file=sys.stderr)
         return 2
@@ -32,6 +31,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{verdict} {case.id}{detail}")
     print(f"{counts['PASS']} PASS, {counts['FAIL']} FAIL, {counts['UNSUPPORTED']} UNSUPPORTED")
     return 1 if counts["FAIL"] else 0
+
+
+def read(file: Path) -> list[Case]:
+    """A list of cases, or an object that has it under `cases` beside what holds for all of them."""
+    document = json.loads(file.read_text(encoding="utf-8"))
+    return [Case.of(item) for item in (document["cases"] if isinstance(document, dict) else document)]
 
 
 if __name__ == "__main__":

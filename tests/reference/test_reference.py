@@ -3,16 +3,29 @@ from pathlib import Path
 
 import pytest
 
-from tests.reference.__main__ import main
+from tests.reference.__main__ import main, read
 from tests.reference.cases import Case, check
 
 CASES = Path(__file__).parent.parent / "cases"
-TRUST = [Case(item["id"], item["inputs"], item["expected"]) for item in json.loads((CASES / "trust.json").read_text())]
+TRUST = read(CASES / "trust.json")
+RISK = read(CASES / "risk.json")
 
 
 @pytest.mark.parametrize("case", TRUST, ids=lambda case: case.id)
 def test_published_trust_case_gives_the_expected_answer(case: Case) -> None:
     assert check(case) == ("PASS", "")
+
+
+@pytest.mark.parametrize("case", RISK, ids=lambda case: case.id)
+def test_risk_case_gives_the_expected_answer_once_its_family_is_built(case: Case) -> None:
+    verdict, detail = check(case)
+    assert verdict != "FAIL", detail
+
+
+@pytest.mark.parametrize("family", ["B76", "GBS", "GRK", "KIRK", "MARG"])
+def test_pricing_and_measures_answer_all_their_cases(family: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(CASES / "risk.json"), "--family", family + "-"]) == 0
+    assert capsys.readouterr().out.endswith(" PASS, 0 FAIL, 0 UNSUPPORTED\n")
 
 
 def test_a_wrong_expectation_fails_and_an_unknown_family_is_said_to_be_unsupported(
