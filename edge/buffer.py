@@ -163,15 +163,19 @@ class Buffer:
                     self._db.executemany("INSERT INTO message (device, identities) VALUES (?, ?)", messages)
         except (sqlite3.OperationalError, BufferFull) as error:
             self._forget_rolled_back()
-            if isinstance(error, BufferFull) or "full" not in str(error):
+            if isinstance(error, BufferFull):
                 raise
-            raise BufferFull(f"{self.path}: {error}; free disk space or lower [buffer] max_size") from error
+            raise self._full(error) from error
         self._bytes += size
         return sum(row[2] for row in rows)
 
     def record_gap(self, gap: Gap) -> None:
-        with self._db:
-            self._add_gap(gap)
+        """Raises BufferFull."""
+        try:
+            with self._db:
+                self._add_gap(gap)
+        except sqlite3.OperationalError as error:
+            raise self._full(error) from error
 
     # -- batches
 
@@ -340,6 +344,10 @@ class Buffer:
 
     # -- inside
 
+    def _full(self, error: sqlite3.OperationalError) -> Exception:
+        """BufferFull for what SQLite says of a full disk, else the error itself."""
+        return BufferFull(f"{self.path}: {error}; free disk space or lower [buffer] max_size") if "full" in str(error) else error
+
     def _forget_rolled_back(self) -> None:
         self._rows.forget()
         self._bytes = self._stored_bytes()
@@ -359,10 +367,12 @@ class Buffer:
                 raise BufferFull(f"{self.path}: {self._bytes} bytes stored, at most {self._max_bytes} allowed by [buffer] max_size")
             number, stream, seq, first_us, last_us, signed = oldest
             self._delete_batches("SELECT id, bytes FROM batch WHERE id = ?", (number,))
-            for gap in statement.parse(signed).open().gaps:  # what the dropped batch said of earlier gaps must not go with it
+            dropped = statement.parse(signed).open()
+            for gap in dropped.gaps:  # what the dropped batch said of earlier gaps must not go with it
                 self._add_gap(gap, stream)
             self._add_gap(Gap(seq, seq, GapReason.SEALED_DROPPED), stream)
-            self._add_gap(Gap(first_us, last_us, GapReason.DROPPED_BY_CAP))
+            times = [int(moment) for group in dropped.groups for moment in (group.times_us.min(), group.times_us.max())]
+            self._add_gap(Gap(min(times, default=first_us), max(times, default=last_us), GapReason.DROPPED_BY_CAP))
 
     def _delete_batches(self, query: str, parameters: tuple[Any, ...]) -> int:
         rows = self._db.execute(query, parameters).fetchall()

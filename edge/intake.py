@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from sqlite3 import DatabaseError, OperationalError
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from edge.buffer import BACKFILL, GAP_JOIN_US, LIVE, Backlog, Buffer, BufferFull
 from edge.config import BufferConfig
@@ -31,6 +31,14 @@ EVICT_EVERY_US: Final = 5_000_000
 T = TypeVar("T")
 
 
+class Lost(NamedTuple):
+    """A frame that a full disk forced out of memory: source times of its samples, and when the gateway had it."""
+
+    first_us: int
+    last_us: int
+    gateway_us: int
+
+
 class Intake:
     """`open`, then `run` as a task; `append` from any task of the loop."""
 
@@ -46,7 +54,7 @@ class Intake:
         self.collected = 0
         self.dropped = 0
         self.full_since_us: int | None = None
-        self._lost: list[tuple[int, int]] = []
+        self._lost: list[Lost] = []
         self._waker: Callable[[], None] = lambda: None
 
     async def open(self) -> None:
@@ -82,7 +90,8 @@ class Intake:
             oldest = self._pending.popleft()
             self._pending_samples -= oldest.samples
             self.dropped += oldest.samples
-            self._lost.append((oldest.gateway_us, oldest.gateway_us))
+            times = [int(moment) for block in oldest.blocks for moment in (block.times_us.min(), block.times_us.max())]
+            self._lost.append(Lost(min(times, default=oldest.gateway_us), max(times, default=oldest.gateway_us), oldest.gateway_us))
         self._arrived.set()
 
     async def run(self) -> None:
@@ -120,11 +129,13 @@ class Intake:
         samples, self._pending, self._pending_samples, self._lost = self._pending_samples, deque(), 0, []
         try:
             await self.call(self._guard, functools.partial(self._append, list(frames), lost))
-        except BufferFull as error:
-            self._note_full(str(error))
+        except Exception as error:  # nothing was committed; a cancelled call is not here: it still runs to its end
             self._pending, self._lost = frames + self._pending, lost + self._lost
             self._pending_samples += samples
             self._arrived.set()
+            if not isinstance(error, BufferFull):
+                raise
+            self._note_full(str(error))
             return
         if self.full_since_us is not None:
             log.warning(
@@ -137,9 +148,9 @@ class Intake:
             if frame.acknowledge is not None:
                 frame.acknowledge()
 
-    def _append(self, frames: list[Frame], lost: list[tuple[int, int]]) -> None:
+    def _append(self, frames: list[Frame], lost: list[Lost]) -> None:
         if lost:
-            self._buffer.record_gap(Gap(lost[0][0], lost[-1][1], GapReason.DROPPED_BY_CAP))
+            self._buffer.record_gap(Gap(min(one.first_us for one in lost), max(one.last_us for one in lost), GapReason.DROPPED_BY_CAP))
         self._buffer.append(frames)
 
     def _guard(self, operation: Callable[[], T]) -> T:
@@ -188,7 +199,7 @@ class Intake:
 
     async def close(self) -> None:
         """Where samples could not be committed, the stop counts from a second before the first of them: their devices saw them earlier."""
-        lost = [start for start, _ in self._lost] + [frame.gateway_us for frame in self._pending]
+        lost = [one.gateway_us for one in self._lost] + [frame.gateway_us for frame in self._pending]
         kept_until_us = min(lost) - GAP_JOIN_US if lost else self._clock.now_us()
         if lost:
             log.error("samples_not_kept count=%d since_us=%d", self._pending_samples, kept_until_us)

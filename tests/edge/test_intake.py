@@ -101,6 +101,28 @@ async def test_full_disk_keeps_frames_until_there_is_room(tmp_path: Path, monkey
         assert intake.dropped == 0
 
 
+async def test_error_of_the_disk_loses_nothing_and_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = [sqlite3.OperationalError("disk I/O error"), sqlite3.OperationalError("database is locked")]
+
+    def sometimes(buffer: object, frames: object) -> int:
+        if errors:
+            raise errors.pop()
+        return original(buffer, frames)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(intake_module.Buffer, "append", sometimes)
+    intake = Intake(tmp_path / "buffer.db", CONFIG, GATEWAY, TABLE, Ed25519Signer.generate(), SystemClock())
+    await intake.open()
+    for value in range(5):
+        intake.append(frame(value))
+    for _ in range(2):  # the supervisor starts the task again after each failure
+        with pytest.raises(sqlite3.OperationalError):
+            await intake._commit()
+    await intake._commit()
+    assert (intake.collected, intake.dropped) == (5, 0)
+    await intake.close()
+    assert committed(tmp_path) == 5
+
+
 async def test_drop_in_memory_is_counted_and_declared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake_module, "MAX_PENDING_BYTES", 80)
     async with running(tmp_path) as intake:
