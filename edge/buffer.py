@@ -8,6 +8,7 @@ transaction; nothing but `acknowledge` makes a batch evictable; every drop leave
 Not for: threads (one at a time uses it), waiting, or talking to the hub.
 """
 
+import logging
 import os
 import secrets
 import sqlite3
@@ -20,6 +21,7 @@ from typing import Any, Final
 from edge.rows import Rows
 from protocols.batch import columns, statement
 from protocols.batch.columns import Gap, GapReason, is_sequence
+from protocols.batch.errors import BatchError
 from protocols.devicemap import TagTable
 from protocols.frame import Block, Frame
 from protocols.signing import Signer
@@ -39,6 +41,7 @@ CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITH
 CREATE TABLE IF NOT EXISTS tag_table (id INTEGER PRIMARY KEY, digest BLOB UNIQUE NOT NULL, statement BLOB NOT NULL, accepted INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS layout (id INTEGER PRIMARY KEY, tags BLOB UNIQUE NOT NULL);
 CREATE TABLE IF NOT EXISTS open (id INTEGER PRIMARY KEY AUTOINCREMENT, table_id INTEGER NOT NULL, gateway_us INTEGER NOT NULL, samples INTEGER NOT NULL, blocks BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS set_aside (id INTEGER PRIMARY KEY, gateway_us INTEGER NOT NULL, cause TEXT NOT NULL, blocks BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS message (id INTEGER PRIMARY KEY AUTOINCREMENT, device TEXT NOT NULL, identities BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS gap (id INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL, reason INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS chain (stream TEXT PRIMARY KEY, seq INTEGER NOT NULL, entry BLOB NOT NULL) WITHOUT ROWID;
@@ -48,6 +51,9 @@ CREATE TABLE IF NOT EXISTS batch (
   bytes INTEGER NOT NULL, statement BLOB NOT NULL, receipt BLOB, cause TEXT, UNIQUE (stream, epoch, seq));
 CREATE INDEX IF NOT EXISTS batch_state ON batch (state, stream, id);
 """
+
+OpenRow = tuple[int, int, int, int, bytes]  # id, tag table, gateway_us, samples, blocks
+log = logging.getLogger("qenergyz.edge")
 
 
 class BufferTrouble(Exception):
@@ -189,12 +195,13 @@ class Buffer:
             ).fetchall()
             if not rows and not gaps:
                 return batches, samples
-            samples += self._seal_rows(rows, gaps, gateway, signer, stream, now_us)
-            batches += 1
+            more_batches, more_samples = self._seal_or_split(rows, gaps, gateway, signer, stream, now_us)
+            batches += more_batches
+            samples += more_samples
 
-    def _cut(self) -> list[tuple[int, int, int, int, bytes]]:
+    def _cut(self) -> list[OpenRow]:
         """The oldest open rows of one tag table, up to MAX_BATCH_SAMPLES."""
-        rows: list[tuple[int, int, int, int, bytes]] = []
+        rows: list[OpenRow] = []
         total = 0
         for row in self._db.execute("SELECT id, table_id, gateway_us, samples, blocks FROM open ORDER BY id"):
             if rows and (row[1] != rows[0][1] or total + row[3] > MAX_BATCH_SAMPLES):
@@ -203,9 +210,31 @@ class Buffer:
             total += row[3]
         return rows
 
+    def _seal_or_split(
+        self, rows: Sequence[OpenRow], gaps: Sequence[tuple[int, ...]], gateway: str, signer: Signer, stream: str, now_us: int
+    ) -> tuple[int, int]:
+        """Rows that do not fit one batch are halved; a single row that cannot be encoded at all is set aside, so that it never blocks the rest."""
+        try:
+            return 1, self._seal_rows(rows, gaps, gateway, signer, stream, now_us)
+        except (ValueError, BatchError) as error:
+            if len(rows) > 1:
+                middle = len(rows) // 2
+                first = self._seal_or_split(rows[:middle], gaps, gateway, signer, stream, now_us)
+                second = self._seal_or_split(rows[middle:], (), gateway, signer, stream, now_us)
+                return first[0] + second[0], first[1] + second[1]
+            if not rows:
+                raise
+            number, _, gateway_us, samples, blocks = rows[0]
+            log.error("row_set_aside gateway_us=%d samples=%d cause=%s", gateway_us, samples, error)
+            with self._db:
+                self._db.execute("INSERT INTO set_aside (gateway_us, cause, blocks) VALUES (?, ?, ?)", (gateway_us, str(error), blocks))
+                self._db.execute("DELETE FROM open WHERE id = ?", (number,))
+                self._add_gap(Gap(gateway_us, gateway_us, GapReason.BUFFER_QUARANTINED))
+            return 0, 0
+
     def _seal_rows(
         self,
-        rows: Sequence[tuple[int, int, int, int, bytes]],
+        rows: Sequence[OpenRow],
         gaps: Sequence[tuple[int, ...]],
         gateway: str,
         signer: Signer,

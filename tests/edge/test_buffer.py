@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge.buffer import BACKFILL, LIVE, Buffer, BufferFull, BufferTrouble
-from protocols.batch import statement
+from protocols.batch import columns, statement
 from protocols.batch.columns import Gap, GapReason
 from protocols.devicemap import Device, DeviceMap, Tag, TagTable, TagType
 from protocols.frame import Block, Frame
@@ -218,6 +218,38 @@ def test_corrupt_file_is_quarantined_and_the_loss_recorded(tmp_path: Path, damag
     again.seal(GATEWAY, SIGNER, LIVE, NOW + 1_000_000_002)
     gap = statement.parse(everything(again)[0]).open().gaps[0]
     assert (gap.reason, gap.end) == (GapReason.BUFFER_QUARANTINED, NOW + 1_000_000_000)
+
+
+def test_row_that_cannot_be_sealed_is_set_aside_and_blocks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    buffer = open_buffer(tmp_path / "b.db")
+    buffer.append([grid(NOW + index, index) for index in range(7)])
+    real = columns.gather
+
+    def choke(blocks: list[Block]) -> object:
+        if any(int(block.values.flat[0]) == 3 for block in blocks):
+            raise ValueError("a block of a shape nobody knows")
+        return real(blocks)
+
+    monkeypatch.setattr(columns, "gather", choke)
+    buffer.seal(GATEWAY, SIGNER, LIVE, NOW)
+    assert {value for _, _, value, _ in samples_of(everything(buffer))} == {0, 1, 2, 4, 5, 6}
+    gaps = [gap for data in everything(buffer) for gap in statement.parse(data).open().gaps]
+    assert gaps == [Gap(NOW + 3, NOW + 3, GapReason.BUFFER_QUARANTINED)]
+    assert sqlite3.connect(tmp_path / "b.db").execute("SELECT cause FROM set_aside").fetchall() == [("a block of a shape nobody knows",)]
+
+
+def test_batch_that_would_be_too_large_is_cut_smaller(tmp_path: Path) -> None:
+    buffer = open_buffer(tmp_path / "b.db", max_bytes=200_000_000)
+    dice = np.random.default_rng(1)
+    tags = np.zeros(120_000, np.uint32)
+    for index in range(2):
+        times = NOW + dice.integers(0, 1 << 60, tags.size)
+        block = Block(tags, times, dice.standard_normal(tags.size), dice.integers(0, 1 << 32, tags.size).astype(np.uint32))
+        buffer.append([Frame("d", NOW + index, [block])])
+    batches, samples = buffer.seal(GATEWAY, SIGNER, LIVE, NOW)
+    assert samples == 240_000
+    assert batches == 2
+    assert max(len(data) for data in everything(buffer)) <= statement.MAX_STATEMENT
 
 
 def test_buffer_of_another_version_is_refused_untouched(tmp_path: Path) -> None:
