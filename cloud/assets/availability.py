@@ -63,7 +63,7 @@ class OutageTable:
     @property
     def outage(self) -> Floats:
         """Capacity out of each row, in the unit of the capacities."""
-        return np.arange(self.probability.size) * self.step
+        return np.arange(self.probability.size, dtype=np.float64) * self.step
 
     @property
     def exceedance(self) -> Floats:

@@ -71,7 +71,7 @@ def weibull_survival(eta: ArrayLike, beta: ArrayLike, age: ArrayLike, horizon: A
 def _aged(scale: Floats, shape: Floats, old: Floats, ahead: Floats) -> Floats:
     """((t+s)/eta)^beta - (t/eta)^beta without inf - inf."""
     start = np.minimum((old / scale) ** shape, 1e300)
-    return np.maximum(np.minimum(((old + ahead) / scale) ** shape, 1e300) - start, 0.0)
+    return np.asarray(np.maximum(np.minimum(((old + ahead) / scale) ** shape, 1e300) - start, 0.0))
 
 
 def health_factor(health: ArrayLike) -> Floats:

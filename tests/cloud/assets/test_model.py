@@ -1,0 +1,144 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cloud.assets import AssetError
+from cloud.assets.model import Kind, Maintenance, Model, Node, parse_model, remaining_share, structure
+from protocols.tomlfile import ConfigError, TomlFile
+
+RIG = """
+[[site]]
+name = "rig-1"
+
+[[site.asset]]
+name = "pump-a"
+class = "pump"
+nameplate = 600.0
+unit = "bbl/d"
+criticality = "high"
+[[site.asset.tag]]
+tag = "rig1/pump_a/vibration"
+role = "vibration"
+[[site.asset.maintenance]]
+start = 2026-05-01T00:00:00Z
+end = 2026-05-02T12:00:00Z
+
+[[site.asset]]
+name = "pump-b"
+class = "pump"
+nameplate = 600.0
+unit = "bbl/d"
+
+[[site.asset]]
+name = "export"
+class = "pipeline"
+nameplate = 1000.0
+unit = "bbl/d"
+
+[[site.node]]
+name = "pumps"
+kind = "parallel"
+parts = ["pump-a", "pump-b"]
+
+[[site.node]]
+name = "train"
+kind = "series"
+parts = ["pumps", "export"]
+
+[[site.stream]]
+name = "oil"
+topology = "train"
+"""
+DAY_US = 86_400_000_000
+MAY_US = 1_777_593_600_000_000
+
+
+def parsed(text: str) -> Model:
+    return parse_model(TomlFile(Path("rig.toml"), text))
+
+
+def line_of(text: str, part: str) -> int:
+    return text[: text.index(part)].count("\n") + 1
+
+
+def test_rig_becomes_a_stream_of_three_assets() -> None:
+    stream = parsed(RIG).streams[0]
+    assert [asset.name for asset in stream.assets] == ["pump-a", "pump-b", "export"]
+    assert stream.delivered(stream.nameplate) == 1000.0
+    assert stream.delivered(np.array([0.0, 600.0, 1000.0])) == 600.0
+    assert stream.assets[0].tags[0].role == "vibration"
+
+
+def test_maintenance_leaves_its_share_of_each_day() -> None:
+    share = parsed(RIG).streams[0].remaining([MAY_US + day * DAY_US for day in range(4)])
+    assert share.tolist() == [[0.0, 0.5, 1.0], [1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('parts = ["pump-a", "pump-b"]', 'parts = ["pump-a", "train"]', "runs in a circle: train > pumps > train"),
+        (
+            'parts = ["pump-a", "pump-b"]',
+            'parts = ["pump-a", "pumb-b"]',
+            '"pumb-b" is neither an asset nor a node of this site, did you mean',
+        ),
+        ('parts = ["pumps", "export"]', 'parts = ["pumps", "pump-a"]', 'asset "pump-a" is used twice in one stream'),
+        ("nameplate = 1000.0", "nameplate = -1.0", "expected more than 0"),
+        ("end = 2026-05-02T12:00:00Z", "end = 2026-04-02T12:00:00Z", 'expected a time after "start"'),
+        ("end = 2026-05-02T12:00:00Z", "end = 2026-05-02T12:00:00", "expected a time with its offset"),
+        ('kind = "parallel"', 'kind = "paralel"', 'did you mean "parallel"'),
+    ],
+    ids=["cycle", "unknown part", "asset twice", "no nameplate", "window backwards", "time without offset", "unknown kind"],
+)
+def test_model_that_cannot_be_meant_is_refused_with_file_and_line(old: str, new: str, message: str) -> None:
+    text = RIG.replace(old, new)
+    with pytest.raises(ConfigError) as caught:
+        parsed(text)
+    assert message in str(caught.value)
+    assert str(caught.value).startswith(f"rig.toml:{line_of(text, new)}: ")
+
+
+def test_unknown_key_is_refused() -> None:
+    with pytest.raises(ConfigError, match='unknown key "streams"'):
+        parsed("streams = 1\n" + RIG)
+
+
+def test_two_of_three_deliver_twice_the_second_largest() -> None:
+    node = Node(Kind.K_OF_N, (0, 1, 2), k=2)
+    capacity = np.array([[50.0, 50.0, 50.0], [50.0, 0.0, 50.0], [50.0, 0.0, 0.0], [30.0, 50.0, 0.0]]).T
+    assert structure(node, capacity).tolist() == [100.0, 100.0, 0.0, 60.0]
+
+
+TREES = st.recursive(
+    st.integers(0, 4),
+    lambda parts: st.builds(
+        lambda kind, below, cap: Node(kind, tuple(below), k=(len(below) + 1) // 2, capacity=cap),
+        st.sampled_from(Kind),
+        st.lists(parts, min_size=1, max_size=3),
+        st.sampled_from([np.inf, 120.0]),
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=80)
+@given(TREES, st.lists(st.floats(0, 100), min_size=5, max_size=5), st.integers(0, 4), st.floats(0, 50))
+def test_structure_never_falls_when_a_unit_gains(tree: Node | int, capacity: list[float], unit: int, more: float) -> None:
+    before = np.array(capacity)
+    after = before.copy()
+    after[unit] += more
+    assert structure(tree, after) >= structure(tree, before)
+
+
+def test_windows_of_a_unit_multiply() -> None:
+    windows = [[Maintenance(0, 10, 0.5), Maintenance(5, 10, 0.0)]]
+    assert remaining_share(windows, [0, 5, 10]).tolist() == [[0.5, 0.0]]
+
+
+def test_steps_that_do_not_rise_are_refused() -> None:
+    with pytest.raises(AssetError, match="rising"):
+        remaining_share([], [0, 0])
