@@ -93,6 +93,9 @@ class Poller:
                 await self._session()
             except DriverError as error:
                 self._down(error)
+            except Exception as error:  # a fault of ours: the tags must say so before the supervisor starts the task again
+                self._down(DriverError(f"internal error: {error!r}", quality.BAD))
+                raise
             await self._clock.sleep_us(next_backoff_us(max(1, self.state.failures), random.random()))  # noqa: S311
 
     async def _session(self) -> None:

@@ -84,6 +84,21 @@ async def test_lost_device_yields_bad_samples_once_and_good_ones_after_it_is_bac
     assert poller.state.samples == 2
 
 
+async def test_fault_of_ours_gives_bad_quality_before_the_task_ends() -> None:
+    frames: list[Frame] = []
+    driver = ScriptedDriver([[good_frame(1), RuntimeError("no such thing")]], lambda: None)
+
+    async def open_driver() -> ScriptedDriver:
+        return driver
+
+    poller = Poller(DEVICE, open_driver, frames.append, FakeClock())
+    with pytest.raises(RuntimeError):
+        await poller.run()
+    assert [frame.blocks[0].quality is None for frame in frames] == [True, False]
+    assert not poller.state.up
+    assert "no such thing" in poller.state.cause
+
+
 async def test_long_outage_repeats_the_bad_sample_every_minute() -> None:
     clock = FakeClock()
     script: list[list[object]] = [[DeviceUnreachable("timeout", quality.BAD_TIMEOUT)] for _ in range(40)]
