@@ -5,13 +5,15 @@ health. The agent starts and stays useful with every device and the hub absent.
 """
 
 import asyncio
+import fcntl
 import functools
 import json
 import logging
 import os
 import ssl
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
 from typing import Final
 
 import httpx
@@ -31,6 +33,21 @@ RESTART_FIRST_S: Final = 0.2
 RESTART_LONGEST_S: Final = 10.0
 
 
+class AlreadyRunning(Exception):
+    """Another agent has this data folder: two would number the same batches."""
+
+
+@contextmanager
+def sole_agent(data: Path) -> Iterator[None]:
+    """Holds the folder for this process; the system lets go of it when the process ends, however it ends. Raises AlreadyRunning."""
+    with (data / "agent.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise AlreadyRunning(f"another agent runs on {data}; stop it first, or give this gateway a data folder of its own") from error
+        yield
+
+
 class Agent:
     """`run` until `stop` is set. State for `status` is written to `<data>/agent.json`."""
 
@@ -48,6 +65,7 @@ class Agent:
 
     async def run(self, stop: asyncio.Event) -> None:
         async with AsyncExitStack() as stack:
+            stack.enter_context(sole_agent(self._config.data))
             await self._intake.open()
             stack.push_async_callback(self._intake.close)
             kept = await self._intake.call(self._intake.buffer.last_blocks)

@@ -68,7 +68,7 @@ def _check(gateway: "GatewayConfig", options: argparse.Namespace) -> int:
 
 def _run(gateway: "GatewayConfig", options: argparse.Namespace) -> int:
     sys.modules["click"] = None  # type: ignore[assignment]  # where it happens to be installed, httpx loads its command line: 40 ms, 5 MiB
-    from edge.agent import Agent
+    from edge.agent import Agent, AlreadyRunning
     from edge.buffer import BufferTrouble
     from edge.enrolment import EnrolmentError
     from protocols.clock import SystemClock
@@ -87,7 +87,7 @@ def _run(gateway: "GatewayConfig", options: argparse.Namespace) -> int:
 
     try:
         asyncio.run(work())
-    except (BufferTrouble, EnrolmentError, ValueError, OSError) as error:
+    except (AlreadyRunning, BufferTrouble, EnrolmentError, ValueError, OSError) as error:
         print(f"gateway {gateway.name} cannot start: {error}", file=sys.stderr)
         return 1
     return 0

@@ -14,7 +14,7 @@ import pytest
 
 from edge import agent as agent_module
 from edge import config
-from edge.agent import Agent
+from edge.agent import Agent, AlreadyRunning
 from edge.cli import main
 from protocols import quality
 from protocols.clock import SystemClock
@@ -155,6 +155,15 @@ async def test_stop_seals_everything_and_says_that_it_was_a_stop(tmp_path: Path,
     async with running(tmp_path, monkeypatch, lambda: None):
         document = await until(tmp_path, lambda found: found["backlog"]["sealed_samples"] > 20)
     assert document["backlog"]["refused_batches"] == 0
+
+
+async def test_second_agent_on_the_same_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(tmp_path, monkeypatch, lambda: None) as first:
+        second = Agent(config.load(tmp_path / "gateway.toml"), SystemClock())
+        with pytest.raises(AlreadyRunning, match="another agent runs"):
+            await second.run(asyncio.Event())
+        before = (await first.report()).collected
+        assert (await until(tmp_path, lambda found: found["collected"] > before))["state"] == "green"
 
 
 async def test_status_command_asks_the_running_agent(
