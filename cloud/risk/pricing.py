@@ -107,7 +107,7 @@ def bachelier_greeks(
     deviation = v * root
     alive = deviation > 0
     d = _ratio(f - k, deviation)
-    discount, density = np.exp(-r * t), np.where(alive, np.exp(-0.5 * d * d) / SQRT_2PI, 0.0)
+    discount, density = np.exp(-r * t), np.where(alive, _density(d), 0.0)
     inner = ndtr(sign * d)
     value = discount * (sign * (f - k) * inner + deviation * density)
     gamma = discount * np.divide(density, deviation, out=np.zeros_like(d), where=alive)
@@ -179,7 +179,7 @@ def _lognormal(
     d1 = _ratio(np.log(s / k) + (r - y) * t, deviation) + 0.5 * deviation
     grown, discount = np.exp(-y * t), np.exp(-r * t)
     first, second = grown * sign * ndtr(sign * d1), discount * sign * ndtr(sign * (d1 - deviation))
-    density = np.where(alive, grown * np.exp(-0.5 * d1 * d1) / SQRT_2PI, 0.0)
+    density = np.where(alive, grown * _density(d1), 0.0)
     gamma = np.divide(density, s * deviation, out=np.zeros_like(s), where=alive)
     vega = s * density * root
     theta = y * s * first - r * k * second - 0.5 * gamma * (s * v) ** 2
@@ -197,6 +197,11 @@ def _ratio(above: Floats, deviation: Floats) -> Floats:
     """above / deviation; without deviation the limit: -inf, 0 or +inf."""
     with np.errstate(over="ignore"):
         return np.divide(above, deviation, out=np.where(above == 0, 0.0, np.copysign(np.inf, above)), where=deviation > 0)
+
+
+def _density(d: Floats) -> Floats:
+    found: Floats = np.exp(-0.5 * np.minimum(np.abs(d), 100.0) ** 2) / SQRT_2PI
+    return found
 
 
 def _common(vol: Floats, expiry: Floats, *others: Floats) -> list[Check]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from cloud.risk import backtest, measures, pricing
+from cloud.risk import backtest, deltagamma, measures, pricing
 
 Members = Mapping[str, Any]
 
@@ -86,3 +86,7 @@ def traffic_light(inputs: Members, expected: Any) -> Any:
     light = backtest.traffic_light(inputs["n"], inputs["p"])
     factors = [backtest.plus_factor(exceptions) for exceptions in range(4, 11)]
     return {"green_max": light.green_max, "amber_max": light.amber_max, "plus_factor": factors}
+
+
+def delta_gamma(inputs: Members, _: Any) -> float:
+    return deltagamma.Quadratic.of(inputs["delta"], inputs["gamma"], inputs["omega"]).quantile(inputs["p"])

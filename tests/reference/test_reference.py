@@ -22,7 +22,7 @@ def test_risk_case_gives_the_expected_answer_once_its_family_is_built(case: Case
     assert verdict != "FAIL", detail
 
 
-@pytest.mark.parametrize("family", ["B76", "GBS", "GRK", "KIRK", "MARG", "VAR", "KUP", "CHR", "TL"])
+@pytest.mark.parametrize("family", ["B76", "GBS", "GRK", "KIRK", "MARG", "VAR", "DG", "KUP", "CHR", "TL"])
 def test_pricing_and_measures_answer_all_their_cases(family: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(CASES / "risk.json"), "--family", family + "-"]) == 0
     assert capsys.readouterr().out.endswith(" PASS, 0 FAIL, 0 UNSUPPORTED\n")
