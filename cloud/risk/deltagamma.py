@@ -112,7 +112,7 @@ class Quadratic:
         """P(X <= K'(t)) by Lugannani and Rice; around the mean, where the formula is 0/0, its limit."""
         if abs(t) < 1e-4:
             _, k2, k3, _ = self.cumulants()
-            return 0.5 + (k3 / (6 * k2**1.5) + t * float(np.sqrt(k2))) / float(np.sqrt(2 * np.pi))
+            return float(0.5 + (k3 / (6 * k2**1.5) + t * np.sqrt(k2)) / np.sqrt(2 * np.pi))
         w = float(np.sign(t) * np.sqrt(max(2.0 * (t * self._slope(t) - self._generator(t)), 0.0)))
         u = t * float(np.sqrt(self._bend(t)))
         return float(ndtr(w) + np.exp(-0.5 * w * w) / np.sqrt(2 * np.pi) * (1.0 / w - 1.0 / u))

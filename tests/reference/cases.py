@@ -77,8 +77,8 @@ ADAPTERS: Final[Mapping[str, str]] = {
     "CHR-": "risk:christoffersen",
     "TL-": "risk:traffic_light",
     "CURV-": "market:curve",
-    "SS-": "market:schwartz_smith",
-    "VOL-": "market:volatility",
+    "SS-": "market:futures_price",
+    "VOL-": "market:ewma_volatility",
     "SUP-": "supply:supply",
 }
 
