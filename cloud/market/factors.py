@@ -10,6 +10,7 @@ Arrays are (scenario, bucket); loops run over buckets, never over scenarios. Ran
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,9 @@ from cloud.market import correlation
 from cloud.market.errors import MarketError
 
 Floats = NDArray[np.float64]
+
+
+MOST_VARIANCE: Final = 25.0  # beyond it E[exp(X - v/2)] = 1 lives in paths that no Monte Carlo run draws
 
 
 class Kind(Enum):
@@ -143,10 +147,15 @@ def prices(factors: Factors, forward: Forward, years: Floats, values: Floats, ho
     moves = np.einsum("kb,ksb->sb", exposures(factors, forward, years, horizon), values, optimize=True)
     if forward.kind is Kind.NORMAL:
         return np.asarray(forward.prices + moves)
-    moves -= 0.5 * variance(factors, forward, years, horizon)
+    spread = variance(factors, forward, years, horizon)
+    if spread.max(initial=0.0) > MOST_VARIANCE:
+        raise MarketError(
+            f"variance {spread.max():.3g} of the logarithm of a price is above {MOST_VARIANCE:g}: no sample would have its mean"
+        )
+    moves -= 0.5 * spread
     simulated = forward.prices * np.exp(moves)
     if not np.isfinite(simulated).all():
-        raise MarketError("volatility times time is too large: a simulated price is not finite")
+        raise MarketError("a simulated price is not finite; are the factor values those of these factors?")
     return np.asarray(simulated)
 
 
