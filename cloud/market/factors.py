@@ -5,7 +5,7 @@ dF(t,T) = the same sum (normal, Bachelier: sigma in price units, so that negativ
  dY_k = -a_k Y_k dt + sigma_k dB_k, Y_k(0) = 0,
 the price for delivery T seen at t = min(T, horizon) is F(0,T) exp(X - v/2) or F(0,T) + X, X = sum_k l_k exp(-a_k (T-t)) Y_k(t), v = Var X.
 E[P] = F(0,T) exactly in the model. a_k = 0 is a Brownian factor (the long end). Times are years from the valuation, Act/365F.
-Arrays are (scenario, bucket); loops run over buckets, never over scenarios. Randomness comes from the Generator given.
+Arrays are (scenario, bucket), the scenarios of one bucket adjacent in memory; loops run over buckets, never over scenarios. Randomness comes from the Generator given.
 """
 
 from dataclasses import dataclass
@@ -82,7 +82,7 @@ def normals(factors: Factors, buckets: int, scenarios: int, rng: np.random.Gener
     """Independent standard normals (K, scenarios, B), the only randomness of `simulate`; share them for common random numbers."""
     if scenarios < 1 or buckets < 1:
         raise MarketError(f"{scenarios} scenarios of {buckets} buckets: both must be 1 or more")
-    return rng.standard_normal((len(factors.names), scenarios, buckets))
+    return rng.standard_normal((buckets, len(factors.names), scenarios)).transpose(1, 2, 0)
 
 
 def blend(draws: Floats, outside: Floats, rho: float) -> Floats:
@@ -101,7 +101,7 @@ def simulate(factors: Factors, years: Floats, draws: Floats, horizon: float | No
     times = seen_at(years, horizon)
     if draws.shape[0] != len(factors.names) or draws.shape[2] != len(times) or not np.isfinite(draws).all():
         raise MarketError(f"draws have shape {draws.shape}, they must be finite (factors, scenarios, {len(times)})")
-    values = np.empty_like(draws)
+    values = np.empty((len(times), *draws.shape[:2])).transpose(1, 2, 0)
     current = np.zeros(draws.shape[:2])
     for index, step in enumerate(np.diff(times, prepend=0.0)):
         if step > 0:
@@ -144,19 +144,25 @@ def variance(factors: Factors, forward: Forward, years: Floats, horizon: float |
 
 def prices(factors: Factors, forward: Forward, years: Floats, values: Floats, horizon: float | None = None) -> Floats:
     """Prices (scenarios, B) of one curve from the factor values of `simulate`; E[P_b] = F(t0, b) in the model."""
-    moves = np.einsum("kb,ksb->sb", exposures(factors, forward, years, horizon), values, optimize=True)
+    taken = exposures(factors, forward, years, horizon)
+    if values.shape[0] != len(taken) or values.shape[2] != taken.shape[1] or not np.isfinite(values).all():
+        raise MarketError(f"factor values have shape {values.shape}, they must be finite ({len(taken)}, scenarios, {taken.shape[1]})")
+    moves = np.zeros((taken.shape[1], values.shape[1])).T  # buckets lie behind each other, as in the factor values
+    for share, value in zip(taken, values, strict=True):
+        moves += share * value
     if forward.kind is Kind.NORMAL:
-        return np.asarray(forward.prices + moves)
+        moves += forward.prices
+        return moves
     spread = variance(factors, forward, years, horizon)
     if spread.max(initial=0.0) > MOST_VARIANCE:
         raise MarketError(
             f"variance {spread.max():.3g} of the logarithm of a price is above {MOST_VARIANCE:g}: no sample would have its mean"
         )
-    moves -= 0.5 * spread
-    simulated = forward.prices * np.exp(moves)
-    if not np.isfinite(simulated).all():
+    moves += np.log(forward.prices) - 0.5 * spread
+    np.exp(moves, out=moves)
+    if not np.isfinite(moves).all():
         raise MarketError("a simulated price is not finite; are the factor values those of these factors?")
-    return np.asarray(simulated)
+    return moves
 
 
 def with_premium(factors: Factors, values: Floats, years: Floats, premium: Floats, horizon: float | None = None) -> Floats:
