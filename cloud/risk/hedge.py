@@ -75,16 +75,17 @@ def min_cvar_hedge(
 ) -> Hedge:
     """Forwards that minimise CVaR + cost: min z + 1/((1-a) S) sum (L_i(h) - z)+ + cost' |h| (Rockafellar-Uryasev 2000), by HiGHS.
 
-    L = -(X - E X + h'(P - F)). limit (k,): most volume either way; budget: most cost, None for no row. Raises RiskError when there
-    is no solution. Some thousand scenarios take about a second; thin the path set for more.
+    L = -(X + h'(P - F) - its mean): no premium is speculated on. limit (k,): most volume either way; budget: most cost, None for
+    no row. Raises RiskError when there is no solution. Some thousand scenarios take about a second; thin the path set for more.
     """
     x, moves = _paths(pnl, prices, forward)
     inside("level", level, 0.0, 1.0)
     count, items = moves.shape
     costs, limits = (np.broadcast_to(finite(name, value), (items,)) for name, value in (("cost", cost), ("limit", limit)))
+    centred = moves - moves.mean(axis=0)
     # Columns: bought (k), sold (k), z, excess (S). Rows: loss - z - excess <= 0.
     objective = np.concatenate([costs, costs, [1.0], np.full(count, 1 / ((1 - level) * count))])
-    rows = hstack([csr_array(-moves), csr_array(moves), csr_array(-np.ones((count, 1))), -eye_array(count)], format="csr")
+    rows = hstack([csr_array(-centred), csr_array(centred), csr_array(-np.ones((count, 1))), -eye_array(count)], format="csr")
     bounds_right = x - x.mean()
     if budget is not None:
         spent = csr_array(np.concatenate([costs, costs, np.zeros(count + 1)])[None, :])

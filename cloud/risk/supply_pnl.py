@@ -151,7 +151,7 @@ def by_unit(stream: Stream, terms: Terms, grid: Grid, found: Volumes, prices: Fl
     """
     total = np.zeros(found.by_unit.shape[2])
     for block, worth in _worth(stream, terms, grid, found, prices, weights):
-        total += np.einsum("sb,sbu->u", worth, found.by_unit[block], optimize=True)
+        total += worth.ravel() @ found.by_unit[block].reshape(-1, total.size)
     mine = np.zeros(total.size, bool)
     mine[list(stream.units)] = True
     return np.where(mine, total, 0.0)
@@ -159,7 +159,7 @@ def by_unit(stream: Stream, terms: Terms, grid: Grid, found: Volumes, prices: Fl
 
 def _worth(
     stream: Stream, terms: Terms, grid: Grid, found: Volumes, prices: Floats, weights: Floats
-) -> Iterator[tuple[NDArray[np.int64], Floats]]:
+) -> Iterator[tuple[slice | NDArray[np.int64], Floats]]:
     """Blocks of scenarios with a weight, and the weighted money (S, b) that one unit of volume adds."""
     share, committed, df, e = terms.share, terms.q.sum(axis=0), grid.discount, terms.surplus
     g0, g1 = ((share * (s - d)).sum(axis=0) * df for s, d in ((terms.s0, terms.d0), (terms.s1, terms.d1 - e)))
@@ -167,7 +167,8 @@ def _worth(
     chosen = np.flatnonzero(weights)
     every = np.broadcast_to(prices, (found.w.shape[0], grid.periods))
     for start in range(0, chosen.size, BLOCK):
-        block = chosen[start : start + BLOCK]
+        some = chosen[start : start + BLOCK]
+        block = slice(start, start + some.size) if chosen.size == weights.size else some  # a slice copies nothing
         w, p = found.w[block], every[block][:, grid.period]
         lost = g0 + g1 * p
         if found.fm is not None:

@@ -1,12 +1,19 @@
-"""Adapters for the SUP cases of tests/cases/risk.json that assets answer: availability, first passage, age."""
+"""Adapters for the SUP cases of tests/cases/risk.json that assets and hedges answer: availability, first passage, age, price times volume."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from cloud.assets import availability, hazard
+from cloud.risk import hedge
 from tests.reference.cases import Unbuilt
 
 Members = Mapping[str, Any]
+
+
+def normal_price_and_volume(inputs: Members, _: Members) -> Members:
+    mean, variance, covariance = hedge.normal_product(*(inputs[name] for name in ("mu_p", "mu_q", "sd_p", "sd_q", "rho")))
+    cover = hedge.min_variance(inputs["sd_p"] ** 2, covariance)
+    return {"E_PQ": mean, "Var_PQ": variance, "hedge": -float(cover[0])}
 
 
 def two_state(inputs: Members, _: Members) -> Members:
@@ -29,6 +36,7 @@ def weibull_survival(inputs: Members, _: Members) -> float:
 
 
 ADAPTERS: Final[dict[str, Callable[[Members, Members], object]]] = {
+    "SUP-01": normal_price_and_volume,
     "SUP-03": two_state,
     "SUP-05": wiener_first_passage,
     "SUP-07": weibull_survival,
