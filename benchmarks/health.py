@@ -37,7 +37,7 @@ def tick_times(count: int, bad_share: float) -> list[float]:
     samples = [50 + rng.standard_normal((ASSETS, TAGS)) for _ in range(8)]
     quality = np.where(rng.random((ASSETS, TAGS)) < bad_share, 0x8031_0000, 0).astype(np.uint32)
     one = np.ones(TAGS)
-    rules = TagRules(0 * one, 100 * one, 50 * one, 1e-3 * one, one, one < 0, one > 0).checked()
+    rules = TagRules(0 * one, 100 * one, 50 * one, 1e-3 * one, one, one < 0, one > 0, learn=20).checked()
     state = [health.AssetState.start(ASSETS, TAGS)]
 
     def work(index: int) -> None:

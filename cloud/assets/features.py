@@ -13,14 +13,11 @@ import numpy as np
 from cloud.assets import Bools, Floats
 
 FAST, SLOW, ADAPT = 0.1, 0.03, 0.003  # EWMA weights per accepted sample
-LEARNED_AFTER: Final = 20
 OUTLIER: Final = 3.0  # the baseline sees no sample further away than so many of its deviations
 CUSUM_SLACK: Final = 0.5
 CUSUM_MOST: Final = 100.0
 # An EWMA of weight a lags a ramp by (1 - a) / a samples, so the two levels differ by slope times the difference of their lags.
 _LAG: Final = (1 - SLOW) / SLOW - (1 - FAST) / FAST
-# Standard deviation of the fast level of white noise, the error of a mean of 20 samples included.
-_LEVEL_SPREAD: Final = float(np.sqrt(FAST / (2 - FAST) + 1 / LEARNED_AFTER))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +39,24 @@ class Features:
         zero = np.zeros((assets, tags))
         return cls(zero, zero, zero, zero, zero, zero, zero, zero)
 
-    @property
-    def learned(self) -> Bools:
-        return np.asarray(self.count >= LEARNED_AFTER)
+    def learned(self, learn: int) -> Bools:
+        """Where the baseline rests on at least `learn` samples."""
+        return np.asarray(self.count >= learn)
 
     def slope(self) -> Floats:
-        """Change per accepted sample, from the distance of the two levels; 0 before the baseline is learned."""
-        return np.where(self.learned, (self.fast - self.slow) / _LAG, 0.0)
+        """Change per accepted sample, from the distance of the two levels."""
+        return (self.fast - self.slow) / _LAG
 
     def spread(self) -> Floats:
         """Standard deviation about the slow level."""
         return np.sqrt(self.variance)
 
     def drift(self, resolution: Floats) -> Floats:
-        """Fast level minus baseline in standard errors of that difference; 0 before the baseline is learned."""
-        scale = _LEVEL_SPREAD * np.sqrt(np.maximum(self.base_variance, resolution**2))
-        return np.where(self.learned, (self.fast - self.base) / scale, 0.0)
+        """Fast level minus baseline in the baseline's deviations of a single sample.
+
+        Not in standard errors of the level: process data wander, and on the shipped wells a white-noise error calls every hour an event.
+        """
+        return (self.fast - self.base) / np.sqrt(np.maximum(self.base_variance, resolution**2))
 
     def overhauled(self, assets: Bools) -> "Features":
         """Those assets learn their baseline anew."""
@@ -65,10 +64,11 @@ class Features:
         return Features(*(np.where(kept, getattr(self, name), 0.0) for name in self.__dataclass_fields__))
 
 
-def tick(state: Features, values: Floats, accepted: Bools, suspect: Bools, resolution: Floats) -> Features:
-    """One sample of each tag. suspect: (assets,), whose baseline stands still; resolution: (tags,), floor of a deviation."""
+def tick(state: Features, values: Floats, accepted: Bools, suspect: Bools, resolution: Floats, learn: int) -> Features:
+    """One sample of each tag. suspect: (assets,), whose baseline stands still; resolution: (tags,), floor of a deviation; learn: samples
+    of the baseline."""
     value = np.where(accepted, values, state.base)
-    learning = accepted & (state.count < LEARNED_AFTER)
+    learning = accepted & (state.count < learn)
     count = np.minimum(state.count + accepted, 2.0**31)
     steady = accepted & ~learning
     levels = _levels(state, value, accepted, learning, count)

@@ -76,8 +76,8 @@ def tick(
     """One sample of each tag of each asset, shapes (assets, tags); values may be NaN where quality is bad. Nothing returned is NaN."""
     tags, gate = trust.tick(state.tags, rules, values, quality, times_us, now_us)
     suspect = state.evidence > SUSPECT_ABOVE
-    seen = features.tick(state.features, values, gate.accepted, suspect, rules.resolution)
-    usable = gate.accepted & seen.learned
+    seen = features.tick(state.features, values, gate.accepted, suspect, rules.resolution, rules.learn)
+    usable = gate.accepted & seen.learned(rules.learn)
     found = np.where(usable, surprise(seen.drift(rules.resolution)), 0.0)
     worst = np.maximum(found.max(axis=1) - np.log10(found.shape[1]), 0.0)
     evidence = state.evidence + SMOOTHING * (worst - state.evidence)

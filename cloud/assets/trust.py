@@ -28,8 +28,9 @@ _KEPT: Final = np.array([np.prod([1.0 - weight for bit, weight in WEIGHT.items()
 class TagRules:
     """What is plausible for the tags of a class, arrays of shape (tags,).
 
-    low, high: range in the tag's unit; rate: most change per second; resolution: smallest change that counts as movement; poll_s: time
-    between samples; rests: may stand still (setpoints, positions); required: health needs it.
+    low, high: range in the tag's unit; rate: most change per second; resolution: smallest change that counts as movement, and the least deviation
+    of a baseline; poll_s: time
+    between samples; rests: may stand still (setpoints, positions); required: health needs it; learn: samples of an asset's baseline.
     """
 
     low: Floats
@@ -39,6 +40,7 @@ class TagRules:
     poll_s: Floats
     rests: Bools
     required: Bools
+    learn: int = 300
 
     def checked(self) -> "TagRules":
         """Itself. Raises AssetError."""
@@ -46,8 +48,8 @@ class TagRules:
             numbers(name, getattr(self, name), infinite=True)
         numbers("resolution", self.resolution, low=1e-300)
         numbers("poll_s", self.poll_s, low=1e-9)
-        if np.any(self.high <= self.low) or np.any(self.rate <= 0) or not self.required.any():
-            raise AssetError("rules: expected low < high, rate > 0 and at least one required tag")
+        if np.any(self.high <= self.low) or np.any(self.rate <= 0) or not self.required.any() or self.learn < 2:
+            raise AssetError("rules: expected low < high, rate > 0, learn >= 2 and at least one required tag")
         return self
 
 
@@ -92,7 +94,7 @@ def tick(
     moved = np.abs(value - state.last)
     changed = good & (moved > rules.resolution)
     out = good & ((value < rules.low) | (value > rules.high))
-    fast = good & known & (moved > rules.rate * seconds) & np.isfinite(rules.rate)
+    fast = good & known & (moved > np.minimum(rules.rate, 1e300) * seconds)
     still, still_s = _standing_still(state, rules, fresh, changed, seconds)
     stuck = (still >= STUCK_SAMPLES) & (still_s >= STUCK_S)
     good_us = np.where(good, times_us, state.good_us)

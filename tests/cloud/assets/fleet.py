@@ -15,7 +15,7 @@ ASSETS, TAGS = 3, 6
 
 def rules(tags: int = TAGS) -> TagRules:
     one = np.ones(tags)
-    return TagRules(0 * one, 100 * one, 60 * one, 1e-3 * one, one, one < 0, one > 0).checked()
+    return TagRules(0 * one, 100 * one, 60 * one, 1e-3 * one, one, one < 0, one > 0, learn=20).checked()
 
 
 def noise(seed: int, ticks: int, assets: int = ASSETS, tags: int = TAGS) -> Floats:

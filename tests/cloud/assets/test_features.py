@@ -6,6 +6,7 @@ from cloud.assets.features import Features
 from tests.cloud.assets.fleet import noise
 
 RESOLUTION = np.full(1, 1e-3)
+LEARN = 20
 SOUND = np.zeros(1, dtype=bool)
 
 
@@ -13,7 +14,7 @@ def followed(values: Floats, *, suspect: bool = False) -> Features:
     state = Features.start(1, 1)
     for value in values:
         row = np.array([[value]])
-        state = features.tick(state, row, np.isfinite(row), SOUND | suspect, RESOLUTION)
+        state = features.tick(state, row, np.isfinite(row), SOUND | suspect, RESOLUTION, LEARN)
     return state
 
 
@@ -23,7 +24,7 @@ def test_levels_and_baseline_start_as_plain_means() -> None:
     assert state.fast == pytest.approx(values.mean())
     assert state.base == pytest.approx(values.mean())
     assert state.base_variance == pytest.approx(values.var())
-    assert not state.learned.item()
+    assert not state.learned(LEARN).item()
 
 
 def test_slope_of_a_ramp_is_its_rate() -> None:
@@ -32,8 +33,8 @@ def test_slope_of_a_ramp_is_its_rate() -> None:
 
 def test_drift_is_small_on_noise_and_large_after_a_shift() -> None:
     values = noise(2, 400)[:, 0, 0]
-    assert abs(followed(values).drift(RESOLUTION).item()) < 4
-    assert followed(np.concatenate([values, values[:60] + 5])).drift(RESOLUTION).item() > 6
+    assert abs(followed(values).drift(RESOLUTION).item()) < 1.5
+    assert followed(np.concatenate([values, values[:60] + 5])).drift(RESOLUTION).item() > 2
 
 
 def test_cusum_sees_a_small_lasting_shift_on_its_side_only() -> None:
@@ -45,7 +46,7 @@ def test_cusum_sees_a_small_lasting_shift_on_its_side_only() -> None:
 
 def test_sample_that_is_not_accepted_changes_nothing() -> None:
     before = followed(noise(4, 50)[:, 0, 0])
-    after = features.tick(before, np.array([[np.nan]]), SOUND[:, None], SOUND, RESOLUTION)
+    after = features.tick(before, np.array([[np.nan]]), SOUND[:, None], SOUND, RESOLUTION, LEARN)
     assert all(np.array_equal(getattr(before, name), getattr(after, name)) for name in Features.__dataclass_fields__)
 
 

@@ -2,9 +2,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from cloud.assets import health
+from cloud.assets import Floats, health
 from cloud.assets.health import HealthState
+from cloud.assets.trust import TagRules
+from simulators.replay import find_recordings, read_recording
 from tests.cloud.assets.fleet import ASSETS, TAGS, noise, run
 
 
@@ -73,3 +76,26 @@ def test_index_falls_from_one_decade_of_surprise_to_six(evidence: float, index: 
 @pytest.mark.parametrize(("index", "state"), [(0.80, 0), (0.79, 1), (0.60, 1), (0.59, 2), (0.40, 2), (0.39, 3)])
 def test_states_follow_their_limits(index: float, state: int) -> None:
     assert np.digitize(-index, [-limit for limit in health.LIMITS], right=True) == state
+
+
+def well_health(pattern: str) -> tuple[Floats, NDArray[np.int32]]:
+    """(index of each row, label of each row) of a recording, from the tags that mostly give good samples."""
+    well = read_recording(find_recordings(pattern))
+    names = [name for name, codes in well.quality.items() if np.mean(codes == 0) > 0.5]
+    values, codes = (np.column_stack([part[name] for name in names])[:, None, :] for part in (well.columns, well.quality))
+    one = np.ones(len(names))
+    floor = np.array([1e4 if name.startswith("P") else 0.1 for name in names])  # 0.1 bar, 0.1 degC
+    rules = TagRules(-1e12 * one, 1e12 * one, np.inf * one, floor, one, one > 0, one > 0).checked()
+    state, index = health.AssetState.start(1, len(names)), np.empty(well.rows)
+    for row, now in enumerate(well.times_us.tolist()):
+        state, found = health.tick(state, rules, values[row], codes[row], np.full((1, 1), now), now)
+        index[row] = found.index[0]
+    return index, well.label
+
+
+@pytest.mark.parametrize("pattern", ["2/WELL-00003_*", "2/WELL-00009_*", "2/WELL-00010_*", "6/WELL-00004_*"])
+def test_real_well_is_critical_within_a_minute_of_its_event_and_good_before(pattern: str) -> None:
+    index, label = well_health(pattern)
+    begin = int(np.argmax(label > 0))
+    assert np.mean(index[:begin][label[:begin] == 0] < 0.8) <= 0.05
+    assert index[begin : begin + 60].min() < 0.4
