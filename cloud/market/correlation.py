@@ -31,6 +31,8 @@ def root(correlation: Floats, names: Sequence[str] = ()) -> Floats:
 
 def covariance_root(covariance: Floats, names: Sequence[str] = ()) -> Floats:
     """L with L @ L.T = covariance (K, K), symmetric; NotPositiveSemidefinite with the offending eigenvalue otherwise."""
+    if not np.isfinite(covariance).all():
+        raise MarketError("a covariance must be finite")
     values, vectors = np.linalg.eigh(covariance)
     if values[0] < -TOLERANCE * len(values) * max(1.0, values[-1]):
         most = np.argsort(-np.abs(vectors[:, 0]))[:3]

@@ -90,20 +90,34 @@ class Grid:
         return column
 
 
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """`quote` states another price than the one `implied` by the quotes `against` it."""
+
+    quote: Quote
+    against: tuple[Quote, ...]
+    implied: float
+
+    def __str__(self) -> str:
+        return f"{self.quote.label()} contradicts {'; '.join(one.label() for one in self.against)}, which imply {self.implied:.10g}"
+
+
 def build(quotes: Sequence[Quote], grid: Grid, as_of_us: int, stiffness: float = 1.0) -> Curve:
     """The smoothest curve on the grid that reprices every quote to 1e-9.
 
     QuoteError when quotes mix products, places, currencies or units, are newer than as_of, or do not begin and end at bucket edges;
-    InconsistentQuotes when two or more of them contradict each other. Negative prices are as good as positive ones.
+    InconsistentQuotes when two or more of them contradict each other (`reconcile` sorts them out first). Negative prices are as good as positive ones.
     """
     if not quotes:
         raise QuoteError("a curve needs at least one quote")
     _require_one_market(quotes, as_of_us)
     volumes, shape = grid.weights(), grid.factors()
     rows = np.array([_row(quote, grid, volumes) for quote in quotes])
-    prices = np.array([as_float(quote.price) for quote in quotes])
-    kept = independent(rows, prices, [quote.label() for quote in quotes])
-    levels = _smoothest(rows[kept] * shape, prices[kept], grid.buckets, stiffness)
+    kept, conflicts = _independent(rows, quotes)
+    if conflicts:
+        raise InconsistentQuotes(str(conflicts[0]), [quote.label() for quote in (*conflicts[0].against, conflicts[0].quote)])
+    prices = np.array([as_float(quotes[index].price) for index in kept])
+    levels = _smoothest(rows[kept] * shape, prices, grid.buckets, stiffness)
     first = quotes[0]
     return Curve(
         first.product,
@@ -160,29 +174,43 @@ def covered(buckets: Sequence[Period], period: Period) -> slice:
     return slice(first, last + 1)
 
 
-def independent(rows: Floats, prices: Floats, labels: Sequence[str]) -> list[int]:
-    """Indices of rows (Q, B) that say something the earlier ones do not; the others must agree with them, else InconsistentQuotes.
+def reconcile(quotes: Sequence[Quote], grid: Grid) -> tuple[tuple[Quote, ...], tuple[Contradiction, ...]]:
+    """The quotes that one curve can meet, and the others with what contradicts them; give the kept ones to `build`.
+
+    Shorter periods are believed before longer ones, then newer before older: months decide what a rounded quarter may say.
+    """
+    ranked = sorted(quotes, key=lambda quote: (quote.period.end_us - quote.period.start_us, -quote.as_of_us, quote.label()))
+    volumes = grid.weights()
+    rows = [_row(quote, grid, volumes) for quote in ranked]
+    _, conflicts = _independent(np.array(rows), ranked) if ranked else ([], [])
+    refused = {id(conflict.quote) for conflict in conflicts}
+    return tuple(quote for quote in ranked if id(quote) not in refused), tuple(conflicts)
+
+
+def _independent(rows: Floats, quotes: Sequence[Quote]) -> tuple[list[int], list[Contradiction]]:
+    """Indices of rows (Q, B) that say something the earlier ones do not, and the quotes of the others that disagree with them.
 
     Gram-Schmidt with reorthogonalisation; the combination that implies a dependent row names the quotes in conflict.
     """
+    prices = np.array([as_float(quote.price) for quote in quotes])
     kept: list[int] = []
-    basis = np.empty((0, rows.shape[1]))
+    conflicts: list[Contradiction] = []
+    basis = np.zeros((min(rows.shape), rows.shape[1]))
     for index, row in enumerate(rows):
-        rest = row - basis.T @ (basis @ row)
-        rest -= basis.T @ (basis @ rest)
+        known = basis[: len(kept)]
+        rest = row - (known @ row) @ known
+        rest -= (known @ rest) @ known
         length = np.linalg.norm(rest)
-        if length > DEPENDENCE * np.linalg.norm(row):
-            basis = np.vstack([basis, rest / length])
+        if len(kept) < len(basis) and length > DEPENDENCE * np.linalg.norm(row):
+            basis[len(kept)] = rest / length
             kept.append(index)
             continue
         shares = np.linalg.lstsq(rows[kept].T, row, rcond=None)[0]
         implied = float(shares @ prices[kept])
         if abs(implied - prices[index]) > AGREEMENT * max(1.0, abs(implied)):
-            others = [labels[kept[k]] for k in np.flatnonzero(np.abs(shares) > 1e-6)]
-            raise InconsistentQuotes(
-                f"{labels[index]} contradicts {'; '.join(others)}, which imply {implied:.10g}", [*others, labels[index]]
-            )
-    return kept
+            against = tuple(quotes[kept[k]] for k in np.flatnonzero(np.abs(shares) > 1e-6))
+            conflicts.append(Contradiction(quotes[index], against, implied))
+    return kept, conflicts
 
 
 def _require_one_market(quotes: Sequence[Quote], as_of_us: int) -> None:

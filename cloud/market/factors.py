@@ -75,6 +75,8 @@ def seen_at(years: Floats, horizon: float | None) -> Floats:
     """When each bucket's price is observed: at delivery, or at the horizon (years) if that comes first; (B,). MarketError unless ascending."""
     if not np.isfinite(years).all() or (years < 0).any() or (np.diff(years) < 0).any():
         raise MarketError("years to delivery must be finite, ascending and not below zero")
+    if horizon is not None and not (np.isfinite(horizon) and horizon >= 0):
+        raise MarketError(f"horizon {horizon} years must be finite and not below zero")
     return np.asarray(years if horizon is None else np.minimum(years, horizon))
 
 
@@ -168,6 +170,8 @@ def prices(factors: Factors, forward: Forward, years: Floats, values: Floats, ho
 def with_premium(factors: Factors, values: Floats, years: Floats, premium: Floats, horizon: float | None = None) -> Floats:
     """Factor values under P: `premium` (K,) is a constant drift per year of each factor; adds premium_k (1 - exp(-a_k t)) / a_k."""
     times = seen_at(years, horizon)
+    if premium.shape != factors.reversion.shape or not np.isfinite(premium).all():
+        raise MarketError(f"premium must be {len(factors.names)} finite numbers")
     grown = np.stack([decayed(factors.reversion, moment) for moment in times], axis=-1)
     return np.asarray(values + (premium[:, None] * grown)[:, None, :])
 
@@ -181,6 +185,8 @@ def impact(simulated: Floats, forward: Forward, outage: Floats, jump: float) -> 
     if not (np.isfinite(jump) and jump > -1) or not np.isfinite(outage).all() or outage.min() < 0 or outage.max() > 1:
         raise MarketError("jump must be above -1 and outage between 0 and 1")
     before = simulated.mean(axis=0)
+    if not np.isfinite(before).all():
+        raise MarketError("simulated prices must be finite")
     if forward.kind is Kind.NORMAL:
         moved = simulated + jump * outage * np.abs(forward.prices)
         return np.asarray(moved - (moved.mean(axis=0) - before))

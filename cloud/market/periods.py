@@ -4,7 +4,7 @@ Not for trading days or expiries (`calendars`). A delivery day, month or year be
 real hours of 3,600 s, so they are contiguous through both DST changes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum
@@ -118,10 +118,17 @@ def bounds(buckets: Sequence[Period]) -> tuple[NDArray[np.int64], NDArray[np.int
     return starts, np.fromiter((bucket.end_us for bucket in buckets), np.int64, len(buckets))
 
 
-def peak_mask(buckets: Sequence[Period], zone: str, first_hour: int = 8, after_last_hour: int = 20) -> NDArray[np.bool_]:
-    """Which hourly buckets are peak: local Monday to Friday, hours [first_hour, after_last_hour); bool (B,). Public holidays count as ordinary days."""
+def peak_mask(
+    buckets: Sequence[Period], zone: str, first_hour: int = 8, after_last_hour: int = 20, holidays: Collection[date] = ()
+) -> NDArray[np.bool_]:
+    """Which hourly buckets are peak: local Monday to Friday without `holidays`, hours [first_hour, after_last_hour); bool (B,).
+
+    European products have no holidays (the default); North American ones take those of their region.
+    """
     local = [to_datetime(bucket.start_us).astimezone(ZoneInfo(zone)) for bucket in buckets]
-    return np.array([moment.weekday() < 5 and first_hour <= moment.hour < after_last_hour for moment in local], dtype=np.bool_)
+    within = [first_hour <= moment.hour < after_last_hour for moment in local]
+    working = [moment.weekday() < 5 and moment.date() not in holidays for moment in local]
+    return np.array(within, dtype=np.bool_) & np.array(working, dtype=np.bool_)
 
 
 def years_to(buckets: Sequence[Period], as_of_us: int) -> NDArray[np.float64]:

@@ -64,5 +64,7 @@ class SchwartzSmith:
         """chi and xi (scenarios, B) at `years` under Q, from the factor values of `factors.simulate(self.factors(), years, ...)`."""
         times = np.asarray(years, dtype=np.float64)
         fallen = -np.expm1(-self.kappa * times) / self.kappa
+        if not np.isfinite([chi, xi]).all() or values.shape[0] != 2 or values.shape[2] != len(times):
+            raise MarketError(f"the state must be finite and the factor values (2, scenarios, {len(times)})")
         chis = chi * np.exp(-self.kappa * times) - self.lambda_chi * fallen + values[0]
         return np.asarray(chis), np.asarray(xi + self.mu_xi_star * times + values[1])

@@ -62,6 +62,8 @@ def realised(prices: Floats, kind: Kind, per_year: float = 252.0) -> float:
 
 def instantaneous(factors: Factors, loadings: Floats, years: Floats) -> Floats:
     """Volatility per square root of a year of a future with `years` (B,) to delivery: sqrt(u' R u), u_k = l_k sigma_k exp(-a_k T)."""
+    if not (np.isfinite(loadings).all() and np.isfinite(years).all() and (years >= 0).all()):
+        raise MarketError("loadings and years must be finite, years not below zero")
     taken = (loadings * factors.volatility)[:, None] * np.exp(-factors.reversion[:, None] * years)
     return np.asarray(np.sqrt(np.maximum(np.einsum("kb,kl,lb->b", taken, factors.correlation, taken), 0.0)))
 

@@ -48,6 +48,22 @@ def test_contradiction_is_refused_and_names_every_quote_of_it() -> None:
     assert caught.value.quotes == (*(part.label() for part in parts[:3]), quarter.label())
 
 
+def test_reconcile_keeps_the_finer_quotes_and_returns_the_others_with_what_they_imply() -> None:
+    parts = [quote(months(2023, month), price) for month, price in ((1, "20"), (2, "21"), (3, "22"))]
+    quarter, year = quote(months(2023, 1, 3), "25"), quote(YEAR, "30")
+    kept, refused = curves.reconcile([year, quarter, *parts], curves.Grid(MONTHS))
+    assert set(kept) == {*parts, year}
+    assert [(one.quote, set(one.against)) for one in refused] == [(quarter, set(parts))]
+    assert refused[0].implied == pytest.approx((20 * 31 + 21 * 28 + 22 * 31) / 90)
+    assert curves.build(kept, curves.Grid(MONTHS), AS_OF).price(YEAR) == pytest.approx(30, abs=1e-9)
+
+
+def test_holiday_is_no_peak_where_the_product_says_so() -> None:
+    hours = split(days(date(2024, 7, 4), date(2024, 7, 6)), Granularity.HOUR)
+    assert peak_mask(hours, "UTC", holidays={date(2024, 7, 4)}).sum() == 12
+    assert peak_mask(hours, "UTC").sum() == 24
+
+
 def test_two_prices_for_one_period_are_refused() -> None:
     with pytest.raises(InconsistentQuotes):
         curves.build([quote(months(2023, 1), "20"), quote(months(2023, 1), "20.01")], curves.Grid(MONTHS), AS_OF)

@@ -1,5 +1,7 @@
 """Factor models: the simulated mean is the curve, variances are the closed form, correlations are recovered, bad matrices are named."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -145,3 +147,29 @@ def test_schwartz_smith_refuses_impossible_parameters(wrong: dict[str, float]) -
 def test_volatility_beyond_sampling_is_refused() -> None:
     with pytest.raises(MarketError, match="no sample"):
         simulated(two(scale=200), Forward(np.full(6, 50.0), np.ones(2), Kind.LOGNORMAL), 2000, 4)
+
+
+@pytest.mark.parametrize("horizon", [float("nan"), -1.0, float("inf")])
+def test_horizon_that_is_no_time_is_refused(horizon: float) -> None:
+    with pytest.raises(MarketError, match="horizon"):
+        simulated(two(), Forward(np.full(6, 50.0), np.ones(2), Kind.LOGNORMAL), 10, 1, horizon)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda nan: factors.with_premium(two(), np.zeros((2, 3, 6)), YEARS, np.array([nan, 0])),
+        lambda nan: factors.simulate(two(), YEARS, np.full((2, 3, 6), nan)),
+        lambda nan: factors.simulate(two(), np.full(6, nan), np.zeros((2, 3, 6))),
+        lambda nan: factors.prices(two(), Forward(np.full(6, nan), np.ones(2), Kind.NORMAL), YEARS, np.zeros((2, 3, 6))),
+        lambda nan: factors.prices(two(), Forward(np.ones(6), np.ones(2), Kind.NORMAL), YEARS, np.full((2, 3, 6), nan)),
+        lambda nan: factors.impact(np.full((3, 6), nan), Forward(np.ones(6), np.ones(2), Kind.NORMAL), np.zeros((3, 6)), 0.1),
+        lambda nan: Factors(("a",), np.array([nan]), np.ones(1), np.ones((1, 1))),
+        lambda nan: correlation.covariance_root(np.full((2, 2), nan)),
+        lambda nan: SchwartzSmith(1.0, 0.3, 0.1, 0.0, 0.1, 0.2).futures(nan, 3.0, YEARS),
+    ],
+    ids=["premium", "draws", "years", "curve", "values", "impact", "reversion", "covariance", "state"],
+)
+def test_nan_is_refused_at_every_door(call: Callable[[float], object]) -> None:
+    with pytest.raises(MarketError):
+        call(float("nan"))
