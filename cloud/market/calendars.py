@@ -118,16 +118,19 @@ class Expiry:
     source: Source
 
 
-def expiry(contract: Contract, year: int, month: int) -> Expiry:
-    """Of the contract delivered in (year, month). MarketError when neither table nor rule and calendar reach it."""
+def expiry(contract: Contract, year: int, month: int, calendar: TradingCalendar | None = None) -> Expiry:
+    """Of the contract delivered in (year, month). MarketError when neither table nor rule and calendar reach it.
+
+    Beyond the shipped holidays give a `calendar` that reaches there; WEEKENDS is right but for holidays near the end of a month.
+    """
     listed = _table().get((contract, year, month))
     if listed is not None:
         return Expiry(contract, months(year, month), listed, Source.TABLE)
-    return Expiry(contract, months(year, month), rule_last_trade(contract, year, month), Source.RULE)
+    return Expiry(contract, months(year, month), rule_last_trade(contract, year, month, calendar), Source.RULE)
 
 
-def rule_last_trade(contract: Contract, year: int, month: int) -> date:
-    """The exchange's rule, for contracts that the table does not list.
+def rule_last_trade(contract: Contract, year: int, month: int, calendar: TradingCalendar | None = None) -> date:
+    """The exchange's rule, for contracts that the table does not list; on the shipped calendar of the exchange unless one is given.
 
     WTI (NYMEX rulebook 200): three business days before the 25th of the month before delivery, or before the business day preceding
     it. Henry Hub (chapter 220): three business days before the first day of delivery. RBOB, ULSD (191, 150): last business day of the month
@@ -135,17 +138,18 @@ def rule_last_trade(contract: Contract, year: int, month: int) -> date:
     that is the eve of New Year (February contracts). Gasoil, and Brent before the change, have no rule here.
     """
     first = date(year, month, 1)
+    trading = calendar or load_calendar("ice" if contract in {Contract.BRENT, Contract.GASOIL} else "nymex")
     match contract:
         case Contract.WTI:
             before = following_month(first, -1).replace(day=25)
-            return load_calendar("nymex").shift(before, -3, Roll.PRECEDING)
+            return trading.shift(before, -3, Roll.PRECEDING)
         case Contract.HENRY_HUB:
-            return load_calendar("nymex").shift(first, -3)
+            return trading.shift(first, -3)
         case Contract.RBOB | Contract.ULSD:
-            return load_calendar("nymex").shift(first, -1)
+            return trading.shift(first, -1)
         case Contract.BRENT if first >= date(2016, 3, 1):
             # the last business day of December is always the eve of New Year
-            return load_calendar("ice").shift(following_month(first, -1), -2 if month == 2 else -1)
+            return trading.shift(following_month(first, -1), -2 if month == 2 else -1)
     raise MarketError(f"{contract.name} {year}-{month:02}: not in the expiry table, and no rule is known")
 
 

@@ -73,6 +73,10 @@ class ReversionFit:
     volatility_error: float
     observations: int
 
+    def factors(self, name: str) -> Factors:
+        """The one factor, to simulate with under any curve."""
+        return Factors((name,), np.array([self.reversion]), np.array([self.volatility]), np.ones((1, 1)))
+
 
 def mean_reversion(prices: Floats, step: float, kind: Kind) -> ReversionFit:
     """One mean-reverting factor from a spot history (n,): the exact discretisation x' = a + b x + e by least squares, errors by the delta

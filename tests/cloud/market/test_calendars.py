@@ -75,6 +75,9 @@ def test_rule_gives_the_table_where_both_are_known(contract: Contract, first: in
 
 
 def test_rule_is_used_and_named_where_the_table_ends() -> None:
+    found = calendars.expiry(Contract.HENRY_HUB, 2034, 1, calendars.WEEKENDS)
+    assert (found.last_trade, found.source) == (date(2033, 12, 28), Source.RULE)
+    assert calendars.expiry(Contract.BRENT, 2034, 2, calendars.WEEKENDS).last_trade == date(2033, 12, 29)
     with pytest.raises(MarketError, match="known from"):
         calendars.expiry(Contract.HENRY_HUB, 2034, 1)
     with pytest.raises(MarketError, match="no rule"):
