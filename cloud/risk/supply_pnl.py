@@ -68,6 +68,9 @@ class Grid:
         """Sums (S, p) of (S, b)."""
         if self.one_to_one:
             return values
+        if (np.diff(self.period) >= 0).all():
+            starts = np.flatnonzero(np.diff(self.period, prepend=-1))
+            return np.asarray(np.add.reduceat(values, starts, axis=1))
         indicator = np.zeros((self.period.size, self.periods))
         indicator[np.arange(self.period.size), self.period] = 1.0
         summed: Floats = values @ indicator
@@ -123,9 +126,11 @@ def means(grid: Grid, found: Volumes, prices: Floats, weights: Floats) -> Means:
     nothing = np.zeros(grid.period.size)
 
     def priced(values: Floats) -> Floats:
-        if grid.one_to_one:
-            return np.asarray(np.einsum("s,sp,sp->p", u, p, values))
-        return np.asarray(((u[:, None] * p).T @ values)[grid.period, np.arange(grid.period.size)])
+        total = np.zeros(grid.period.size)
+        for start in range(0, u.size, BLOCK):
+            block = slice(start, start + BLOCK)
+            total += np.einsum("sb,sb->b", (u[block, None] * p[block])[:, grid.period], values[block])
+        return total
 
     e, p_e = (nothing, nothing) if excused is None else (u @ excused, priced(excused))
     produced = u @ v if v is not w else u @ w
@@ -151,7 +156,7 @@ def by_unit(stream: Stream, terms: Terms, grid: Grid, found: Volumes, prices: Fl
     """
     total = np.zeros(found.by_unit.shape[2])
     for block, worth in _worth(stream, terms, grid, found, prices, weights):
-        total += worth.ravel() @ found.by_unit[block].reshape(-1, total.size)
+        total += np.einsum("sb,sbu->u", worth, found.by_unit[block])
     mine = np.zeros(total.size, bool)
     mine[list(stream.units)] = True
     return np.where(mine, total, 0.0)

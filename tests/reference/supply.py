@@ -43,7 +43,7 @@ ADAPTERS: Final[dict[str, Callable[[Members, Members], object]]] = {
 }
 
 # The input that only this kind of case has.
-_TOLD_BY: Final = {"mtbf": "SUP-03", "drift": "SUP-05", "eta": "SUP-07"}
+_TOLD_BY: Final = {"mu_p": "SUP-01", "mtbf": "SUP-03", "drift": "SUP-05", "eta": "SUP-07"}
 
 
 def supply(inputs: Members, expected: Members) -> object:

@@ -254,3 +254,14 @@ def test_a_block_of_scenarios_is_no_boundary() -> None:
     found = paths(3 * supply_pnl.BLOCK + 7)
     result = assess(book(found))
     assert sum(result.components.unit.values()) == pytest.approx(result.measured.es, rel=1e-9)
+
+
+def test_price_periods_need_not_be_in_order() -> None:
+    found = paths(800)
+    turned = np.array([1, 0, 1, 0, 0, 1])
+    order = np.argsort(turned, kind="stable")
+    one = book(replace(found, period=turned))
+    sorted_paths = replace(
+        found, period=turned[order], delivered=found.delivered[:, order], nameplate=found.nameplate[order], discount=found.discount[order]
+    )
+    np.testing.assert_allclose(assess(one).pnl, assess(book(sorted_paths)).pnl, rtol=1e-12)
