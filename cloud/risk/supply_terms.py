@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cloud.risk.errors import Cause, Floats, RiskError, finite
-from cloud.trading.deals import Deal, FixedPrice, Leg, ShortfallRule, Side
+from cloud.trading.deals import Deal, DeliveryCalendar, FixedPrice, Leg, ShortfallRule, Side
 from cloud.trading.positions import as_float64
 from cloud.trading.schedules import Bucket, deliveries
 
@@ -80,10 +80,10 @@ class Terms:
         return share
 
 
-def commitment(deal: Deal, leg: Leg, stream: str, grid: Sequence[Bucket]) -> Commitment:
+def commitment(deal: Deal, leg: Leg, stream: str, grid: Sequence[Bucket], calendar: DeliveryCalendar | None = None) -> Commitment:
     """A physical leg on the run's grid of buckets. Raises RiskError when a delivery falls outside or is coarser than the grid."""
     index = {bucket: number for number, bucket in enumerate(grid)}
-    found = deliveries(leg)
+    found = deliveries(leg, calendar)
     missing = [item.bucket for item in found if item.bucket not in index]
     if missing:
         raise RiskError(Cause.SHAPES_DIFFER, f"deal {deal.id}: {missing[0]} is no bucket of the run ({len(missing)} of {len(found)})")

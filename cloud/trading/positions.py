@@ -12,7 +12,7 @@ from decimal import Decimal, localcontext
 import numpy as np
 from numpy.typing import NDArray
 
-from cloud.trading.deals import Cause, Deal, DeliveryCalendar, Fault, Leg, Side
+from cloud.trading.deals import Calendars, Cause, Deal, Fault, Leg, Side
 from cloud.trading.schedules import EXACT, Bucket, deliveries
 
 
@@ -61,25 +61,28 @@ class _Sums:
     expected: list[Decimal] = field(default_factory=list)
 
 
-def lines(deal: Deal, calendar: DeliveryCalendar | None = None) -> tuple[Line, ...]:
+def lines(deal: Deal, calendars: Calendars | None = None) -> tuple[Line, ...]:
     """Signed volumes of the physical legs of a deal by bucket. An option is no volume before it is exercised."""
     if deal.option is not None:
         return ()
-    return tuple(line for leg in deal.legs if leg.physical for line in _leg_lines(deal.book, leg, calendar))
+    return tuple(line for leg in deal.legs if leg.physical for line in _leg_lines(deal.book, leg, calendars or {}))
 
 
-def net(deals: Iterable[Deal], production: Iterable[Line] = (), units: dict[str, str] | None = None) -> Positions:
+def net(
+    deals: Iterable[Deal], production: Iterable[Line] = (), units: dict[str, str] | None = None, calendars: Calendars | None = None
+) -> Positions:
     """Positions of all deals and of expected production (lines with expected=True).
 
     units: unit of each product where one is prescribed; otherwise the first line of a key decides. A deal with a line in
     another unit is left out as a whole and listed with the cause; so is a deal whose period or time zone is impossible.
+    calendars: closed days in them get no volume.
     """
     sums: dict[Key, _Sums] = {}
     for line in production:
         _add(sums, line)
     faults: list[Fault] = []
     for deal in deals:
-        found = _lines_or_fault(deal, sums, units or {})
+        found = _lines_or_fault(deal, sums, units or {}, calendars)
         if isinstance(found, Fault):
             faults.append(found)
         else:
@@ -97,15 +100,15 @@ def as_float64(values: Iterable[Decimal]) -> NDArray[np.float64]:
     return array
 
 
-def _leg_lines(book: str, leg: Leg, calendar: DeliveryCalendar | None) -> Iterable[Line]:
-    for item in deliveries(leg, calendar):
+def _leg_lines(book: str, leg: Leg, calendars: Calendars) -> Iterable[Line]:
+    for item in deliveries(leg, calendars.get((leg.product, leg.place))):
         volume = item.volume if leg.side is Side.BUY else -item.volume
         yield Line(Key(book, leg.product, leg.place, item.bucket), volume, leg.volume.unit)
 
 
-def _lines_or_fault(deal: Deal, sums: dict[Key, _Sums], units: dict[str, str]) -> tuple[Line, ...] | Fault:
+def _lines_or_fault(deal: Deal, sums: dict[Key, _Sums], units: dict[str, str], calendars: Calendars | None) -> tuple[Line, ...] | Fault:
     try:
-        found = lines(deal)
+        found = lines(deal, calendars)
     except ValueError as error:
         return Fault(deal.id, deal.version, Cause.OUTSIDE_CALENDAR, str(error))
     seen: dict[Key, str] = {}

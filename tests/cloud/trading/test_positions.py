@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloud.trading.deals import Cause, Deal, Kind, Quantity, Side
+from cloud.trading.deals import Cause, Deal, DeliveryCalendar, Kind, Quantity, Side
 from cloud.trading.positions import Line, as_float64, lines, net
 from tests.cloud.trading.agreements import deal, leg
 from tests.cloud.trading.test_deals import OPTION
@@ -63,6 +63,13 @@ def test_an_impossible_zone_is_listed_and_the_rest_netted() -> None:
     found = net([deal("A", legs=(leg(zone="Mars"),)), deal("B")])
     assert [fault.deal_id for fault in found.faults] == ["A"]
     assert _total(found.rows) == -1000
+
+
+def test_closed_days_have_no_position() -> None:
+    closed = {("gas", "TTF"): DeliveryCalendar(date(2026, 1, 1), date(2026, 12, 31), frozenset({date(2026, 3, 7)}))}
+    rows = net([deal()], calendars=closed).rows
+    assert rows[6].net == 0
+    assert _total(rows) == -1000
 
 
 def test_options_and_financial_legs_are_no_volume() -> None:
