@@ -239,8 +239,10 @@ def _production(units: Units, topology: Node | int, plan: Plan, paths: int, outa
         count = min(_CHUNK, paths - begin)
         up = _up_share(outages, mine, begin, (units.nameplate.size, count, plan.step_days.size), edges)
         rate = structure(topology, np.multiply(up, full[:, None, :], out=up))
-        volume = rate * plan.step_days
-        produced[begin : begin + count] = np.add.reduceat(volume, plan.bucket_start, axis=1)
+        if plan.bucket_start.size == plan.step_days.size:
+            np.multiply(rate, plan.step_days, out=produced[begin : begin + count])
+        else:
+            np.add.reduceat(rate * plan.step_days, plan.bucket_start, axis=1, out=produced[begin : begin + count])
     lost = np.bincount(outages.unit, outages.end - outages.start, minlength=units.nameplate.size)
     return produced, 1.0 - lost / (paths * edges[-1])
 
@@ -248,22 +250,18 @@ def _production(units: Units, topology: Node | int, plan: Plan, paths: int, outa
 def _up_share(outages: Outages, mine: NDArray[np.int64], begin: int, shape: tuple[int, int, int], edges: Floats) -> Floats:
     """Share of each step that each unit is up, shape (units, paths of the chunk, steps): 1 exactly where no outage lies."""
     units, paths, steps = shape
-    row = (outages.unit[mine] * paths + outages.path[mine] - begin) * (steps + 1)
+    row = (outages.unit[mine] * paths + outages.path[mine] - begin) * steps
     start, end = outages.start[mine], outages.end[mine]
     first, last = _step_of(start, edges), _step_of(end, edges)
-    width = np.diff(edges)
-    # Down-share as a running sum: +1 from the first step on, -1 from the last one on, put right in those two steps.
-    change = np.bincount(row + first, minlength=units * paths * (steps + 1))
-    change -= np.bincount(row + last, minlength=change.size)
-    down = np.cumsum(change.reshape(-1, steps + 1), axis=1, dtype=np.float64)
-    if mine.size:
-        flat = down.reshape(-1)
-        partial = np.concatenate([-(start - edges[first]) / width[first], (end - edges[last]) / width[last]])
-        place = np.concatenate([row + first, row + last])
-        np.add.at(flat, place, partial)
-    up = np.subtract(1.0, down[:, :steps], out=down[:, :steps])
-    np.maximum(up, 0.0, out=up)
-    return up.reshape(units, paths, steps) if up.flags.c_contiguous else np.ascontiguousarray(up).reshape(units, paths, steps)
+    place, width = np.concatenate([row + first, row + last]), np.diff(edges)
+    # One running sum over all rows: each outage takes 1 away from its first step on and gives it back in its last one, so every row
+    # ends where it began. What is up of those two steps is put right afterwards.
+    change: Floats = np.bincount(place, np.repeat([-1.0, 1.0], mine.size), minlength=units * paths * steps).astype(np.float64, copy=False)
+    change[0] += 1.0
+    up: Floats = np.cumsum(change, out=change)
+    np.add.at(up, place, np.concatenate([(start - edges[first]) / width[first], -(end - edges[last]) / width[last]]))
+    up[place] = np.maximum(up[place], 0.0)
+    return up.reshape(units, paths, steps)
 
 
 def _step_of(time: Floats, edges: Floats) -> NDArray[np.int64]:
