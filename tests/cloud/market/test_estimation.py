@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cloud.market import estimation, factors, history
 from cloud.market.errors import HistoryTooShort, MarketError
@@ -22,6 +24,18 @@ def panel(rows: int, seed: int) -> np.ndarray:
     xi = 4.0 + 0.03 * years + values[1]
     logs = np.exp(-TRUE.kappa * MATURITIES) * values[0][:, None] + xi[:, None] + TRUE.drift(MATURITIES)
     return np.exp(logs + 0.004 * rng.standard_normal(logs.shape))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.floats(0.05, 20), st.floats(0.01, 2), st.floats(0.01, 2), st.floats(-0.95, 0.95), st.floats(5e-4, 0.3))
+def test_steady_state_solves_the_riccati_equation(kappa: float, short: float, long: float, rho: float, noise: float) -> None:
+    model = SchwartzSmith(kappa, short, 0.0, 0.0, long, rho)
+    moved, shocks = np.diag([np.exp(-kappa * WEEKLY), 1.0]), model.covariance(WEEKLY)
+    seen = np.column_stack([np.exp(-kappa * MATURITIES), np.ones(4)])
+    found = estimation.steady_state(moved, seen, shocks, noise)
+    assert found is not None
+    gain = found @ seen.T @ np.linalg.inv(seen @ found @ seen.T + noise**2 * np.eye(4))
+    assert np.allclose(moved @ (found - gain @ seen @ found) @ moved.T + shocks, found, rtol=1e-6, atol=1e-9 * np.abs(found).max())
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
