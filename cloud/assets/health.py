@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from cloud.assets import Bools, Floats, features, trust
+from cloud.assets import Bools, Floats, features, numbers, trust
 from cloud.assets.features import Features
 from cloud.assets.trust import TagRules, TagState
 
@@ -71,15 +71,26 @@ class Health:
 
 
 def tick(
-    state: AssetState, rules: TagRules, values: Floats, quality: NDArray[np.uint32], times_us: NDArray[np.int64], now_us: int
+    state: AssetState,
+    rules: TagRules,
+    values: Floats,
+    quality: NDArray[np.uint32],
+    times_us: NDArray[np.int64],
+    now_us: int,
+    detected: Floats | None = None,
 ) -> tuple[AssetState, Health]:
-    """One sample of each tag of each asset, shapes (assets, tags); values may be NaN where quality is bad. Nothing returned is NaN."""
+    """One sample of each tag of each asset, shapes (assets, tags); values may be NaN where quality is bad. Nothing returned is NaN.
+
+    detected: (assets,), the larger of T2's and Q's -log10 p of a class that has a detector (`detect.score`); it counts as two more tests.
+    """
     tags, gate = trust.tick(state.tags, rules, values, quality, times_us, now_us)
     suspect = state.evidence > SUSPECT_ABOVE
     seen = features.tick(state.features, values, gate.accepted, suspect, rules.resolution, rules.learn)
     usable = gate.accepted & seen.learned(rules.learn)
     found = np.where(usable, surprise(seen.drift(rules.resolution)), 0.0)
-    worst = np.maximum(found.max(axis=1) - np.log10(found.shape[1]), 0.0)
+    tests = found.shape[1] + (0 if detected is None else 2)
+    most = found.max(axis=1) if detected is None else np.maximum(found.max(axis=1), numbers("detected", detected, low=0))
+    worst = np.maximum(most - np.log10(tests), 0.0)
     evidence = state.evidence + SMOOTHING * (worst - state.evidence)
     return AssetState(tags, seen, evidence), assess(evidence, found, usable, gate, rules)
 

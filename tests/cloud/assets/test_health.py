@@ -8,7 +8,7 @@ from cloud.assets import Floats, health
 from cloud.assets.health import HealthState
 from cloud.assets.trust import TagRules
 from simulators.replay import find_recordings, read_recording
-from tests.cloud.assets.fleet import ASSETS, TAGS, noise, run
+from tests.cloud.assets.fleet import ASSETS, SECOND_US, START_US, TAGS, noise, rules, run
 
 
 def test_sound_assets_are_good_with_a_narrow_interval() -> None:
@@ -53,6 +53,15 @@ def test_interval_holds_the_index_and_widens_with_what_is_missing(index: float, 
     assert high[1] - low[1] >= high[0] - low[0] - 1e-12
 
 
+def test_what_a_detector_finds_lowers_health_without_any_tag_drifting() -> None:
+    state, limits, values = health.AssetState.start(2, TAGS), rules(), noise(9, 60, assets=2)
+    for row, tags in enumerate(values):
+        now, detected = START_US + row * SECOND_US, np.array([0.0, 9.0])
+        good, times = np.zeros(tags.shape, np.uint32), np.full((2, 1), now)
+        state, found = health.tick(state, limits, tags, good, times, now, detected)
+    assert found.state.tolist() == [HealthState.GOOD, HealthState.CRITICAL]
+
+
 def test_asset_with_less_than_half_of_its_tags_is_not_evaluated() -> None:
     values = noise(3, 80)
     bad = np.zeros(values.shape, dtype=bool)
@@ -85,10 +94,10 @@ def well_health(pattern: str) -> tuple[Floats, NDArray[np.int32]]:
     values, codes = (np.column_stack([part[name] for name in names])[:, None, :] for part in (well.columns, well.quality))
     one = np.ones(len(names))
     floor = np.array([1e4 if name.startswith("P") else 0.1 for name in names])  # 0.1 bar, 0.1 degC
-    rules = TagRules(-1e12 * one, 1e12 * one, np.inf * one, floor, one, one > 0, one > 0).checked()
+    limits = TagRules(-1e12 * one, 1e12 * one, np.inf * one, floor, one, one > 0, one > 0).checked()
     state, index = health.AssetState.start(1, len(names)), np.empty(well.rows)
     for row, now in enumerate(well.times_us.tolist()):
-        state, found = health.tick(state, rules, values[row], codes[row], np.full((1, 1), now), now)
+        state, found = health.tick(state, limits, values[row], codes[row], np.full((1, 1), now), now)
         index[row] = found.index[0]
     return index, well.label
 
