@@ -99,8 +99,7 @@ def main() -> int:
 
     work: dict[str, Callable[[], object]] = {
         "plain numpy floor": lambda: floor(contracts, scenarios),
-        "revalue, 1 worker": lambda: revalue(contracts, scenarios),
-        "revalue, 2 workers": lambda: revalue(contracts, scenarios, workers=2),
+        "full revaluation": lambda: revalue(contracts, scenarios),
         "greeks of the book": lambda: expanded(contracts, today),
         "delta-gamma, same scenarios": quadratic,
         "delta-gamma, saddlepoint": lambda: Quadratic.of(delta, gamma, covariance()).tail(0.99),

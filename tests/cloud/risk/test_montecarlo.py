@@ -66,12 +66,6 @@ def test_normal_contracts_are_valued_at_negative_prices() -> None:
     assert values == pytest.approx(expected, abs=1e-9)
 
 
-def test_results_do_not_depend_on_the_number_of_workers() -> None:
-    contracts = book(4, 300)
-    prices = np.random.default_rng(4).uniform(5.0, 200.0, (3000, 3))
-    assert (revalue(contracts, prices).values == revalue(contracts, prices, workers=3).values).all()
-
-
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10_000))
 def test_call_less_put_is_the_linear_position(seed: int) -> None:
