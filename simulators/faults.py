@@ -4,8 +4,9 @@ A frozen device repeats its values with advancing time and says so (uncertain, l
 them a sensor failure. Cut links and exception replies are the business of each face.
 """
 
+import asyncio
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -44,3 +45,29 @@ class Disturbance:
             self.frozen = None
         elif kind == "bad_quality":
             self.bad = False
+
+
+class Server(Protocol):
+    """One simulated device of a face that serves each device by itself."""
+
+    disturbance: Disturbance
+
+    async def drop_link(self, duration_us: int) -> None: ...
+
+    async def delay(self, duration_us: int) -> None: ...
+
+
+async def suffer(server: Server, kind: str, duration_us: int, protocol: str) -> None:
+    """Let the device fail in the given way for a while, then be well again. ValueError for a kind that the protocol does not know."""
+    match kind:
+        case "drop_link":
+            await server.drop_link(duration_us)
+        case "delay":
+            await server.delay(duration_us)
+        case "freeze" | "bad_quality":
+            server.disturbance.begin(kind)
+            await asyncio.sleep(duration_us / 1e6)
+            server.disturbance.end(kind)
+        case _:
+            known = ", ".join(one for one in KINDS if one != "exception")
+            raise ValueError(f'fault "{kind}" is not known to {protocol} devices; expected one of {known}')

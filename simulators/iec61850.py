@@ -18,11 +18,10 @@ from protocols.devicemap import Device
 from protocols.iec61850.pipe import end_child, pack, receive_async, start_child
 from protocols.iec61850.plan import Mode, Options, decode_quality, encode_quality, parse_point
 from simulators.face import Step, TruthLog
-from simulators.faults import Disturbance
+from simulators.faults import Disturbance, suffer
 from simulators.relay import Relay
 from simulators.served import Served, serve
 
-FAULTS: Final = ("drop_link", "freeze", "bad_quality", "delay")
 ANSWER_S: Final = 10.0
 
 
@@ -47,18 +46,7 @@ class Iec61850Face:
 
     async def fault(self, device_name: str, kind: str, duration_us: int) -> None:
         """Let the device fail in the given way for a while, then be well again."""
-        server = self._servers[device_name]
-        match kind:
-            case "drop_link":
-                await server.drop_link(duration_us)
-            case "delay":
-                await server.delay(duration_us)
-            case "freeze" | "bad_quality":
-                server.disturbance.begin(kind)
-                await asyncio.sleep(duration_us / 1e6)
-                server.disturbance.end(kind)
-            case _:
-                raise ValueError(f'fault "{kind}" is not known to IEC 61850 devices; expected one of {", ".join(FAULTS)}')
+        await suffer(self._servers[device_name], kind, duration_us, "IEC 61850")
 
     async def stop(self) -> None:
         await asyncio.gather(*(server.stop() for server in self._servers.values()), return_exceptions=True)

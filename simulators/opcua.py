@@ -20,12 +20,11 @@ from protocols import quality
 from protocols.devicemap import Device, TagType
 from protocols.opcua.plan import Options, identifier
 from simulators.face import Step, TruthLog
-from simulators.faults import Disturbance
+from simulators.faults import Disturbance, suffer
 from simulators.served import Served, serve
 
 ua: Any = asyncua.ua
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-FAULTS: Final = ("drop_link", "delay", "freeze", "bad_quality")
 _VARIANT: Final = {
     TagType.BOOL: ua.VariantType.Boolean,
     TagType.INT8: ua.VariantType.SByte,
@@ -61,18 +60,7 @@ class OpcUaFace:
 
     async def fault(self, device_name: str, kind: str, duration_us: int) -> None:
         """Let the device fail in the given way for a while, then be well again."""
-        server = self._servers[device_name]
-        match kind:
-            case "drop_link":
-                await server.drop_link(duration_us)
-            case "delay":
-                await server.delay(duration_us)
-            case "freeze" | "bad_quality":
-                server.disturbance.begin(kind)
-                await asyncio.sleep(duration_us / 1e6)
-                server.disturbance.end(kind)
-            case _:
-                raise ValueError(f'fault "{kind}" is not known to OPC UA devices; expected one of {", ".join(FAULTS)}')
+        await suffer(self._servers[device_name], kind, duration_us, "OPC UA")
 
     async def stop(self) -> None:
         for server in self._servers.values():
