@@ -13,8 +13,10 @@ from math import hypot
 
 import numpy as np
 
+from cloud.risk import financial
 from cloud.risk import supply_pnl as pnl
-from cloud.risk.errors import Cause, Floats, RiskError, finite
+from cloud.risk.errors import Cause, Floats, RiskError
+from cloud.risk.financial import Financial
 from cloud.risk.measures import Measured, expected_shortfall, measure, tail_weights, value_at_risk
 from cloud.risk.supply_paths import PathSet, PriceModel, availability_factor, check_drivers, check_paths, prices
 from cloud.risk.supply_terms import Commitment, Refusal, Stream, Terms, combine, unplaced
@@ -66,8 +68,8 @@ class Sensitivity:
 class Components:
     """Shares of ES, E[-(X_i - reference_i) | L >= VaR]; each member adds up to it. Negative: it hedges.
 
-    unit: by name; "commitment <stream>" is the obligation without any delivery, "hedges" the financial ones.
-    deal: by id, "uncommitted <stream>" and "hedges". bucket (b,): in order of the buckets.
+    unit: by name; "commitment <stream>" is the obligation without any delivery, "financial" everything financial.
+    deal: by id, "uncommitted <stream>" and "hedges <product>". bucket (b,): in order of the buckets.
     """
 
     unit: Mapping[str, float]
@@ -93,19 +95,19 @@ class SupplyRisk:
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """Contracts, streams and financial hedges ready to be valued on a path set; hedges (p,): forward volume held, plus = bought."""
+    """Contracts, streams and financial positions ready to be valued on a path set."""
 
     paths: PathSet
     settings: Settings
     grid: pnl.Grid
     streams: tuple[Stream, ...]
     terms: tuple[Terms, ...]
-    hedges: Mapping[str, Floats]
+    financial: tuple[Financial, ...]
     refused: tuple[Refusal, ...]
 
     @property
     def products(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys([*(stream.product for stream in self.streams), *self.hedges]))
+        return tuple(dict.fromkeys([*(stream.product for stream in self.streams), *(one.product for one in self.financial)]))
 
 
 def prepare(
@@ -114,12 +116,13 @@ def prepare(
     commitments: Sequence[Commitment],
     hedges: Mapping[str, Floats] | None = None,
     settings: Settings | None = None,
+    positions: Sequence[Financial] = (),
 ) -> Book:
-    """Sort out what can be valued. Raises RiskError when the volumes themselves are unusable; anything less is listed in `refused`."""
+    """Sort out what can be valued. hedges (p,) by product: forwards held at F, plus = bought; positions: other financial ones. Raises RiskError when the volumes themselves are unusable; anything less is listed in `refused`."""
     check_paths(paths)
     grid = pnl.Grid(paths.period, int(paths.period.max()) + 1, paths.discount)
     refused: list[Refusal] = []
-    causes = {item: _price_fault(paths, grid, item) for item in {*(stream.product for stream in streams), *(hedges or {})}}
+    causes = {item: _price_fault(paths, grid, item) for item in _products(streams, hedges or {}, positions)}
     named = {stream.name: stream for stream in streams}
     refused += unplaced(named, commitments)
     kept, terms = [], []
@@ -133,13 +136,28 @@ def prepare(
         refused += bad
         kept.append(stream)
         terms.append(found)
-    held = {}
-    for product, volume in (hedges or {}).items():
-        if (fault := causes[product] or _hedge_fault(product, volume, grid)) is not None:
-            refused.append(Refusal(f"hedges {product}", fault.cause, str(fault)))
-        else:
-            held[product] = np.asarray(volume, np.float64)
-    return Book(paths, settings or Settings(), grid, tuple(kept), tuple(terms), held, tuple(refused))
+    held = []
+    for position in [*positions, *(_forwards(paths, grid, product, volume) for product, volume in (hedges or {}).items())]:
+        fault = causes[position.product]
+        try:
+            if fault is None:
+                financial.check(position, grid.periods)
+                held.append(position)
+        except RiskError as error:
+            fault = error
+        if fault is not None:
+            refused.append(Refusal(position.deal_id, fault.cause, str(fault)))
+    return Book(paths, settings or Settings(), grid, tuple(kept), tuple(terms), tuple(held), tuple(refused))
+
+
+def _products(streams: Sequence[Stream], hedges: Mapping[str, Floats], positions: Sequence[Financial]) -> list[str]:
+    return list(dict.fromkeys([*(stream.product for stream in streams), *hedges, *(one.product for one in positions)]))
+
+
+def _forwards(paths: PathSet, grid: pnl.Grid, product: str, volume: Floats) -> Financial:
+    drivers = paths.prices.get(product)
+    at = np.zeros(grid.periods) if drivers is None else drivers.forward[: grid.periods]
+    return Financial(f"hedges {product}", product, np.asarray(volume, np.float64), at)
 
 
 def assess(book: Book) -> SupplyRisk:
@@ -209,14 +227,6 @@ def _price_fault(paths: PathSet, grid: pnl.Grid, product: str) -> RiskError | No
     return None
 
 
-def _hedge_fault(product: str, volume: Floats, grid: pnl.Grid) -> RiskError | None:
-    try:
-        shape = finite(f"hedges of {product}", volume).shape
-    except RiskError as error:
-        return error
-    return None if shape == (grid.periods,) else RiskError(Cause.SHAPES_DIFFER, f"hedges of {product} {shape}, {grid.periods} periods")
-
-
 def _totals(book: Book, found: Sequence[pnl.Volumes]) -> list[pnl.Totals]:
     return [pnl.totals(stream, terms, book.grid, own) for stream, terms, own in zip(book.streams, book.terms, found, strict=True)]
 
@@ -250,8 +260,8 @@ def _pnl(book: Book, sums: Sequence[pnl.Totals], spot: Mapping[str, Floats]) -> 
     x = np.zeros(book.paths.delivered.shape[0])
     for stream, own in zip(book.streams, sums, strict=True):
         x += own.pnl(spot[stream.product])
-    for product, volume in book.hedges.items():
-        x += (spot[product] - _forward(book, product)) @ volume
+    for position in book.financial:
+        x += position.total(spot[position.product])
     return x
 
 
@@ -267,7 +277,8 @@ def _at(book: Book, by_unit: Floats) -> list[pnl.Volumes]:
 
 def _plan(book: Book) -> float:
     sums = _totals(book, _at(book, book.paths.nameplate))
-    return sum(float(own.pnl(_forward(book, stream.product))[0]) for stream, own in zip(book.streams, sums, strict=True))
+    planned = sum(float(own.pnl(_forward(book, stream.product))[0]) for stream, own in zip(book.streams, sums, strict=True))
+    return planned + sum(float(position.total(_forward(book, position.product))) for position in book.financial)
 
 
 def _losses(x: Floats, plan: float, settings: Settings) -> Floats:
@@ -288,8 +299,9 @@ def _split(
         middle = pnl.Volumes(own.by_unit[:1], w, np.maximum(terms.q.sum(axis=0) - w, 0.0), v, event)
         mean = pnl.totals(stream, terms, book.grid, middle)
         price_only += mean.fixed[0] + spot[stream.product] @ mean.per_price[0]
-    for product, volume in book.hedges.items():
-        price_only += (spot[product] - _forward(book, product)) @ volume
+    for position in book.financial:
+        price_only += position.total(spot[position.product])
+        volume_only += position.total(_forward(book, position.product))
     price_var, volume_var = (value_at_risk(_losses(x, plan, settings), settings.level) for x in (price_only, volume_only))
     return Split(price_var, volume_var, value_at_risk(losses, settings.level))
 
@@ -329,18 +341,14 @@ def _components(book: Book, found: Sequence[pnl.Volumes], spot: Mapping[str, Flo
         for index in stream.units:
             unit[book.paths.units[index]] += float(normal[index] - bad[index])
         unit[f"commitment {stream.name}"] = float(lost.sum() - (normal - bad).sum())
-    hedged = _hedge_component(book, spot, np.zeros_like(even) if settled else even, tail)
-    unit["hedges"] = deal["hedges"] = float(hedged.sum())
-    return Components(unit, deal, bucket + _to_buckets(book.grid, hedged))
-
-
-def _hedge_component(book: Book, spot: Mapping[str, Floats], even: Floats, tail: Floats) -> Floats:
-    """(p,): the plan expects nothing of hedges, the mean its mean."""
-    total = np.zeros(book.grid.periods)
-    for product, volume in book.hedges.items():
-        moves = spot[product] - _forward(book, product)
-        total += volume * (even @ moves - tail @ moves)
-    return total
+    by_period = np.zeros(book.grid.periods)
+    for position in book.financial:
+        paid = position.pays(spot[position.product])
+        lost = (position.pays(_forward(book, position.product)) if settled else even @ paid) - tail @ paid
+        deal[position.deal_id] = deal.get(position.deal_id, 0.0) + float(lost.sum())
+        by_period += lost
+    unit["financial"] = float(by_period.sum())
+    return Components(unit, deal, bucket + _to_buckets(book.grid, by_period))
 
 
 def _to_buckets(grid: pnl.Grid, by_period: Floats) -> Floats:
