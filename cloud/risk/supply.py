@@ -16,7 +16,7 @@ import numpy as np
 from cloud.risk import financial
 from cloud.risk import supply_pnl as pnl
 from cloud.risk.errors import Cause, Floats, RiskError
-from cloud.risk.financial import Financial
+from cloud.risk.financial import Financial, Held
 from cloud.risk.measures import Measured, expected_shortfall, measure, tail_weights, value_at_risk
 from cloud.risk.supply_paths import PathSet, PriceModel, availability_factor, check_drivers, check_paths, prices
 from cloud.risk.supply_terms import Commitment, Refusal, Stream, Terms, combine, unplaced
@@ -102,12 +102,12 @@ class Book:
     grid: pnl.Grid
     streams: tuple[Stream, ...]
     terms: tuple[Terms, ...]
-    financial: tuple[Financial, ...]
+    financial: Mapping[str, Held]
     refused: tuple[Refusal, ...]
 
     @property
     def products(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys([*(stream.product for stream in self.streams), *(one.product for one in self.financial)]))
+        return tuple(dict.fromkeys([*(stream.product for stream in self.streams), *self.financial]))
 
 
 def prepare(
@@ -141,13 +141,13 @@ def prepare(
         fault = causes[position.product]
         try:
             if fault is None:
-                financial.check(position, grid.periods)
+                position.check(grid.periods)
                 held.append(position)
         except RiskError as error:
             fault = error
         if fault is not None:
             refused.append(Refusal(position.deal_id, fault.cause, str(fault)))
-    return Book(paths, settings or Settings(), grid, tuple(kept), tuple(terms), tuple(held), tuple(refused))
+    return Book(paths, settings or Settings(), grid, tuple(kept), tuple(terms), financial.hold(held, grid.periods), tuple(refused))
 
 
 def _products(streams: Sequence[Stream], hedges: Mapping[str, Floats], positions: Sequence[Financial]) -> list[str]:
@@ -260,13 +260,16 @@ def _pnl(book: Book, sums: Sequence[pnl.Totals], spot: Mapping[str, Floats]) -> 
     x = np.zeros(book.paths.delivered.shape[0])
     for stream, own in zip(book.streams, sums, strict=True):
         x += own.pnl(spot[stream.product])
-    for position in book.financial:
-        x += position.total(spot[position.product])
+    x += financial.total(book.financial, spot)
     return x
 
 
 def _forward(book: Book, product: str) -> Floats:
     return book.paths.prices[product].forward[: book.grid.periods]
+
+
+def _forwards_of(book: Book) -> dict[str, Floats]:
+    return {product: _forward(book, product) for product in book.products}
 
 
 def _at(book: Book, by_unit: Floats) -> list[pnl.Volumes]:
@@ -278,7 +281,7 @@ def _at(book: Book, by_unit: Floats) -> list[pnl.Volumes]:
 def _plan(book: Book) -> float:
     sums = _totals(book, _at(book, book.paths.nameplate))
     planned = sum(float(own.pnl(_forward(book, stream.product))[0]) for stream, own in zip(book.streams, sums, strict=True))
-    return planned + sum(float(position.total(_forward(book, position.product))) for position in book.financial)
+    return planned + float(financial.total(book.financial, _forwards_of(book)))
 
 
 def _losses(x: Floats, plan: float, settings: Settings) -> Floats:
@@ -299,9 +302,8 @@ def _split(
         middle = pnl.Volumes(own.by_unit[:1], w, np.maximum(terms.q.sum(axis=0) - w, 0.0), v, event)
         mean = pnl.totals(stream, terms, book.grid, middle)
         price_only += mean.fixed[0] + spot[stream.product] @ mean.per_price[0]
-    for position in book.financial:
-        price_only += position.total(spot[position.product])
-        volume_only += position.total(_forward(book, position.product))
+    price_only += financial.total(book.financial, spot)
+    volume_only += financial.total(book.financial, _forwards_of(book))
     price_var, volume_var = (value_at_risk(_losses(x, plan, settings), settings.level) for x in (price_only, volume_only))
     return Split(price_var, volume_var, value_at_risk(losses, settings.level))
 
@@ -342,11 +344,12 @@ def _components(book: Book, found: Sequence[pnl.Volumes], spot: Mapping[str, Flo
             unit[book.paths.units[index]] += float(normal[index] - bad[index])
         unit[f"commitment {stream.name}"] = float(lost.sum() - (normal - bad).sum())
     by_period = np.zeros(book.grid.periods)
-    for position in book.financial:
-        paid = position.pays(spot[position.product])
-        lost = (position.pays(_forward(book, position.product)) if settled else even @ paid) - tail @ paid
-        deal[position.deal_id] = deal.get(position.deal_id, 0.0) + float(lost.sum())
-        by_period += lost
+    for product, held in book.financial.items():
+        expected = held.mean(_forward(book, product)[None], np.ones(1)) if settled else held.mean(spot[product], even)
+        lost = expected - held.mean(spot[product], tail)
+        by_period += lost.sum(axis=0)
+        for name, value in zip(held.names, lost.sum(axis=1), strict=True):
+            deal[name] = deal.get(name, 0.0) + float(value)
     unit["financial"] = float(by_period.sum())
     return Components(unit, deal, bucket + _to_buckets(book.grid, by_period))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cloud.risk.errors import Cause, RiskError
-from cloud.risk.financial import Financial, check
+from cloud.risk.financial import Financial, hold
 from cloud.risk.measures import expected_shortfall
 from cloud.risk.supply import assess, prepare
 from cloud.trading.deals import Right
@@ -15,8 +15,10 @@ def test_payoffs_are_those_of_the_contract() -> None:
     prices = np.array([[70.0, 90.0], [80.0, 80.0]])
     volume, strike = np.array([10.0, 20.0]), np.array([75.0, 85.0])
     assert Financial("S", "oil", volume, strike).pays(prices).tolist() == [[-50.0, 100.0], [50.0, -100.0]]
-    assert Financial("C", "oil", volume, strike, Right.CALL, 7.0).total(prices).tolist() == [93.0, 43.0]
-    assert Financial("P", "oil", -volume, strike, Right.PUT).total(prices).tolist() == [-50.0, -100.0]
+    call, put = Financial("C", "oil", volume, strike, Right.CALL, 7.0), Financial("P", "oil", -volume, strike, Right.PUT)
+    assert call.pays(prices).tolist() == [[0.0, 100.0], [50.0, 0.0]]
+    assert put.pays(prices).tolist() == [[-50.0, 0.0], [0.0, -100.0]]
+    assert hold([call, put, Financial("S", "oil", volume, strike)], 2)["oil"].total(prices).tolist() == [93.0, -107.0]
 
 
 def test_put_and_call_of_one_strike_make_a_forward() -> None:
@@ -46,7 +48,7 @@ def test_a_position_that_does_not_fit_is_listed_and_the_rest_is_valued() -> None
     found = paths(200)
     bad = Financial("X", "oil", np.ones(99), np.ones(99))
     with pytest.raises(RiskError):
-        check(bad, 2)
+        bad.check(2)
     result = assess(prepare(found, [whole(found)], [sale(found)], settings=PLAIN, positions=[bad]))
     assert [(refusal.deal_id, refusal.cause) for refusal in result.refused] == [("X", Cause.SHAPES_DIFFER)]
     assert np.isfinite(result.measured.var)
