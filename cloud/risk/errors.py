@@ -21,6 +21,7 @@ class Cause(Enum):
     SHAPES_DIFFER = "the shapes do not fit"
     NOT_SYMMETRIC = "the matrix is not symmetric"
     NOT_POSITIVE_SEMIDEFINITE = "the covariance is not positive semidefinite"
+    NOT_VALID = "the deal cannot be valued as it stands"
     NO_CONVERGENCE = "the equation has no root where one is expected"
 
 

@@ -167,7 +167,7 @@ def assess(book: Book) -> SupplyRisk:
     sums = _totals(book, found)
     factor = _factor(book) if settings.rho_pv or any(settings.rhos) else None
     spot = _prices(book, found, factor, settings.rho_pv, settings.jump)
-    x, plan = _pnl(book, sums, spot), _plan(book)
+    x, plan = _pnl(book, sums, spot), plan_of(book)
     losses = _losses(x, plan, settings)
     sensitivities = [
         _sensitivity(book, found, sums, factor, plan, name, value)
@@ -195,7 +195,7 @@ def joint_losses(book: Book, delivered: Floats | None = None) -> Floats:
     ]
     factor = _factor(book) if book.settings.rho_pv else None
     spot = _prices(book, found, factor, book.settings.rho_pv, book.settings.jump)
-    return _losses(_pnl(book, _totals(book, found), spot), _plan(book), book.settings)
+    return _losses(_pnl(book, _totals(book, found), spot), plan_of(book), book.settings)
 
 
 def by_bucket(book: Book, stream: int, scenario: int, spot: Mapping[str, Floats]) -> Floats:
@@ -278,7 +278,8 @@ def _at(book: Book, by_unit: Floats) -> list[pnl.Volumes]:
     return [pnl.planned(book.paths, stream, terms.q.sum(axis=0), by_unit) for stream, terms in pairs]
 
 
-def _plan(book: Book) -> float:
+def plan_of(book: Book) -> float:
+    """P&L at forward prices and nameplate volumes."""
     sums = _totals(book, _at(book, book.paths.nameplate))
     planned = sum(float(own.pnl(_forward(book, stream.product))[0]) for stream, own in zip(book.streams, sums, strict=True))
     return planned + float(financial.total(book.financial, _forwards_of(book)))
