@@ -18,7 +18,8 @@ from cloud.telemetry.reading import INT64, Reader, Time, check_window, find_tag
 from cloud.telemetry.store import TagRow
 from cloud.telemetry.window import Windows
 from protocols.batch import bundle, statement
-from protocols.batch.bundle import Bundle, Certificate, ProvenBatch, Samples, Window
+from protocols.batch.bundle import Bundle, Samples, Window
+from protocols.batch.proofs import Certificate, ProvenBatch
 from protocols.batch.statement import Payload
 from protocols.devicemap import TagTable
 
@@ -51,7 +52,7 @@ async def export(windows: Windows, log: Log, tenant_id: int, tag: TagRow, from_u
         raise Problem("unavailable", "the newest batches of this window are not yet in the log; try again in a second", retry_after_s=1)
     window = Window(opened[0].gateway, tag.name, from_us, to_us)
     tenant = await identity_store.tenant_by_id(windows.db, tenant_id)
-    certificates = await _certificates(windows.db, {one.key_id for one in opened})
+    certificates = await certificates_of(windows.db, {one.key_id for one in opened})
 
     def write() -> tuple[bytes, bundle.Report]:
         document = Bundle(
@@ -109,7 +110,8 @@ def _samples(opened: Sequence[_Opened], tables: dict[bytes, TagTable], window: W
     return bundle.recompute((one.payload for one in opened), tables, window)
 
 
-async def _certificates(db: Database, key_ids: set[bytes]) -> tuple[Certificate, ...]:
+async def certificates_of(db: Database, key_ids: set[bytes]) -> tuple[Certificate, ...]:
+    """Of the keys that signed stored batches. Raises LookupError when one is missing."""
     found = []
     for kid in sorted(key_ids):
         row = await identity_store.find_key(db, kid)

@@ -6,41 +6,23 @@ cannot show without the log is that no later batch adds to the window. docs/wire
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.batch import cbor, checkpoint, merkle, receipt, statement
-from protocols.batch.checkpoint import Checkpoint, LogKey
+from protocols.batch import cbor, proofs, statement
+from protocols.batch.checkpoint import Checkpoint
 from protocols.batch.columns import Gap, GapReason, Group, is_sequence
 from protocols.batch.errors import BatchError, MalformedBatch
+from protocols.batch.proofs import DIGEST_BYTES, Certificate, Inclusion, ProvenBatch, Step, named
 from protocols.batch.statement import Payload, Statement
 from protocols.devicemap import TagEntry, TagTable, to_engineering
-from protocols.signing import Verifier, enrolled_verifier
+from protocols.signing import Verifier
 
 VERSION: Final = 1
-_DIGEST_BYTES: Final = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """What the hub enrolled: which key signs for which gateway (URN), since when."""
-
-    gateway: str
-    algorithm: int
-    public: bytes
-    enrolled_us: int
-
-
-@dataclass(frozen=True, slots=True)
-class ProvenBatch:
-    statement: bytes
-    receipt: bytes
-    table_digest: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +66,6 @@ class Bundle:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    name: str
-    ok: bool
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
 class Report:
     steps: tuple[Step, ...]
     bundle: Bundle | None
@@ -99,7 +74,7 @@ class Report:
     @property
     def failed(self) -> str | None:
         """The name of the first step that failed."""
-        return next((step.name for step in self.steps if not step.ok), None)
+        return proofs.first_failed(self.steps)
 
     @property
     def ok(self) -> bool:
@@ -110,18 +85,16 @@ def write(bundle: Bundle) -> bytes:
     """The bytes of the file. Nothing is verified here; `recompute` gives the samples that `verify` will expect."""
     members: dict[int, Any] = {
         0: VERSION,
-        1: [[batch.statement, batch.receipt, batch.table_digest] for batch in bundle.batches],
+        1: proofs.batch_members(bundle.batches),
         3: bundle.checkpoint,
         4: {size: list(path) for size, path in bundle.consistency.items()},
         7: list(bundle.tables),
-        8: [[one.gateway, one.algorithm, one.public, one.enrolled_us] for one in bundle.certificates],
+        8: proofs.certificate_members(bundle.certificates),
         9: bundle.log_key,
         10: [bundle.window.gateway, bundle.window.tag, bundle.window.from_us, bundle.window.to_us],
         11: [cbor.typed_tag(bundle.samples.times_us), cbor.typed_tag(bundle.samples.values), cbor.typed_tag(bundle.samples.quality)],
-        12: bytes(_DIGEST_BYTES),
     }
-    body = cbor.encode(members)[:-_DIGEST_BYTES]
-    return body + hashlib.sha256(body).digest()
+    return proofs.with_digest(members, 12)
 
 
 def read(data: bytes) -> Bundle:
@@ -136,13 +109,14 @@ def read(data: bytes) -> Bundle:
             window = _window(gateway, tag, start, end)
         case _:
             raise MalformedBatch("a bundle has a window, its samples and a digest, and nothing after them")
-    if len(digest) != _DIGEST_BYTES or not all(isinstance(table, str) for table in tables):
+    if len(digest) != DIGEST_BYTES or not all(isinstance(table, str) for table in tables):
         raise MalformedBatch("a bundle's tag tables are text, its digest has 32 bytes")
     samples = Samples(_array(times, "<i8"), _array(values, "<f8"), _array(quality, "<u4"))
     if not len(samples.times_us) == len(samples.values) == len(samples.quality):
         raise MalformedBatch("times, values and quality of a bundle have different lengths")
-    proofs = {size: _path(size, path) for size, path in consistency.items()}
-    return Bundle(log_key, text, tuple(map(_certificate, keys)), tuple(map(_batch, batches)), tuple(tables), window, samples, proofs)
+    paths = {size: _path(size, path) for size, path in consistency.items()}
+    certificates, proven = tuple(map(proofs.read_certificate, keys)), tuple(map(proofs.read_batch, batches))
+    return Bundle(log_key, text, certificates, proven, tuple(tables), window, samples, paths)
 
 
 def _window(gateway: str, tag: str, from_us: Any, to_us: Any) -> Window:
@@ -158,20 +132,6 @@ def _array(tag: Any, dtype: str) -> NDArray[Any]:
     return array
 
 
-def _batch(item: Any) -> ProvenBatch:
-    match item:
-        case [bytes(data), bytes(proof), bytes(digest)]:
-            return ProvenBatch(data, proof, digest)
-    raise MalformedBatch("a bundle's batch is [statement, receipt, tag table digest]")
-
-
-def _certificate(item: Any) -> Certificate:
-    match item:
-        case [str(gateway), algorithm, bytes(public), enrolled_us] if cbor.are_ints(algorithm, enrolled_us):
-            return Certificate(gateway, algorithm, public, enrolled_us)
-    raise MalformedBatch("a bundle's key is [gateway, algorithm, public key, enrolled at]")
-
-
 def _path(size: Any, path: Any) -> tuple[bytes, ...]:
     if not cbor.are_ints(size) or not isinstance(path, list) or not all(isinstance(part, bytes) for part in path):
         raise MalformedBatch("a bundle's consistency proofs are lists of hashes by tree size")
@@ -180,7 +140,43 @@ def _path(size: Any, path: Any) -> tuple[bytes, ...]:
 
 def recompute(payloads: Iterable[Payload], tables: Mapping[bytes, TagTable], window: Window) -> Samples:
     """The window's samples from opened batches in their order. Raises MalformedBatch when a column is not of its tag's type."""
-    parts = [part for payload in payloads for part in _parts(payload, tables, window)]
+    return _in_order([part for payload in payloads for part in _parts(payload, tables, window)])
+
+
+def columns(
+    opened: Iterable[tuple[str, Payload]],
+    tables: Mapping[bytes, TagTable],
+    tags: Collection[str] | None = None,
+    window: tuple[int, int] | None = None,
+) -> dict[str, Samples]:
+    """Samples by "gateway/device.tag" of opened batches, each with the name of its gateway, by the order rules of `recompute`.
+
+    tags, window (from_us <= time < to_us): these alone. A tag without a sample is left out. Raises MalformedBatch when a column is
+    not of its tag's type or its tag is in no table.
+    """
+    by_id = {digest: table.by_id() for digest, table in tables.items()}
+    parts: dict[str, list[Samples]] = {}
+    for gateway, payload in opened:
+        entries = by_id[payload.table_digest]
+        for group in payload.groups:
+            rows = _rows_within(group, window)
+            for j, number in enumerate(group.tags.tolist()) if rows.size else ():
+                if number not in entries:
+                    raise MalformedBatch(f"a batch of {gateway} has a tag {number} that its tag table does not know")
+                name = f"{gateway}/{entries[number].name}"
+                if tags is None or name in tags:
+                    parts.setdefault(name, []).append(_column(group, j, rows, entries[number]))
+    return {name: _in_order(parts[name]) for name in sorted(parts)}
+
+
+def _rows_within(group: Group, window: tuple[int, int] | None) -> NDArray[np.intp]:
+    if window is None:
+        return np.arange(group.times_us.size)
+    return np.flatnonzero((group.times_us >= window[0]) & (group.times_us < window[1]))
+
+
+def _in_order(parts: Sequence[Samples]) -> Samples:
+    """By time; equal times stay in the order of the parts."""
     times = np.concatenate([part.times_us for part in parts]) if parts else np.zeros(0, np.int64)
     values = np.concatenate([part.values for part in parts]) if parts else np.zeros(0, np.float64)
     quality = np.concatenate([part.quality for part in parts]) if parts else np.zeros(0, np.uint32)
@@ -205,7 +201,7 @@ def _parts(payload: Payload, tables: Mapping[bytes, TagTable], window: Window) -
     if entry is None:
         return
     for group in payload.groups:
-        rows = np.flatnonzero((group.times_us >= window.from_us) & (group.times_us < window.to_us))
+        rows = _rows_within(group, (window.from_us, window.to_us))
         for j in np.flatnonzero(group.tags == entry.id) if rows.size else ():
             yield _column(group, int(j), rows, entry)
 
@@ -223,22 +219,13 @@ def verify(data: bytes, trusted: str | None = None) -> Report:
 
     A wrong digest does not end the walk, so that the report also names the part that was changed. Raises nothing.
     """
-    steps: list[Step] = []
     try:
         bundle = read(data)
     except BatchError as error:
         return Report((Step("container", False, str(error)),), None)
-    steps.append(Step("container", True, f"{len(data)} bytes, {len(bundle.batches)} batches"))
-    whole = hashlib.sha256(data[:-_DIGEST_BYTES]).digest() == data[-_DIGEST_BYTES:]
-    steps.append(Step("digest", whole, "SHA-256 over the file fits" if whole else "the file was changed or cut after it was written"))
+    steps = [Step("container", True, f"{len(data)} bytes, {len(bundle.batches)} batches"), proofs.digest_step(data)]
     walk = _Walk(bundle, trusted)
-    for name, step in walk.steps():
-        try:
-            steps.append(Step(name, True, step()))
-        except (BatchError, ValueError, ArithmeticError) as error:
-            steps.append(Step(name, False, str(error)))
-            break
-    return Report(tuple(steps), bundle, tuple(walk.gaps))
+    return Report((*steps, *proofs.walk(walk.steps())), bundle, tuple(walk.gaps))
 
 
 class _Walk:
@@ -248,6 +235,7 @@ class _Walk:
         self.bundle = bundle
         self.trusted = trusted
         self.head = Checkpoint("", 0, b"")
+        self.inclusion: Inclusion
         self.statements: list[Statement] = []
         self.verifiers: list[Verifier] = []
         self.spans: list[tuple[int, int]] = []
@@ -268,74 +256,43 @@ class _Walk:
         )
 
     def checkpoint_signature(self) -> str:
-        if self.trusted is not None and self.trusted != self.bundle.log_key:
-            raise MalformedBatch(f"the bundle is of the log {self.bundle.log_key}, expected {self.trusted}")
-        self.head = checkpoint.verify(self.bundle.checkpoint, self.bundle.log_key)
-        known = "the key you gave" if self.trusted else "the key in the file; compare it with one you trust"
-        return f"{self.head.origin} at size {self.head.size}, signed with {known}"
+        self.head, told = proofs.check_head(self.bundle.checkpoint, self.bundle.log_key, self.trusted)
+        return told
 
     def key(self) -> str:
-        keys: dict[bytes, tuple[Certificate, Verifier]] = {}
-        for certificate in self.bundle.certificates:
-            verifier = enrolled_verifier(certificate.algorithm, certificate.public)
-            keys[verifier.key_id] = certificate, verifier
-        for number, batch in enumerate(self.bundle.batches):
-            parsed = statement.parse(batch.statement)
-            if parsed.key_id not in keys:
-                raise MalformedBatch(f"{_named(number, parsed)}: no enrolled key with its key id is in the bundle")
-            certificate, verifier = keys[parsed.key_id]
-            if not parsed.header.gateway == certificate.gateway == self.bundle.window.gateway:
-                raise MalformedBatch(f"{_named(number, parsed)}: its key is enrolled for {certificate.gateway}")
-            self.statements.append(parsed)
-            self.verifiers.append(verifier)
-        return f"{len(keys)} enrolled keys of {self.bundle.window.gateway}"
+        self.statements = proofs.parse_all(self.bundle.batches)
+        self.verifiers = proofs.check_keys(self.bundle.certificates, self.statements)
+        for number, parsed in enumerate(self.statements):
+            if parsed.header.gateway != self.bundle.window.gateway:
+                raise MalformedBatch(f"{named(number, parsed)}: it is of {parsed.header.gateway}, expected {self.bundle.window.gateway}")
+        return f"{len(self.bundle.certificates)} enrolled keys of {self.bundle.window.gateway}"
 
     def statement_signature(self) -> str:
-        for number, (parsed, verifier) in enumerate(zip(self.statements, self.verifiers, strict=True)):
-            with _about(number, parsed):
-                parsed.verify(verifier)
-        return f"{len(self.statements)} batches signed by their gateway"
+        return proofs.check_signatures(self.statements, self.verifiers)
 
     def receipt_inclusion(self) -> str:
-        heads = {self.head.size: self.head.root}
+        self.inclusion = Inclusion(self.head, self.bundle.log_key, self.bundle.consistency)
         for number, (parsed, batch) in enumerate(zip(self.statements, self.bundle.batches, strict=True)):
-            with _about(number, parsed):
-                self._included(parsed, batch, heads)
-        unused = self.bundle.consistency.keys() - heads.keys()
-        if unused:
-            raise MalformedBatch(f"consistency proofs for tree sizes that no receipt has: {sorted(unused)}")
+            with proofs.about(named(number, parsed)):
+                self.inclusion.check_root(parsed.entry, batch.receipt)
+        if unused := self.inclusion.unused():
+            raise MalformedBatch(f"consistency proofs for tree sizes that no receipt has: {unused}")
         return f"{len(self.statements)} batches stand in the log of {self.head.size} entries"
 
-    def _included(self, parsed: Statement, batch: ProvenBatch, heads: dict[int, bytes]) -> None:
-        proof = receipt.parse(batch.receipt)
-        root = proof.root(merkle.leaf_hash(parsed.entry))
-        if proof.size not in heads:
-            path = self.bundle.consistency.get(proof.size, ())
-            merkle.verify_consistency(proof.size, self.head.size, root, self.head.root, path)
-            heads[proof.size] = root
-        if heads[proof.size] != root:
-            raise merkle.BadProof(f"the receipt leads to another root than the log has at size {proof.size}")
-
     def receipt_signature(self) -> str:
-        key = LogKey.parse(self.bundle.log_key)
-        log = key.verifier()
         for number, (parsed, batch) in enumerate(zip(self.statements, self.bundle.batches, strict=True)):
-            with _about(number, parsed):
-                receipt.verify(batch.receipt, batch.statement, log, key.name)
-        return f"{len(self.statements)} receipts signed by {key.name}"
+            with proofs.about(named(number, parsed)):
+                self.inclusion.check_signature(parsed.entry, batch.receipt)
+        return f"{len(self.statements)} receipts signed by {self.inclusion.log}"
 
     def tag_table(self) -> str:
         self.tables = {table.digest: table for table in map(TagTable.parse, self.bundle.tables)}
         for number, (parsed, batch) in enumerate(zip(self.statements, self.bundle.batches, strict=True)):
-            with _about(number, parsed):
-                payload = parsed.open()
-            if payload.table_digest != batch.table_digest or payload.table_digest not in self.tables:
-                raise MalformedBatch(f"{_named(number, parsed)}: the tag table it names is not the one in the bundle")
+            payload = proofs.check_payload(number, parsed, batch, self.tables)
             self.spans.append(_span(payload))
             self.payloads.append(narrow(payload, self.tables, self.bundle.window.tag))
-        used = {payload.table_digest for payload in self.payloads}
-        if self.payloads and used != self.tables.keys():
-            raise MalformedBatch("the bundle holds tag tables that no batch names")
+        if self.payloads:
+            proofs.check_tables_used({payload.table_digest for payload in self.payloads}, self.tables)
         rows = {entry.name: entry for table in self.tables.values() for entry in table.entries}
         entry = rows.get(self.bundle.window.tag)
         if self.payloads and entry is None:
@@ -351,7 +308,7 @@ class _Walk:
             before = last.get(chain)
             if before is not None and not statement.chain_follows(self.statements[before], parsed):
                 if not self._declared(before, number):
-                    raise MalformedBatch(f"{_named(number, parsed)}: does not follow {_named(before, self.statements[before])}")
+                    raise MalformedBatch(f"{named(number, parsed)}: does not follow {named(before, self.statements[before])}")
                 holes += 1
             last[chain] = number
         window = self.bundle.window
@@ -385,25 +342,11 @@ class _Walk:
         return _told(found)
 
 
-@contextmanager
-def _about(number: int, parsed: Statement) -> Iterator[None]:
-    """Errors inside name the batch."""
-    try:
-        yield
-    except BatchError as error:
-        raise type(error)(f"{_named(number, parsed)}: {error}") from error
-
-
 def _span(payload: Payload) -> tuple[int, int]:
     """The first and last sample time; everything when there are no samples."""
     firsts = [int(group.times_us.min()) for group in payload.groups]
     lasts = [int(group.times_us.max()) for group in payload.groups]
     return min(firsts, default=-(1 << 63)), max(lasts, default=1 << 63)
-
-
-def _named(number: int, parsed: Statement) -> str:
-    header = parsed.header
-    return f"batch {number} ({header.stream}/{header.epoch}/{header.seq})"
 
 
 def _told(samples: Samples) -> str:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from protocols.batch import bundle, checkpoint, merkle, receipt, statement, verify
-from protocols.batch.bundle import Bundle, Certificate, ProvenBatch, Window
+from protocols.batch.bundle import Bundle, Window
 from protocols.batch.columns import Gap, GapReason, Group
+from protocols.batch.proofs import Certificate, ProvenBatch
 from protocols.batch.statement import Header, Payload
 from protocols.devicemap import TagTable
 from protocols.signing import Ed25519Signer
