@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import orjson
@@ -25,6 +25,7 @@ from cloud.db import Database
 from cloud.identity import api as identity_api
 from cloud.identity import store as identity_store
 from cloud.identity.keyring import KeyRing
+from cloud.market import api as market_api
 from cloud.metrics import Metrics
 from cloud.postgres import Cluster, ClusterError
 from cloud.telemetry import api as telemetry_api
@@ -35,6 +36,7 @@ from cloud.telemetry.intake import Intake
 from cloud.telemetry.latest import Latest
 from cloud.telemetry.tables import TagTables
 from cloud.telemetry.window import Windows
+from cloud.trading import api as trading_api
 from cloud.web import pages
 from protocols.clock import Clock, SystemClock
 
@@ -61,6 +63,7 @@ class Hub:
         self.windows = Windows(self.db, self.tables, self.threads)
         self.compactor = Compactor(self.db, self.tables, self._tenant_ids, self.threads)
         self.closing = asyncio.Event()
+        self.listeners: list[Callable[[int], None]] = []
         self.gate = identity_api.Gate(self.db, clock)
         self.intake = Intake(
             self.db, self.log, self.keys, self.tables, self.latest, self.arrivals, self.metrics, clock, limits, self.threads
@@ -102,6 +105,11 @@ class Hub:
             except (ClusterError, OSError) as error:
                 _logger.error("database_start_failed reason=%s", error)  # the reason is the whole story
 
+    def changed(self, tenant_id: int) -> None:
+        """Quotes, deals or calendars of the tenant were committed: tell whoever listens."""
+        for listener in self.listeners:
+            listener(tenant_id)
+
     async def health(self) -> dict[str, dict[str, str]]:
         """Cause per component; an empty cause means it works."""
         database = await self.db.alive()
@@ -126,9 +134,9 @@ def create_app(config: HubConfig, database_url: str, clock: Clock | None = None,
     app.state.hub = hub
     problems.install(app, config.limits.retry_after_s)
     limits = config.limits
-    app.add_middleware(
-        BodyLimit, limits={"/v1/batches": limits.body_bytes, "/v1/tag-tables": limits.tag_table_bytes}, otherwise=limits.small_body_bytes
-    )
+    sizes = {"/v1/batches": limits.body_bytes, "/v1/tag-tables": limits.tag_table_bytes}
+    sizes |= dict.fromkeys(("/v1/quotes", "/v1/deals", "/v1/calendars"), limits.document_bytes)
+    app.add_middleware(BodyLimit, limits=sizes, otherwise=limits.small_body_bytes)
     _include(app, hub)
 
     @app.get("/health", tags=["operation"])
@@ -157,3 +165,6 @@ def _include(app: FastAPI, hub: Hub) -> None:
     app.include_router(reading.routes(hub.windows, hub.latest, hub.intake.receipted, hub.gate.read, hub.closing))
     app.include_router(bundles.routes(hub.windows, hub.log, hub.gate.read))
     app.include_router(audit_api.routes(hub.log, hub.gate.read))
+    parts = (hub.db, hub.clock, hub.threads, hub.gate.read)
+    app.include_router(market_api.routes(*parts, hub.gate.write_market, hub.changed))
+    app.include_router(trading_api.routes(*parts, hub.gate.write_deals, hub.changed))

@@ -16,6 +16,7 @@ class Limits:
     statements: int = 64
     tag_table_bytes: int = 8 * MIB
     small_body_bytes: int = 64 * KIB
+    document_bytes: int = 8 * MIB  # quotes, deals, calendars
     receipt_wait_s: float = 2.0
     integrate_interval_s: float = 0.025  # pause between two integrations of one log, so that entries gather
     sweep_interval_s: float = 2.0  # how often every log is looked at for entries nobody announced

@@ -36,13 +36,22 @@ class Enrolment(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Turns the Authorization header into a principal; use `Depends(gate.read)`."""
+    """Turns the Authorization header into a principal; use `Depends(gate.read)`. Each method asks for one scope; none implies another."""
 
     db: Database
     clock: Clock
 
     async def read(self, request: Request) -> Principal:
         return await self._principal(request, "read")
+
+    async def write_market(self, request: Request) -> Principal:
+        return await self._principal(request, "write:market")
+
+    async def write_deals(self, request: Request) -> Principal:
+        return await self._principal(request, "write:deals")
+
+    async def write_assets(self, request: Request) -> Principal:
+        return await self._principal(request, "write:assets")
 
     async def _principal(self, request: Request, scope: str) -> Principal:
         kind, _, token = request.headers.get("authorization", "").partition(" ")

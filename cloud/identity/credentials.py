@@ -15,7 +15,7 @@ from protocols.signing import Verifier
 
 VOUCHER_PREFIX: Final = "qzv_"
 TOKEN_PREFIX: Final = "qzt_"  # noqa: S105  # a prefix, not a secret
-SCOPES: Final = ("read",)
+SCOPES: Final = ("read", "write:market", "write:deals", "write:assets")
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
 
 
