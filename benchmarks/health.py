@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks import report
 from cloud.assets import forecast, health
 from cloud.assets.hazard import WienerBelief
-from cloud.assets.model import Kind, Node
+from cloud.assets.topology import Kind, Node
 from cloud.assets.trust import TagRules
 
 ASSETS, TAGS = 10_000, 20

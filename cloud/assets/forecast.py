@@ -18,7 +18,7 @@ from scipy import special
 
 from cloud.assets import AssetError, Bools, Floats, numbers
 from cloud.assets.hazard import WienerBelief, wiener_first_passage
-from cloud.assets.model import Node, structure
+from cloud.assets.topology import Node, structure
 
 QUANTILES: Final = (0.05, 0.25, 0.50, 0.75, 0.95, 0.99)
 _GRID: Final = 256  # steps of the tabulated cumulative hazard

@@ -2,9 +2,10 @@
 
     sample -> trust.tick -> features.tick -> chance of such a drift on a sound asset -> s = EWMA(-log10 p) -> index = 1 - max(0, s - 1) / 5
 
-Rules: a tag without an accepted sample is left out as if it were at its most harmless value, so bad data never lower the index;
-they widen the interval, exactly as much as trust is missing. With less than half of the required tags good, nothing is claimed:
-NOT_EVALUATED, interval 0-1. The number of tests in the multiplicity correction is that of the class, not of the tags present.
+Rules: a tag without a usable sample (bad, refused or stale) can keep up what is known against the asset and can never add to it, so
+bad data neither lower the index nor hide a fault that was seen before; they widen the interval, exactly as much as trust is missing.
+An asset without any new sample stays as it is. With less than half of the required tags usable, nothing is claimed: NOT_EVALUATED,
+interval 0-1. The number of tests in the multiplicity correction is that of the class, not of the tags present.
 """
 
 import enum
@@ -76,7 +77,7 @@ def tick(
     values: Floats,
     quality: NDArray[np.uint32],
     times_us: NDArray[np.int64],
-    now_us: int,
+    now_us: int | NDArray[np.int64],
     detected: Floats | None = None,
 ) -> tuple[AssetState, Health]:
     """One sample of each tag of each asset, shapes (assets, tags); values may be NaN where quality is bad. Nothing returned is NaN.
@@ -86,12 +87,17 @@ def tick(
     tags, gate = trust.tick(state.tags, rules, values, quality, times_us, now_us)
     suspect = state.evidence > SUSPECT_ABOVE
     seen = features.tick(state.features, values, gate.accepted, suspect, rules.resolution, rules.learn)
-    usable = gate.accepted & seen.learned(rules.learn)
-    found = np.where(usable, surprise(seen.drift(rules.resolution)), 0.0)
-    tests = found.shape[1] + (0 if detected is None else 2)
-    most = found.max(axis=1) if detected is None else np.maximum(found.max(axis=1), numbers("detected", detected, low=0))
-    worst = np.maximum(most - np.log10(tests), 0.0)
-    evidence = state.evidence + SMOOTHING * (worst - state.evidence)
+    learned = seen.learned(rules.learn)
+    usable = gate.usable & learned
+    found = np.where(learned, surprise(seen.drift(rules.resolution)), 0.0)
+    correction = np.log10(found.shape[1] + (0 if detected is None else 2))
+    seen_now = np.where(usable, found, 0.0).max(axis=1)
+    if detected is not None:
+        seen_now = np.maximum(seen_now, numbers("detected", detected, low=0))
+    known = np.where(usable, 0.0, found).max(axis=1)
+    worst = np.maximum(seen_now - correction, np.minimum(np.maximum(known - correction, 0.0), state.evidence))
+    moved = gate.fresh.any(axis=1)
+    evidence = np.where(moved, state.evidence + SMOOTHING * (np.maximum(worst, 0.0) - state.evidence), state.evidence)
     return AssetState(tags, seen, evidence), assess(evidence, found, usable, gate, rules)
 
 
@@ -103,10 +109,9 @@ def surprise(drift: Floats) -> Floats:
 def assess(evidence: Floats, found: Floats, usable: Bools, gate: trust.Gate, rules: TagRules) -> Health:
     """From smoothed evidence (assets,) and each tag's own (assets, tags) to the index, its interval and its reasons."""
     index = index_of(evidence)
-    required = rules.required
-    believed = np.where(usable, gate.trust, 0.0)
-    missing = 1.0 - believed @ required / required.sum()
-    evaluated = (usable @ required.astype(np.float64)) >= 0.5 * required.sum()
+    weight = rules.required / rules.required.sum(axis=-1, keepdims=True)
+    missing = 1.0 - (np.where(usable, gate.trust, 0.0) * weight).sum(axis=1)
+    evaluated = (usable * weight).sum(axis=1) >= 0.5 - 1e-9
     low, high = interval(index, np.where(evaluated, missing, 1.0))
     state = np.where(evaluated, np.digitize(-index, [-limit for limit in LIMITS], right=True), HealthState.NOT_EVALUATED).astype(np.int8)
     top, share = contributions(found)

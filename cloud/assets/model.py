@@ -1,20 +1,28 @@
 """What stands where: sites, assets with the tags that show their state, planned maintenance, and how assets make a stream.
 
-A stream's topology is a tree over its assets: series (all are needed), parallel (they add up) or k of n. Loaded from TOML; errors
-name file and line, a cycle is refused and named. Not for the state of an asset: `health` and `forecast` give that.
+Loaded from TOML, a file or a text; errors name file, line and key, a cycle is refused and named. A tag is named "gateway/device.tag":
+the gateway's name, the device's name in the gateway's file, the tag's name in its device map. What a class of assets is stands in
+`classes`, the tree of a stream in `topology`. Not for the state of an asset: `assess` and `outlook` give that.
 """
 
 import enum
+import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 
 from cloud.assets import AssetError, Floats, numbers
-from protocols.tomlfile import Section, TomlFile, nearest
+from cloud.assets.classes import DAY_US, DAYS_PER_YEAR, AssetClass, parse_class
+from cloud.assets.topology import Node, NodeTable, parse_nodes, resolve, structure
+from protocols.tomlfile import REQUIRED, Section, TomlFile, nearest
+
+TAG_NAME: Final = re.compile(r"[^/\s]+/[^/\s.]+\.\S+")
+_STREAM_NUMBERS: Final = {"cap_per_day": math.inf, "stock": 0.0, "stock_most": 0.0, "cost": 0.0}
 
 
 class Criticality(enum.StrEnum):
@@ -23,15 +31,9 @@ class Criticality(enum.StrEnum):
     HIGH = "high"
 
 
-class Kind(enum.StrEnum):
-    SERIES = "series"
-    PARALLEL = "parallel"
-    K_OF_N = "k_of_n"
-
-
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A tag of the asset and what it stands for ("wellhead_pressure", "vibration"); health needs the `required` ones."""
+    """A tag of the asset ("gateway/device.tag") and the role of the asset's class that it plays; health needs the `required` ones."""
 
     tag: str
     role: str
@@ -49,7 +51,8 @@ class Maintenance:
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """`nameplate` in `unit` (a volume per day); `class_name` groups assets that one health model covers."""
+    """`nameplate` in `unit` (a volume per day); `class_name` groups assets that one health model covers; in_service_us: its first day,
+    0 where the class does not ask for its age."""
 
     name: str
     site: str
@@ -59,26 +62,27 @@ class Asset:
     criticality: Criticality
     tags: tuple[Binding, ...]
     maintenance: tuple[Maintenance, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A part of a topology. `parts` are nodes or positions in the stream's assets; `capacity` limits what passes (infinite: none)."""
-
-    kind: Kind
-    parts: tuple["Node | int", ...]
-    k: int = 1
-    capacity: float = np.inf
+    in_service_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A product leaving the site: its assets in the order of the arrays' unit axis, and the tree over them."""
+    """A product leaving the site: its assets in the order of the arrays' unit axis, and the tree over them.
+
+    product, place: as deals name them; cap_per_day: most that can be lifted; stock: volume held now, at most `stock_most`; cost: money per unit
+    of produced volume.
+    """
 
     name: str
     site: str
+    product: str
+    place: str
     assets: tuple[Asset, ...]
     topology: Node | int
+    cap_per_day: float = math.inf
+    stock: float = 0.0
+    stock_most: float = 0.0
+    cost: float = 0.0
 
     @property
     def nameplate(self) -> Floats:
@@ -95,32 +99,51 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
+class Site:
+    """shock_per_day: storms, power losses and the like that stop everything on it; shock_repair: median days until it runs again."""
+
+    name: str
+    shock_per_day: float = 0.0
+    shock_repair: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
+    sites: tuple[Site, ...]
+    classes: tuple[AssetClass, ...]
     assets: tuple[Asset, ...]
     streams: tuple[Stream, ...]
 
+    def site(self, name: str) -> Site:
+        """Raises AssetError."""
+        return _named("site", name, self.sites)
 
-def structure(topology: Node | int, capacity: Floats) -> Floats:
-    """Delivered capacity phi of unit capacities `capacity`, unit axis first, shape (units, ...) -> (...). Non-decreasing in each.
+    def stream(self, name: str) -> Stream:
+        """Raises AssetError."""
+        return _named("stream", name, self.streams)
 
-    Series: the smallest; parallel: the sum; k of n: k times the k-th largest, so that fewer than k running parts deliver nothing
-    (Barlow and Proschan's coherent k-out-of-n system). A spare that only tops up is parallel with a `capacity`.
-    """
-    if isinstance(topology, int):
-        return np.asarray(capacity[topology])
-    parts = [structure(part, capacity) for part in topology.parts]
-    if topology.kind is Kind.SERIES:
-        found = parts[0]
-        for part in parts[1:]:
-            found = np.minimum(found, part)
-    elif topology.kind is Kind.PARALLEL:
-        found = parts[0]
-        for part in parts[1:]:
-            found = found + part
-    else:
-        at = len(parts) - topology.k
-        found = topology.k * np.partition(np.stack(parts), at, axis=0)[at]
-    return found if topology.capacity == np.inf else np.minimum(found, topology.capacity)
+    def class_of(self, asset: Asset) -> AssetClass:
+        return _named("class", asset.class_name, self.classes)
+
+    def assets_of(self, site: str) -> tuple[Asset, ...]:
+        return tuple(asset for asset in self.assets if asset.site == site)
+
+    def streams_of(self, site: str) -> tuple[Stream, ...]:
+        return tuple(stream for stream in self.streams if stream.site == site)
+
+    def tags_of(self, site: str) -> tuple[str, ...]:
+        """Every tag that the site's assets are bound to, once, in the order of the file."""
+        return tuple(dict.fromkeys(binding.tag for asset in self.assets_of(site) for binding in asset.tags))
+
+
+_Named = TypeVar("_Named", Site, Stream, AssetClass)
+
+
+def _named(what: str, name: str, known: Sequence[_Named]) -> _Named:
+    found = next((one for one in known if one.name == name), None)
+    if found is None:
+        raise AssetError(f'there is no {what} "{name}"{nearest(name, [one.name for one in known])}')
+    return found
 
 
 def remaining_share(windows: Sequence[Sequence[Maintenance]], edges_us: Sequence[int]) -> Floats:
@@ -138,56 +161,103 @@ def remaining_share(windows: Sequence[Sequence[Maintenance]], edges_us: Sequence
 
 def read_model(path: Path) -> Model:
     """The model in a TOML file. Raises protocols.tomlfile.ConfigError with file and line."""
-    return parse_model(TomlFile.read(path))
+    return _model(TomlFile.read(path).root)
 
 
-def parse_model(file: TomlFile) -> Model:
-    """Tables [[site]] with [[site.asset]] (with [[site.asset.tag]] and [[site.asset.maintenance]]), [[site.node]], [[site.stream]]."""
+def parse_model(text: str, name: str = "model.toml") -> Model:
+    """The model in a TOML text; errors call it `name`. Raises protocols.tomlfile.ConfigError."""
+    return _model(TomlFile(Path(name), text).root)
+
+
+def _model(root: Section) -> Model:
+    """Tables [[class]], and [[site]] with [[site.asset]] (with [[site.asset.tag]] and [[site.asset.maintenance]]), [[site.node]],
+    [[site.stream]]."""
+    classes: dict[str, AssetClass] = {}
+    for section in root.sections("class", optional=True):
+        made = parse_class(section)
+        if made.name in classes:
+            raise section.error("name", f'class "{made.name}" is described twice')
+        classes[made.name] = made
+    sites: dict[str, Site] = {}
     assets: dict[str, Asset] = {}
     streams: list[Stream] = []
-    root = file.root
     for section in root.sections("site"):
-        site = section.text("name")
-        own = _assets(section.sections("asset"), site, assets)
-        nodes = _nodes(section.sections("node", optional=True), own)
+        site = _site(section)
+        if site.name in sites:
+            raise section.error("name", f'site "{site.name}" is described twice')
+        sites[site.name] = site
+        own = _assets(section.sections("asset"), site.name, classes, assets)
+        nodes = parse_nodes(section.sections("node", optional=True), own)
         for stream in section.sections("stream", optional=True):
-            streams.append(_stream(stream, site, own, nodes, [found.name for found in streams]))
+            streams.append(_stream(stream, site.name, own, nodes, [found.name for found in streams]))
         section.done()
     root.done()
-    return Model(tuple(assets.values()), tuple(streams))
+    return Model(tuple(sites.values()), tuple(classes.values()), tuple(assets.values()), tuple(streams))
 
 
-def _assets(sections: Iterable[Section], site: str, known: dict[str, Asset]) -> dict[str, Asset]:
+def _site(section: Section) -> Site:
+    shocks = section.number("shock_per_year", 0.0)
+    if not 0 <= shocks < math.inf:
+        raise section.error("shock_per_year", f'"shock_per_year": expected a number from 0 up, found {shocks}')
+    repair = section.duration_us("shock_repair", REQUIRED if shocks else "0s") / DAY_US
+    if shocks and repair <= 0:
+        raise section.error("shock_repair", '"shock_repair": expected more than 0')
+    return Site(section.text("name"), shocks / DAYS_PER_YEAR, repair)
+
+
+def _assets(sections: Iterable[Section], site: str, classes: Mapping[str, AssetClass], known: dict[str, Asset]) -> dict[str, Asset]:
     own = {}
     for section in sections:
-        name = section.text("name")
+        name, class_name = section.text("name"), section.text("class")
         if name in known:
             raise section.error("name", f'asset "{name}" is described twice')
+        if class_name not in classes:
+            raise section.error("class", f'"{class_name}" is no [[class]] of this model{nearest(class_name, classes)}')
         nameplate = section.number("nameplate")
-        if not 0 < nameplate < np.inf:
+        if not 0 < nameplate < math.inf:
             raise section.error("nameplate", f'"nameplate": expected more than 0, found {nameplate}')
+        kind = classes[class_name]
         known[name] = own[name] = Asset(
             name,
             site,
-            section.text("class"),
+            class_name,
             float(nameplate),
             section.text("unit"),
             Criticality(section.choice("criticality", Criticality, "medium")),
-            _bindings(section.sections("tag", optional=True)),
+            _bindings(section, kind),
             tuple(map(_maintenance, section.sections("maintenance", optional=True))),
+            _instant_us(section, "in_service") if kind.failure.age_eta or "in_service" in section else 0,
         )
         section.done()
     return own
 
 
-def _bindings(sections: Iterable[Section]) -> tuple[Binding, ...]:
+def _bindings(asset: Section, kind: AssetClass) -> tuple[Binding, ...]:
+    roles = {role.name: role for role in kind.roles}
     found: dict[str, Binding] = {}
-    for section in sections:
-        binding = Binding(section.text("tag"), section.text("role"), section.boolean("required", True))
-        if binding.tag in found:
-            raise section.error("tag", f'tag "{binding.tag}" is bound twice to this asset')
+    for section in asset.sections("tag", optional=True):
+        tag, role = section.text("tag"), section.text("role")
+        if not TAG_NAME.fullmatch(tag):
+            raise section.error("tag", f'"tag": expected "gateway/device.tag", found "{tag}"')
+        if role not in roles:
+            raise section.error(
+                "role", f'class "{kind.name}" has no role "{role}"{nearest(role, roles)} Known: {", ".join(roles) or "none"}.'
+            )
+        if role in found or tag in [binding.tag for binding in found.values()]:
+            raise section.error(
+                "role", f'{"role" if role in found else "tag"} "{role if role in found else tag}" is bound twice to this asset'
+            )
+        required = section.boolean("required", roles[role].required)
+        if required and not roles[role].watched:
+            raise section.error("required", f'role "{role}" is not watched: health cannot require it')
+        found[role] = Binding(tag, role, required)
         section.done()
-        found[binding.tag] = binding
+    missing = [role.name for role in kind.roles if role.required and role.name not in found]
+    missing += [kind.roles[at].name for one in kind.derived if one.role.required for at in one.of if kind.roles[at].name not in found]
+    if missing:
+        raise asset.error("tag", f'class "{kind.name}" requires the role "{missing[0]}": bind a tag to it, dead ones with required = false')
+    if kind.roles and not any(binding.required for binding in found.values()) and not any(one.role.required for one in kind.derived):
+        raise asset.error("tag", "none of the tags of this asset is required: its health could never be told")
     return tuple(found.values())
 
 
@@ -209,54 +279,21 @@ def _instant_us(section: Section, key: str) -> int:
     return round(value.timestamp()) * 1_000_000 + value.microsecond
 
 
-_NodeTable = Mapping[str, tuple[Section, Kind, tuple[str, ...], int, float]]
-
-
-def _nodes(sections: Iterable[Section], assets: Mapping[str, Asset]) -> _NodeTable:
-    table: dict[str, tuple[Section, Kind, tuple[str, ...], int, float]] = {}
-    for section in sections:
-        name, kind, parts = section.text("name"), Kind(section.choice("kind", Kind)), section.texts("parts")
-        if name in table or name in assets:
-            raise section.error("name", f'"{name}" already names {"a node" if name in table else "an asset"} of this site')
-        if not parts or len(set(parts)) < len(parts):
-            raise section.error("parts", '"parts": expected at least one name and none twice')
-        k = section.integer("k", low=1, high=len(parts)) if kind is Kind.K_OF_N else 1
-        capacity = float(section.number("capacity", np.inf))
-        if not capacity > 0:
-            raise section.error("capacity", f'"capacity": expected more than 0, found {capacity}')
-        section.done()
-        table[name] = (section, kind, parts, k, capacity)
-    return table
-
-
-_STREAM_KEYS: Final = ("name", "topology")
-
-
-def _stream(section: Section, site: str, assets: Mapping[str, Asset], nodes: _NodeTable, taken: Sequence[str]) -> Stream:
-    name, root = (section.text(key) for key in _STREAM_KEYS)
+def _stream(section: Section, site: str, assets: Mapping[str, Asset], nodes: NodeTable, taken: Sequence[str]) -> Stream:
+    name, root, product, place = (section.text(key) for key in ("name", "topology", "product", "place"))
     if name in taken:
         raise section.error("name", f'stream "{name}" is described twice')
+    cap, stock, most, cost = (float(section.number(key, default)) for key, default in _STREAM_NUMBERS.items())
+    if not cap > 0:
+        raise section.error("cap_per_day", f'"cap_per_day": expected more than 0, found {cap}')
+    if not 0 <= stock <= most < math.inf:
+        raise section.error("stock", f'"stock": expected 0 <= stock <= stock_most, found {stock} and {most}')
+    if not math.isfinite(cost):
+        raise section.error("cost", f'"cost": expected money per unit of volume, found {cost}')
     section.done()
     used: dict[str, int] = {}
-    topology = _resolve(root, (), section, "topology", assets, nodes, used)
+    topology = resolve(root, (), section, "topology", assets, nodes, used)
     units = tuple(assets[unit] for unit in used)
     if len({unit.unit for unit in units}) > 1:
         raise section.error("topology", f'stream "{name}" adds assets of different units: {", ".join(sorted({u.unit for u in units}))}')
-    return Stream(name, site, units, topology)
-
-
-def _resolve(
-    name: str, above: tuple[str, ...], place: Section, key: str, assets: Mapping[str, Asset], nodes: _NodeTable, used: dict[str, int]
-) -> Node | int:
-    """The tree below `name`, refusing what is unknown, circular, or used twice within one stream."""
-    if name in above:
-        raise place.error(key, f"the topology runs in a circle: {' > '.join((*above[above.index(name) :], name))}")
-    if name in assets:
-        if name in used:
-            raise place.error(key, f'asset "{name}" is used twice in one stream')
-        return used.setdefault(name, len(used))
-    if name not in nodes:
-        raise place.error(key, f'"{name}" is neither an asset nor a node of this site{nearest(name, [*assets, *nodes])}')
-    section, kind, parts, k, capacity = nodes[name]
-    below = tuple(_resolve(part, (*above, name), section, "parts", assets, nodes, used) for part in parts)
-    return Node(kind, below, k, capacity)
+    return Stream(name, site, product, place, units, topology, cap, stock, most, cost)

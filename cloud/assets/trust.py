@@ -28,9 +28,9 @@ _KEPT: Final = np.array([np.prod([1.0 - weight for bit, weight in WEIGHT.items()
 class TagRules:
     """What is plausible for the tags of a class, arrays of shape (tags,).
 
-    low, high: range in the tag's unit; rate: most change per second; resolution: smallest change that counts as movement, and the least deviation
-    of a baseline; poll_s: time
-    between samples; rests: may stand still (setpoints, positions); required: health needs it; learn: samples of an asset's baseline.
+    low, high: range in the tag's unit; rate: most change per second; resolution: smallest change that counts as movement, and the least
+    deviation of a baseline; poll_s: time between samples; rests: may stand still (setpoints, positions); required: health needs it, may
+    differ by asset, (assets, tags); learn: samples of an asset's baseline.
     """
 
     low: Floats
@@ -48,7 +48,7 @@ class TagRules:
             numbers(name, getattr(self, name), infinite=True)
         numbers("resolution", self.resolution, low=1e-300)
         numbers("poll_s", self.poll_s, low=1e-9)
-        if np.any(self.high <= self.low) or np.any(self.rate <= 0) or not self.required.any() or self.learn < 2:
+        if np.any(self.high <= self.low) or np.any(self.rate <= 0) or not self.required.any(axis=-1).all() or self.learn < 2:
             raise AssetError("rules: expected low < high, rate > 0, learn >= 2 and at least one required tag")
         return self
 
@@ -56,7 +56,8 @@ class TagRules:
 @dataclass(frozen=True, slots=True)
 class TagState:
     """last: latest number that came; last_us, good_us: times of the latest sample and the latest good one; still, still_s: samples
-    and seconds without movement while neighbours moved; good_share: share of good samples over ten minutes."""
+    and seconds without movement while neighbours moved; good_share: share of good samples over ten minutes; taken: the latest sample was
+    accepted."""
 
     last: Floats
     last_us: NDArray[np.int64]
@@ -64,27 +65,39 @@ class TagState:
     still: NDArray[np.int32]
     still_s: Floats
     good_share: Floats
+    taken: Bools
 
     @classmethod
     def start(cls, assets: int, tags: int) -> "TagState":
         shape = (assets, tags)
         never = np.zeros(shape, dtype=np.int64)
-        return cls(np.zeros(shape), never, never, np.zeros(shape, dtype=np.int32), np.zeros(shape), np.ones(shape))
+        return cls(
+            np.zeros(shape), never, never, np.zeros(shape, dtype=np.int32), np.zeros(shape), np.ones(shape), np.zeros(shape, dtype=bool)
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """accepted: the sample may shape levels; flags: RANGE | RATE | STUCK | DROPOUT; trust: 0-1; all (assets, tags)."""
+    """accepted: the sample may shape levels; fresh: there is a new one; usable: the latest sample was accepted and is not stale;
+    flags: RANGE | RATE | STUCK | DROPOUT; trust: 0-1; all (assets, tags)."""
 
     accepted: Bools
+    fresh: Bools
+    usable: Bools
     flags: NDArray[np.uint8]
     trust: Floats
 
 
 def tick(
-    state: TagState, rules: TagRules, values: Floats, quality: NDArray[np.uint32], times_us: NDArray[np.int64], now_us: int
+    state: TagState,
+    rules: TagRules,
+    values: Floats,
+    quality: NDArray[np.uint32],
+    times_us: NDArray[np.int64],
+    now_us: int | NDArray[np.int64],
 ) -> tuple[TagState, Gate]:
-    """One sample of each tag; values may hold NaN, times_us broadcasts to (assets, tags). A tag without a new sample repeats its time."""
+    """One sample of each tag; values may hold NaN; times_us and now_us broadcast to (assets, tags). A tag without a new sample repeats its
+    time or gives an earlier one, and then its value and quality mean nothing."""
     known = state.last_us > 0
     fresh = times_us > state.last_us
     real = np.isfinite(values)
@@ -102,8 +115,10 @@ def tick(
     flags = (out * RANGE | fast * RATE | stuck * STUCK | late * DROPOUT).astype(np.uint8)
     share = state.good_share + -np.expm1(-np.minimum(seconds, GOOD_SHARE_S) / GOOD_SHARE_S) * (good - state.good_share)
     last_us = np.where(fresh, times_us, state.last_us)
-    after = TagState(np.where(good, value, state.last), last_us, good_us, still, still_s, share)
-    return after, Gate(good & ~(out | fast | stuck), flags, share * _KEPT[flags])
+    accepted = good & ~(out | fast | stuck)
+    taken = np.where(fresh, accepted, state.taken)
+    after = TagState(np.where(good, value, state.last), last_us, good_us, still, still_s, share, taken)
+    return after, Gate(accepted, fresh, taken & ~late, flags, share * _KEPT[flags])
 
 
 def _standing_still(state: TagState, rules: TagRules, fresh: Bools, changed: Bools, seconds: Floats) -> tuple[NDArray[np.int32], Floats]:

@@ -9,7 +9,7 @@ from scipy import stats
 from cloud.assets import AssetError
 from cloud.assets.forecast import Draws, Plan, Units, deliver, forecast, simulate_outages
 from cloud.assets.hazard import WienerBelief, wiener_first_passage
-from cloud.assets.model import Kind, Node
+from cloud.assets.topology import Kind, Node
 
 DRAWS = Draws(7, 2000)
 PARALLEL = Node(Kind.PARALLEL, (0, 1, 2))

@@ -1,15 +1,46 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloud.assets import AssetError
-from cloud.assets.model import Kind, Maintenance, Model, Node, parse_model, remaining_share, structure
-from protocols.tomlfile import ConfigError, TomlFile
+from cloud.assets.model import Maintenance, Model, parse_model, remaining_share
+from cloud.assets.topology import Kind, Node, structure
+from protocols.tomlfile import ConfigError
 
-RIG = """
+FAILURE = """
+threshold = 0.8
+drift_per_day = 0.0005
+diffusion_per_day = 0.01
+worth = "90d"
+clock_per_year = 0.5
+repair_median = "6d"
+repair_spread = 0.6
+sensor_sd = 0.01
+source = "a test"
+"""
+PUMP = f"""
+[[class]]
+name = "pump"
+every = "1s"
+learn = 20
+[class.failure]
+{FAILURE}
+[[class.role]]
+name = "vibration"
+unit = "mm/s"
+resolution = 0.01
+high = 50.0
+"""
+PIPELINE = f"""
+[[class]]
+name = "pipeline"
+[class.failure]
+{FAILURE}
+"""
+RIG = (
+    f"""{PUMP}{PIPELINE}"""
+    + """
 [[site]]
 name = "rig-1"
 
@@ -20,7 +51,7 @@ nameplate = 600.0
 unit = "bbl/d"
 criticality = "high"
 [[site.asset.tag]]
-tag = "rig1/pump_a/vibration"
+tag = "rig1/pump_a.vibration"
 role = "vibration"
 [[site.asset.maintenance]]
 start = 2026-05-01T00:00:00Z
@@ -31,6 +62,9 @@ name = "pump-b"
 class = "pump"
 nameplate = 600.0
 unit = "bbl/d"
+[[site.asset.tag]]
+tag = "rig1/pump_b.vibration"
+role = "vibration"
 
 [[site.asset]]
 name = "export"
@@ -51,13 +85,16 @@ parts = ["pumps", "export"]
 [[site.stream]]
 name = "oil"
 topology = "train"
+product = "crude"
+place = "terminal"
 """
+)
 DAY_US = 86_400_000_000
 MAY_US = 1_777_593_600_000_000
 
 
 def parsed(text: str) -> Model:
-    return parse_model(TomlFile(Path("rig.toml"), text))
+    return parse_model(text, "rig.toml")
 
 
 def line_of(text: str, part: str) -> int:
@@ -91,15 +128,38 @@ def test_maintenance_leaves_its_share_of_each_day() -> None:
         ("end = 2026-05-02T12:00:00Z", "end = 2026-04-02T12:00:00Z", 'expected a time after "start"'),
         ("end = 2026-05-02T12:00:00Z", "end = 2026-05-02T12:00:00", "expected a time with its offset"),
         ('kind = "parallel"', 'kind = "paralel"', 'did you mean "parallel"'),
+        ('class = "pipeline"', 'class = "pipelin"', 'no [[class]] of this model, did you mean "pipeline"?'),
+        ('pump_a.vibration"\nrole = "vibration"', 'pump_a.vibration"\nrole = "vibrations"', 'did you mean "vibration"?'),
+        ('tag = "rig1/pump_a.vibration"', 'tag = "pump_a.vibration"', 'expected "gateway/device.tag"'),
+        ('place = "terminal"', 'place = "terminal"\nstock = 5.0', "expected 0 <= stock <= stock_most"),
+        ('place = "terminal"', 'place = "terminal"\ncap_per_day = 0.0', "expected more than 0"),
+        ('every = "1s"', 'every = "1"', "expected a number with one of the units"),
+        ("high = 50.0", "high = -50.0\nlow = 0.0", 'expected more than "low"'),
     ],
-    ids=["cycle", "unknown part", "asset twice", "no nameplate", "window backwards", "time without offset", "unknown kind"],
+    ids=[
+        "cycle",
+        "unknown part",
+        "asset twice",
+        "no nameplate",
+        "window backwards",
+        "time without offset",
+        "unknown kind",
+        "unknown class",
+        "unknown role",
+        "tag without gateway",
+        "stock",
+        "no cap",
+        "no unit",
+        "empty range",
+    ],
 )
 def test_model_that_cannot_be_meant_is_refused_with_file_and_line(old: str, new: str, message: str) -> None:
     text = RIG.replace(old, new)
     with pytest.raises(ConfigError) as caught:
         parsed(text)
     assert message in str(caught.value)
-    assert str(caught.value).startswith(f"rig.toml:{line_of(text, new)}: ")
+    named = new.splitlines()[-1] if "role" in new or "\n" in new and "high" not in new else new.splitlines()[0]
+    assert str(caught.value).startswith(f"rig.toml:{line_of(text, named)}: ")
 
 
 def test_unknown_key_is_refused() -> None:
