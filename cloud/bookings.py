@@ -6,16 +6,21 @@ Not for uploads of batches or tag tables, which have forms of their own.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
-from typing import Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import orjson
-from fastapi import Request, Response
+from fastapi import Path, Query, Request, Response
 
-from cloud.document import DocumentError
+from cloud.document import EARLIEST_US, LATEST_US, TEXT_LENGTH, DocumentError
 from cloud.errors import Problem
 from cloud.identity.credentials import Principal
 
+NO_NUL: Final = r"^[^\x00]+$"  # no text of the database holds it
 Asker = Callable[[Request], Awaitable[Principal]]
+Moment = Annotated[int | None, Query(ge=EARLIEST_US, le=LATEST_US, description="microseconds since 1970 UTC; default now")]
+Name = Annotated[str, Query(min_length=1, max_length=TEXT_LENGTH, pattern=NO_NUL)]
+Filter = Annotated[str | None, Query(min_length=1, max_length=TEXT_LENGTH, pattern=NO_NUL)]
+Identifier = Annotated[str, Path(min_length=1, max_length=TEXT_LENGTH, pattern=NO_NUL)]
 T = TypeVar("T")
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from cloud import document
-from cloud.bookings import Asker, answer, content_type, json_body, read_body
+from cloud.bookings import Asker, Filter, Moment, Name, answer, content_type, json_body, read_body
 from cloud.db import Database
 from cloud.document import parse, read_each
 from cloud.errors import Problem
@@ -24,9 +24,6 @@ MOST_QUOTES: Final = 20_000  # in one request
 MOST_BUCKETS: Final = 10_000  # of one curve
 SLACK_US: Final = 60_000_000  # the clock of a feed may be ahead of the hub's
 DAY_S: Final = 86_400
-Time = Annotated[int | None, Query(ge=document.EARLIEST_US, le=document.LATEST_US, description="microseconds since 1970 UTC; default now")]
-Name = Annotated[str, Query(min_length=1, max_length=document.TEXT_LENGTH)]
-Filter = Annotated[str | None, Query(min_length=1, max_length=document.TEXT_LENGTH)]
 Zone = Annotated[str, Query(max_length=60, description="where delivery days and months begin")]
 Age = Annotated[int, Query(ge=1, le=3660 * DAY_S, description="older quotes are stale")]
 
@@ -56,7 +53,7 @@ def routes(db: Database, clock: Clock, threads: Executor, reader: Asker, writer:
 
     @router.get("/v1/quotes")
     async def get_quotes(
-        principal: Annotated[Principal, Depends(reader)], product: Filter = None, place: Filter = None, as_of_us: Time = None
+        principal: Annotated[Principal, Depends(reader)], product: Filter = None, place: Filter = None, as_of_us: Moment = None
     ) -> Response:
         """The newest quote of each product, place, period and profile at as_of_us."""
         at_us = clock.now_us() if as_of_us is None else as_of_us
@@ -70,7 +67,7 @@ def routes(db: Database, clock: Clock, threads: Executor, reader: Asker, writer:
         product: Name,
         place: Name,
         granularity: Granularity = Granularity.MONTH,
-        as_of_us: Time = None,
+        as_of_us: Moment = None,
         max_age_s: Age = 7 * DAY_S,
         zone: Zone = "UTC",
     ) -> Response:

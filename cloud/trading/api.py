@@ -5,10 +5,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Executor
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
-from cloud import document
-from cloud.bookings import Asker, answer, json_body, read_body
+from cloud.bookings import Asker, Filter, Identifier, Moment, answer, json_body, read_body
 from cloud.db import Database
 from cloud.document import DocumentError, Fields, parse, read_each
 from cloud.errors import Problem
@@ -22,9 +21,6 @@ from protocols.clock import Clock
 
 MOST_DEALS: Final = 2_000  # in one request
 MOST_CALENDARS: Final = 1_000
-Time = Annotated[int | None, Query(ge=document.EARLIEST_US, le=document.LATEST_US, description="microseconds since 1970 UTC; default now")]
-Filter = Annotated[str | None, Query(min_length=1, max_length=document.TEXT_LENGTH)]
-DealId = Annotated[str, Path(min_length=1, max_length=document.TEXT_LENGTH)]
 Production = Callable[[int, int], Awaitable[Iterable[Line]]]
 
 
@@ -63,7 +59,7 @@ def routes(
         return answer({"deals": stored}, 201 if capture.new else 200)
 
     @router.get("/v1/deals")
-    async def get_deals(principal: who, known_us: Time = None, book: Filter = None) -> Response:
+    async def get_deals(principal: who, known_us: Moment = None, book: Filter = None) -> Response:
         """The newest version of each deal known then, without cancelled ones."""
         at_us = clock.now_us() if known_us is None else known_us
         async with db.tenant(principal.tenant_id) as connection:
@@ -71,7 +67,7 @@ def routes(
         return answer({"known_us": at_us, "deals": [deal_json(deal) for deal in found if book in (None, deal.book)]})
 
     @router.get("/v1/deals/{deal_id}/versions")
-    async def get_versions(principal: who, deal_id: DealId) -> Response:
+    async def get_versions(principal: who, deal_id: Identifier) -> Response:
         """Every version, oldest first."""
         async with db.tenant(principal.tenant_id) as connection:
             found = await store.versions(connection, principal.tenant_id, deal_id)
@@ -87,7 +83,7 @@ def routes(
 
     @router.get("/v1/positions")
     async def get_positions(
-        principal: who, as_of_us: Time = None, book: Filter = None, product: Filter = None, place: Filter = None
+        principal: who, as_of_us: Moment = None, book: Filter = None, product: Filter = None, place: Filter = None
     ) -> Response:
         """Net volume by book, product, place and delivery bucket, exact; deals that could not be netted are listed beside, with the cause."""
         at_us = clock.now_us() if as_of_us is None else as_of_us
