@@ -22,6 +22,7 @@ from cloud.audit.log import Log
 from cloud.body import BodyLimit
 from cloud.config import HubConfig
 from cloud.db import Database
+from cloud.evidence import api as evidence_api
 from cloud.identity import api as identity_api
 from cloud.identity import store as identity_store
 from cloud.identity.keyring import KeyRing
@@ -165,6 +166,7 @@ def _include(app: FastAPI, hub: Hub) -> None:
     app.include_router(reading.routes(hub.windows, hub.latest, hub.intake.receipted, hub.gate.read, hub.closing))
     app.include_router(bundles.routes(hub.windows, hub.log, hub.gate.read))
     app.include_router(audit_api.routes(hub.log, hub.gate.read))
+    app.include_router(evidence_api.routes(hub.windows, hub.log, hub.gate.read))
     parts = (hub.db, hub.clock, hub.threads, hub.gate.read)
     app.include_router(market_api.routes(*parts, hub.gate.write_market, hub.changed))
     app.include_router(trading_api.routes(*parts, hub.gate.write_deals, hub.changed))
