@@ -1,4 +1,4 @@
-"""`qenergyz sim run SCENARIO`: serve a scenario's devices, step by step, until told to stop.
+"""`qenergyz sim run SCENARIO`: serve a scenario's devices, step by step, until told to stop. (`qenergyz sim market` is in `market`.)
 
 Commands come as lines on standard input: `go`, `hold` (stop stepping, go on serving), `step N`, `fault DEVICE KIND SECONDS`, `stop`. With `--wait` the first step is shown and
 nothing moves before `go` or `step`, and the end of standard input ends the run (whoever steered it is gone). After the last step the
@@ -36,6 +36,10 @@ STOP_S: Final = 1.5
 
 
 def main(argv: Sequence[str]) -> int:
+    if argv[:1] == ["market"]:
+        from simulators import market
+
+        return market.main(argv[1:])
     arguments = _parser().parse_args(argv)
     try:
         scenario = load_scenario(find_scenario(arguments.scenario))
@@ -60,7 +64,9 @@ def main(argv: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="qenergyz sim", description="A field without hardware.")
-    run = parser.add_subparsers(dest="command", required=True).add_parser("run", help="serve a scenario")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("market", add_help=False, help="post quotes of a simulated market to a hub")
+    run = commands.add_parser("run", help="serve a scenario")
     run.add_argument("scenario", help="a file, or the name of a shipped scenario")
     run.add_argument("--truth", metavar="FILE", help="write every value served, one line per sample")
     run.add_argument("--ready", metavar="FILE", help="write {device: address} as JSON once all listen")
