@@ -10,9 +10,10 @@ COMMANDS: Final = {
     "hub": ("cloud.cli", "the hub: serve, voucher, token, revoke"),
     "sim": ("simulators.cli", "a field without hardware: run SCENARIO"),
     "demo": ("simulators.demo", "hub, simulators and two gateways on this machine, replaying real wells"),
-    "verify": ("protocols.batch.verify", "check an exported bundle offline, with public keys only"),
+    "verify": ("protocols.batch.verify", "check an exported file offline, with public keys only; --recompute repeats the calculation"),
 }
 EXTRA: Final = {"edge": "edge", "hub": "hub", "sim": "sim", "demo": "all", "verify": ""}
+RECOMPUTE: Final = "--recompute"  # with it, `verify` repeats the calculation, which takes the hub's packages
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,14 +32,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f'qenergyz: unknown command "{name}"{nearest(name, COMMANDS)} Known: {", ".join(COMMANDS)}.', file=sys.stderr)
         return 2
+    if name == "verify" and RECOMPUTE in arguments:
+        return _run(f"{name} {RECOMPUTE}", "cloud.reaction.recompute", "hub", [one for one in arguments[1:] if one != RECOMPUTE])
+    return _run(name, COMMANDS[name][0], EXTRA[name], arguments[1:])
+
+
+def _run(command: str, module_name: str, extra: str, arguments: list[str]) -> int:
     try:
-        module = importlib.import_module(COMMANDS[name][0])
+        module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
+        if error.name and module_name.startswith(error.name):
+            print(f"qenergyz {command}: this version has no {module_name}", file=sys.stderr)
+            return 2
         if error.name and error.name.split(".")[0] in ("edge", "cloud", "simulators", "protocols"):
             raise
-        print(f'qenergyz {name} needs the package {error.name}: pip install "qenergyz[{EXTRA[name]}]"', file=sys.stderr)
+        print(f'qenergyz {command} needs the package {error.name}: pip install "qenergyz[{extra}]"', file=sys.stderr)
         return 2
-    result: int = module.main(arguments[1:])
+    result: int = module.main(arguments)
     return result
 
 

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ ROW = Row(
     {"qenergyz": "0.1.0"},
     {"index": 0.75, "state": "WARNING"},
 )
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "wire-format.md").read_text()
 MEMBERS = cbor.decode_strict(evidence.encode(ROW))
 
 
@@ -38,6 +40,13 @@ def test_a_row_comes_back_as_it_was_and_has_the_same_digest() -> None:
     assert evidence.decode(document) == ROW
     assert evidence.digest(document) == evidence.digest(evidence.encode(evidence.decode(document)))
     assert ROW.inputs.batches[0].name == "rig1 live/1/17"
+
+
+def test_the_example_of_the_page_is_what_is_written_and_read() -> None:
+    document = evidence.encode(Row("health", "rig1", 5, Inputs(), {}, 7, {}, {"index": 0.5}))
+    assert f"`{document.hex()}`" in PAGE
+    assert f"`{evidence.digest(document).hex()}`" in PAGE
+    assert evidence.decode(document).output == {"index": 0.5}
 
 
 def test_inputs_that_were_not_narrowed_come_back_without_window_and_tags() -> None:

@@ -1,7 +1,11 @@
 """protocols/batch/pedigree.py: what a computed result came from is proven, and what differs is named."""
 
 import dataclasses
+import importlib.util
 import json
+import sys
+import types
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -290,3 +294,53 @@ def test_a_column_of_a_tag_that_the_table_does_not_know_is_malformed() -> None:
     group = Group(np.array([7], np.uint32), np.zeros(1, np.int64), np.zeros((1, 1), np.int32))
     with pytest.raises(MalformedBatch, match="a tag 7"):
         bundle.columns([("rig1", Payload(pedigrees.TABLES["rig1"].digest, (group,)))], tables)
+
+
+@pytest.fixture
+def qenergyz() -> types.ModuleType:
+    """The command as it stands here, not as it was installed."""
+    spec = importlib.util.spec_from_file_location("qenergyz", Path(__file__).resolve().parents[3] / "qenergyz.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def recomputing(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
+    """What the hub's recomputation was called with."""
+    called: list[Sequence[str]] = []
+    module = types.ModuleType("cloud.reaction.recompute")
+    module.main = lambda argv: called.append(argv) or 7  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "cloud.reaction", types.ModuleType("cloud.reaction"))
+    monkeypatch.setitem(sys.modules, "cloud.reaction.recompute", module)
+    return called
+
+
+def test_recompute_hands_the_other_arguments_to_the_hub(qenergyz: types.ModuleType, recomputing: list[Sequence[str]]) -> None:
+    assert qenergyz.main(["verify", "--recompute", "file.qzb", "--json"]) == 7
+    assert recomputing == [["file.qzb", "--json"]]
+
+
+@pytest.mark.parametrize(
+    ("missing", "told"),
+    [
+        ("fastapi", 'qenergyz verify --recompute needs the package fastapi: pip install "qenergyz[hub]"'),
+        ("cloud.reaction", "this version has no cloud.reaction.recompute"),
+    ],
+)
+def test_recompute_says_what_is_missing(
+    qenergyz: types.ModuleType, missing: str, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def absent(_: str) -> None:
+        raise ModuleNotFoundError(name=missing)
+
+    monkeypatch.setattr(importlib, "import_module", absent)
+    assert qenergyz.main(["verify", "file.qzb", "--recompute"]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_the_contract_alone_refuses_to_recompute(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert verify.main([str(tmp_path / "file.qzb"), "--recompute"]) == 2
+    assert 'only the command "qenergyz verify --recompute"' in capsys.readouterr().err
