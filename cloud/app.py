@@ -136,7 +136,7 @@ def create_app(config: HubConfig, database_url: str, clock: Clock | None = None,
     problems.install(app, config.limits.retry_after_s)
     limits = config.limits
     sizes = {"/v1/batches": limits.body_bytes, "/v1/tag-tables": limits.tag_table_bytes}
-    sizes |= dict.fromkeys(("/v1/quotes", "/v1/deals", "/v1/calendars"), limits.document_bytes)
+    sizes |= dict.fromkeys(("/v1/quotes", "/v1/deals", "/v1/calendars", "/v1/history"), limits.document_bytes)
     app.add_middleware(BodyLimit, limits=sizes, otherwise=limits.small_body_bytes)
     _include(app, hub)
 

@@ -46,3 +46,7 @@ def json_body(schema: Mapping[str, Any], **others: Mapping[str, Any]) -> dict[st
     """`openapi_extra` of a route that reads its body itself. others: schemas by media type."""
     content = {"application/json": {"schema": schema}} | {name: {"schema": other} for name, other in others.items()}
     return {"requestBody": {"required": True, "content": content}}
+
+
+def text_body(media_type: str) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": {media_type: {"schema": {"type": "string"}}}}}

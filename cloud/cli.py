@@ -1,4 +1,4 @@
-"""`qenergyz hub`: serve, voucher, token, revoke, tenant, status. Exit codes: 0 done, 1 it did not work, 2 the command line is wrong.
+"""`qenergyz hub`: serve, voucher, token, revoke, tenant, status (and prices: `market.fetch`). Exit codes: 0 done, 1 it did not work, 2 the command line is wrong.
 
 Commands other than serve work while the hub runs (its address is in DATA/hub.json) and while it does not: then they start the
 embedded database for the moment. DATA/lock is held by whoever has started the database, so that nobody stops it under another.
@@ -38,6 +38,10 @@ class CommandError(Exception):
 
 
 def main(argv: Sequence[str]) -> int:
+    if argv[:1] == ["prices"]:
+        from cloud.market import fetch
+
+        return fetch.main(argv[1:])
     options = _parser().parse_args(argv)
     commands: dict[str, Callable[[argparse.Namespace], int]] = {
         "serve": _serve,
@@ -81,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     revoke.add_argument("--tenant", default="default")
     add("tenant", "make a tenant").add_argument("--name", required=True)
     add("status", "ask the running hub how it is")
+    commands.add_parser("prices", add_help=False, help="fetch daily prices from the EIA's open data into a running hub")
     return parser
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from cloud import document
-from cloud.bookings import Asker, Filter, Moment, Name, answer, content_type, json_body, read_body
+from cloud.bookings import Asker, Filter, Moment, Name, answer, content_type, json_body, read_body, text_body
 from cloud.db import Database
 from cloud.document import parse, read_each
 from cloud.errors import Problem
@@ -83,7 +83,44 @@ def routes(db: Database, clock: Clock, threads: Executor, reader: Asker, writer:
         unused = [{"quote": one.quote.label(), "reason": one.reason.value} for one in refused]
         return answer(curve_json(curve, granularity, zone) | {"quotes": len(kept), "unused": unused})
 
+    _add_history(router, db, clock, threads, reader, writer, changed)
     return router
+
+
+def _add_history(
+    router: APIRouter, db: Database, clock: Clock, threads: Executor, reader: Asker, writer: Asker, changed: Callable[[int], None]
+) -> None:
+    @router.put("/v1/history", openapi_extra=text_body("text/csv"))
+    async def put_history(
+        principal: Annotated[Principal, Depends(writer)],
+        request: Request,
+        product: Name,
+        place: Name,
+        currency: Annotated[str, Query(pattern="^[A-Z]{3}$")],
+        unit: Name,
+        source: Name,
+    ) -> Response:
+        """Daily prices as CSV with the columns day and price, all or none. A price that differs from the stored one corrects it."""
+        market = feeds.Market(product, place, currency, unit)
+        prices = await read_body(request, threads, lambda data: feeds.read_history_strictly(data, market, source))
+        async with db.tenant(principal.tenant_id) as connection:
+            stored = await store.add_history(connection, principal.tenant_id, prices.history, prices.booked, clock.now_us())
+        if stored:
+            changed(principal.tenant_id)
+        return answer({"stored": stored})
+
+    @router.get("/v1/history")
+    async def get_history(
+        principal: Annotated[Principal, Depends(reader)], product: Name, place: Name, as_of_us: Moment = None
+    ) -> Response:
+        """Daily prices as they were known; the price of a day is known from the next day, 00:00 UTC."""
+        at_us = clock.now_us() if as_of_us is None else as_of_us
+        async with db.tenant(principal.tenant_id) as connection:
+            found = await store.history(connection, principal.tenant_id, product, place, at_us)
+        if found is None:
+            raise Problem("not-found", f"there is no history of {product} at {place}")
+        columns = {"days": [str(day) for day in found.days], "prices": found.prices}
+        return answer({name: getattr(found, name) for name in ("product", "place", "currency", "unit", "source")} | columns)
 
 
 def curve_of(kept: Sequence[Quote], granularity: Granularity, zone: str, as_of_us: int) -> Curve:

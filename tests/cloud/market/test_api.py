@@ -61,7 +61,7 @@ async def test_csv_has_the_same_columns(hub: TestHub) -> None:
     assert (await send(hub, MARCH, APRIL)).json() == {"stored": 0, "same": 2}
     wrong = await hub.client.post("/v1/quotes", content="\n".join([lines[0], lines[1].replace("30.50", "")]), headers=headers)
     assert problem(wrong) == "invalid-request"
-    assert wrong.json()["faults"] == ['line 2: line 2.price: missing, expected a number as text, such as "75.5"']
+    assert wrong.json()["faults"] == ['line 2: quote.price: missing, expected a number as text, such as "75.5"']
 
 
 async def test_faults_are_named_by_path_and_nothing_is_stored(hub: TestHub) -> None:
@@ -148,3 +148,31 @@ async def test_quoting_needs_its_scope(hub: TestHub) -> None:
     for scopes in (("read",), ("write:deals",)):
         assert problem(await hub.client.put("/v1/quotes", json=body, headers=await hub.token(scopes=scopes))) == "forbidden"
     assert problem(await hub.client.get("/v1/quotes", headers=await hub.token(scopes=("write:market",)))) == "forbidden"
+
+
+WTI = {"product": "WTI", "place": "Cushing", "currency": "USD", "unit": "bbl", "source": "a desk"}
+
+
+async def put_history(hub: TestHub, text: str, **changes: str) -> httpx.Response:
+    return await hub.client.put("/v1/history", params=WTI | changes, content=text, headers=await hub.token(scopes=SCOPES))
+
+
+async def test_history_is_kept_with_its_source_and_cut_at_what_was_known(hub: TestHub) -> None:
+    changes: list[int] = []
+    hub.hub.listeners.append(changes.append)
+    text = "day,price\n2020-04-17,18.31\n2020-04-20,-36.98\n"
+    assert (await put_history(hub, text)).json() == {"stored": 2}
+    assert (await put_history(hub, text)).json() == {"stored": 0}
+    asked = {"product": "WTI", "place": "Cushing"}
+    whole = (await hub.client.get("/v1/history", params=asked, headers=await hub.token())).json()
+    assert whole == {**WTI, "days": ["2020-04-17", "2020-04-20"], "prices": [18.31, -36.98]}
+    known = {**asked, "as_of_us": months(2020, 4).start_us + 19 * DAY_US}
+    assert (await hub.client.get("/v1/history", params=known, headers=await hub.token())).json()["days"] == ["2020-04-17"]
+    assert problem(await hub.client.get("/v1/history", params=asked, headers=await hub.token("other"))) == "not-found"
+    assert changes == [1]
+
+
+async def test_history_with_a_fault_is_refused_by_line(hub: TestHub) -> None:
+    reply = await put_history(hub, "day,price\n2020-04-17,\n2020-04-20,1\n")
+    assert (problem(reply), reply.json()["faults"]) == ("invalid-request", ["line 2: the price is missing"])
+    assert problem(await put_history(hub, "day,price\n2020-04-20,1\n", currency="usd")) == "invalid-request"
