@@ -136,15 +136,11 @@ def show(runs: list[dict[str, Any]]) -> None:
         limit = "{:g} to {:g}".format(*LIMITS[name]) if name in LIMITS else ""
         rows.append((name, f"{values[0]:.3f}", f"{values.mean():.3f}", f"{values.std(ddof=1) if len(runs) > 1 else 0:.3f}", limit))
     report.table(f"Remaining life, {len(runs)} seeds", header, rows)
-    rows = [
-        [
-            f"{one['horizon']:g}",
-            *(f"{one[name]:.4f}" for name in ("auc", "ap", "brier", "mean", "base")),
-            f"{np.mean([run['chances'][index]['brier'] for run in runs]):.4f}",
-        ]
-        for index, one in enumerate(runs[0]["chances"])
-    ]
-    report.table("P(failure within h cycles), seed 0", ("h", "AUC", "AP", "Brier", "mean p", "share failed", "Brier, mean of seeds"), rows)
+    cells = []
+    for index, one in enumerate(runs[0]["chances"]):
+        brier = np.mean([run["chances"][index]["brier"] for run in runs])
+        cells.append((f"{one['horizon']:g}", *(f"{one[name]:.4f}" for name in ("auc", "ap", "brier", "mean", "base")), f"{brier:.4f}"))
+    report.table("P(failure within h cycles), seed 0", ("h", "AUC", "AP", "Brier", "mean p", "share failed", "Brier, mean of seeds"), cells)
 
 
 def main() -> int:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloud.assets import AssetError, conformal, life
+from cloud.assets import AssetError, conformal, life, wear
 from tests.cloud.assets.test_life import QUICK, fleet
 
 
@@ -23,7 +23,7 @@ def test_no_unit_is_on_both_sides_of_any_split(names: list[int], count: int, see
 def test_model_is_calibrated_on_units_its_trees_never_saw(monkeypatch: pytest.MonkeyPatch) -> None:
     units, values = fleet(1, 10)
     learned, answered = [], []
-    rows_of = {row.tobytes(): unit for row, unit in zip(life.wear.features(units, values[:, :4]), units, strict=True)}
+    rows_of = {row.tobytes(): unit for row, unit in zip(wear.features(units, values[:, :4]), units, strict=True)}
 
     class Constant:
         def __init__(self, seen: set[int]) -> None:
