@@ -1,5 +1,6 @@
 """HTTP of evidence: rows, the newest first; one row; the file that proves it."""
 
+import asyncio
 import math
 from dataclasses import asdict
 from typing import Annotated, Any, Final
@@ -44,7 +45,7 @@ def routes(windows: Windows, log: Log, reader: Reader) -> APIRouter:
             found = await store.get(connection, principal.tenant_id, bytes.fromhex(digest))
         if found is None:
             raise Problem("not-found", f"there is no evidence {digest}")
-        return json_columns(_document(found))
+        return await asyncio.get_running_loop().run_in_executor(windows.threads, lambda: json_columns(_document(found)))
 
     @router.get("/{digest}/bundle")
     async def get_bundle(principal: who, digest: Digest) -> Response:

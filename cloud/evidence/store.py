@@ -70,10 +70,11 @@ async def append(connection: Connection, tenant_id: int, row: Row, contents: Map
             )
     await _check_inputs(connection, tenant_id, row, contents)
     if contents:
+        given = sorted(contents)  # in one order, so that two transactions never wait for each other
         await connection.execute(
             "INSERT INTO evidence_content (tenant_id, digest, kind, content) SELECT %s, * FROM unnest(%b::bytea[], %s::text[], %b::bytea[])"
             " ON CONFLICT DO NOTHING",
-            (tenant_id, list(contents), [names[hashed] for hashed in contents], list(contents.values())),
+            (tenant_id, given, [names[hashed] for hashed in given], [contents[hashed] for hashed in given]),
         )
     await connection.execute(
         "INSERT INTO evidence (tenant_id, digest, kind, subject, as_of_us, made_us, refs, contents, document)"

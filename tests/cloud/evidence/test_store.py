@@ -1,5 +1,6 @@
 """cloud/evidence/store.py: rows are stored once, with everything they name, and enter the log."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -34,6 +35,21 @@ async def test_appending_a_row_again_changes_nothing(story: Story) -> None:
         assert await store.append(connection, 1, health("rig1", story.sent["rig1"]), MODEL_CONTENT, 999) == story.health["rig1"]
     assert story.hub.rows("SELECT count(*), max(evidence_id) FROM evidence") + story.hub.rows("SELECT count(*) FROM log_entry") == before
     assert story.hub.rows("SELECT count(*) FROM evidence_content") == [(2,)]
+
+
+async def test_the_same_row_appended_by_two_at_once_is_stored_once(story: Story) -> None:
+    states = {evidence.digest(state): state for state in (b"a", b"b", b"c")}
+    inputs = Inputs(contents={state.decode(): digest for digest, state in states.items()})
+    row = replace(health("rig1", [], at=70), inputs=inputs)
+
+    async def append(contents: dict[bytes, bytes]) -> bytes:
+        async with story.hub.hub.db.tenant(1) as connection:
+            return await store.append(connection, 1, row, contents, 71)
+
+    made = await asyncio.gather(*(append(dict(sorted(states.items(), reverse=bool(at % 2)))) for at in range(6)))
+    assert len(set(made)) == 1
+    assert story.hub.rows("SELECT count(*) FROM evidence WHERE as_of_us = 70") == [(1,)]
+    assert story.hub.rows("SELECT kind FROM evidence_content ORDER BY kind") == [("a",), ("b",), ("c",), ("deals",), ("model",)]
 
 
 async def test_a_row_enters_the_log_and_learns_its_position(story: Story) -> None:

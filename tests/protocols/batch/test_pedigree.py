@@ -1,6 +1,7 @@
 """protocols/batch/pedigree.py: what a computed result came from is proven, and what differs is named."""
 
 import dataclasses
+import hashlib
 import importlib.util
 import json
 import sys
@@ -201,6 +202,15 @@ def test_every_flipped_byte_is_found() -> None:
     for position in range(len(data)):
         report = pedigree.verify(flipped(data, position), KEY)
         assert report.failed in ("container", "digest")
+
+
+def test_a_changed_byte_is_found_by_whoever_recomputes_the_digest_of_the_file_as_well() -> None:
+    """All but the dates of enrolment, which are the hub's word alone."""
+    body = pedigree.write(GOOD)[:-32]
+    enrolled = {body.index(signer.public) + len(signer.public) for signer in pedigrees.RIGS.values()}
+    for position in sorted(set(range(0, len(body), 7)) - enrolled):
+        changed = flipped(body, position)
+        assert not pedigree.verify(changed + hashlib.sha256(changed).digest(), KEY).ok
 
 
 @pytest.mark.parametrize("damaged", [b"", b"\xa0", pedigree.write(GOOD)[:-1], pedigree.write(GOOD)[:200], pedigree.write(GOOD) + b"\0"])
