@@ -27,8 +27,17 @@ def folds(units: Groups, count: int, seed: int) -> tuple[Bools, ...]:
 def truncations(units: Groups, count: int, seed: int, first: int) -> NDArray[np.intp]:
     """Rows at which a unit might have been looked at: `count` per unit, any cycle after `first` equally likely (all, if it is younger)."""
     rng = np.random.default_rng(seed)
+    return np.concatenate([rng.choice(mine, count) for mine in _looked_at(units, first)])
+
+
+def every_look(units: Groups, first: int) -> NDArray[np.intp]:
+    """All rows that `truncations` draws from."""
+    return np.concatenate(_looked_at(units, first))
+
+
+def _looked_at(units: Groups, first: int) -> list[NDArray[np.intp]]:
     rows = (np.flatnonzero(units == unit) for unit in np.unique(units))
-    return np.concatenate([rng.choice(mine[first:] if mine.size > first else mine, count) for mine in rows])
+    return [mine[first:] if mine.size > first else mine for mine in rows]
 
 
 @dataclass(frozen=True, slots=True)

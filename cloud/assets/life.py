@@ -71,7 +71,7 @@ class Learning:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What was learned. moving: (tags,), the tags that tell something; chance, share: one per horizon, share of looks that failed within."""
+    """What was learned. moving: (tags,), the tags that tell something; chance, share: one per horizon, share of cycles that failed within."""
 
     cap: float
     horizons: tuple[float, ...]
@@ -113,12 +113,12 @@ def fit(units: Groups, values: Floats, learning: Learning | None = None) -> Mode
     looks = conformal.truncations(units, how.looks, how.seed, how.first)
     held = unseen(rows, capped, out, looks, how, "regressor")
     bands = conformal.calibrate(np.clip(held, 0.0, how.cap), capped[looks], units[looks], how.edges, how.confidence + how.margin)
-    chance = []
+    every, chance = conformal.every_look(units, how.first), []
     for horizon in how.horizons:
         fails = left <= horizon
-        odds = unseen(rows, fails, out, looks, how, "classifier")
-        chance.append((_forest(rows, fails, how, "classifier"), conformal.isotonic(odds, fails[looks], units[looks])))
-    share = np.array([np.mean(left[looks] <= horizon) for horizon in how.horizons])
+        odds = unseen(rows, fails, out, every, how, "classifier")
+        chance.append((_forest(rows, fails, how, "classifier"), conformal.isotonic(odds, fails[every], units[every])))
+    share = np.array([np.mean(left[every] <= horizon) for horizon in how.horizons])
     envelope = detect.fit(rows[~out[0]], rows[out[0]])
     life = _forest(rows, capped, how, "regressor")
     return Model(how.cap, how.horizons, moving, life, bands, tuple(chance), share, envelope)
