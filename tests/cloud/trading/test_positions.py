@@ -1,13 +1,13 @@
-from datetime import date
-from decimal import Decimal
+from datetime import date, timedelta
+from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloud.trading.deals import Cause, Deal, DeliveryCalendar, Kind, Quantity, Side
-from cloud.trading.positions import Line, as_float64, lines, net
+from cloud.trading.deals import Cause, Deal, DeliveryCalendar, Granularity, Kind, Leg, Quantity, Side
+from cloud.trading.positions import Key, Line, as_float64, lines, net
 from tests.cloud.trading.agreements import deal, leg
 from tests.cloud.trading.test_deals import OPTION
 
@@ -43,6 +43,37 @@ def test_the_order_of_deals_does_not_matter(book: list[Deal], random: object) ->
     shuffled = list(book)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     assert net(shuffled) == net(book)
+
+
+PERIODS = st.tuples(st.dates(date(2026, 1, 1), date(2027, 3, 31)), st.integers(0, 100))
+
+
+@st.composite
+def legs(draw: st.DrawFn) -> Leg:
+    first, length = draw(PERIODS)
+    volume = Quantity(draw(VOLUMES | st.just(Decimal(10) ** 20)), "MWh")
+    granularity, zone = draw(st.sampled_from(Granularity)), draw(st.sampled_from(["UTC", "Europe/Berlin"]))
+    return leg(side=draw(SIDES), volume=volume, first=first, last=first + timedelta(days=length), granularity=granularity, zone=zone)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(legs(), max_size=5))
+def test_positions_are_the_sum_of_the_lines_of_every_deal(drawn: list[Leg]) -> None:
+    calendars = {("gas", "TTF"): DeliveryCalendar(date(2026, 1, 1), date(2027, 12, 31), frozenset({date(2026, 5, 1)}))}
+    closed = [one for one in drawn if (one.first, one.last) != (date(2026, 5, 1), date(2026, 5, 1))]
+    book = [deal(f"D{number}", legs=(one,)) for number, one in enumerate(closed)]
+    expected: dict[Key, Decimal] = {}
+    with localcontext(prec=60):
+        for line in (line for one in book for line in lines(one, calendars)):
+            expected[line.key] = expected.get(line.key, Decimal(0)) + line.volume
+    assert {row.key: row.net for row in net(book, calendars=calendars).rows} == expected
+
+
+def test_days_without_delivery_between_two_deals_have_no_row() -> None:
+    late = leg(first=date(2026, 12, 1), last=date(2026, 12, 2))
+    early = leg(first=date(2026, 2, 1), last=date(2026, 2, 1))
+    rows = net([deal(legs=(leg(last=date(2026, 3, 1)),)), deal("D2", legs=(late,)), deal("D3", legs=(early,))]).rows
+    assert [row.net for row in rows] == [-1000, -1000, -500, -500]
 
 
 def test_expected_production_stands_beside_sales() -> None:
