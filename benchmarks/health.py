@@ -14,6 +14,7 @@ import numpy as np
 from benchmarks import report
 from cloud.assets import forecast, health
 from cloud.assets.hazard import WienerBelief
+from cloud.assets.outages import Draws, Units
 from cloud.assets.topology import Kind, Node
 from cloud.assets.trust import TagRules
 
@@ -67,10 +68,10 @@ def tick_floor(count: int) -> list[float]:
 def forecast_times(count: int) -> list[float]:
     one = np.ones(UNITS)
     belief = WienerBelief(0.002 * one, 500 * one, 20 * one, 20 * 0.03**2 * one)
-    units = forecast.Units(1000 * one, 0.2 * one, 0.05 * one, one, belief, one / 200, 5 * one, 0.5 * one, one, 0.01 * one, one)
+    units = Units(1000 * one, 0.2 * one, 0.05 * one, one, belief, one / 200, 5 * one, 0.5 * one, one, 0.01 * one, one)
     plan = forecast.Plan.daily(DAYS, UNITS)
     topology = Node(Kind.PARALLEL, tuple(range(UNITS)))
-    return times_of(lambda index: forecast.forecast(units, topology, plan, forecast.Draws(index, PATHS)), count)
+    return times_of(lambda index: forecast.forecast(units, topology, plan, Draws(index, PATHS)), count)
 
 
 def forecast_floor(count: int) -> list[float]:

@@ -164,7 +164,7 @@ def _rules(kind: AssetClass, assets: tuple[Asset, ...]) -> TagRules:
         np.array([getattr(role, name) for role in columns], dtype=np.float64) for name in ("low", "high", "rate", "resolution")
     )
     poll = np.full(len(columns), kind.stale_us * 1e-6 / DROPOUT_POLLS)
-    return TagRules(low, high, rate, resolution, poll, np.array([role.rests for role in columns]), judged, kind.learn).checked()
+    return TagRules(low, high, rate, resolution, poll, np.array([role.rests for role in columns]), judged, kind.learn, kind.adapt).checked()
 
 
 def _tick(kind: AssetClass, rules: TagRules, state: AssetState, seen: Newest, shown: Newest, now_us: int) -> tuple[AssetState, Health]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from cloud.assets.features import ADAPT
 from cloud.assets.physics import FORMULAS, PRESSURES
 from protocols.tomlfile import Section, nearest
 
@@ -78,7 +79,8 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class AssetClass:
-    """every_us: length of a tick; stale_us: without a good sample for so long, a tag is stale; learn: samples of a baseline.
+    """every_us: length of a tick; stale_us: without a good sample for so long, a tag is stale; learn: samples of a baseline; adapt: weight
+    per sample with which it follows afterwards (0: not at all, for wear that is slow against a tick).
 
     Health has one column for each watched role, in order, and then for each derived one.
     """
@@ -87,6 +89,7 @@ class AssetClass:
     every_us: int
     stale_us: int
     learn: int
+    adapt: float
     roles: tuple[Role, ...]
     derived: tuple[Derived, ...]
     failure: Failure
@@ -108,6 +111,9 @@ def parse_class(section: Section) -> AssetClass:
         raise section.error("every", '"every": expected more than 0')
     stale = section.duration_us("stale") if "stale" in section else STALE_TICKS * every
     learn = section.integer("learn", 300, low=2, high=1_000_000)
+    adapt = float(section.number("adapt", ADAPT))
+    if not 0 <= adapt <= 0.1:
+        raise section.error("adapt", f'"adapt": expected a weight from 0 to 0.1, found {adapt}')
     roles = tuple(map(_role, section.sections("role", optional=True)))
     names = [role.name for role in roles]
     derived = tuple(_derived(found, roles) for found in section.sections("derived", optional=True))
@@ -116,7 +122,7 @@ def parse_class(section: Section) -> AssetClass:
         raise section.error("role", f'role "{repeated}" is described twice in class "{name}"')
     failure = _failure(section.section("failure"))
     section.done()
-    made = AssetClass(name, every, stale, learn, roles, derived, failure)
+    made = AssetClass(name, every, stale, learn, adapt, roles, derived, failure)
     if roles and not any(role.required for role in made.columns):
         raise section.error("role", f'class "{name}" has roles and none of those judged is required: health could never be told')
     return made

@@ -64,15 +64,17 @@ class Features:
         return Features(*(np.where(kept, getattr(self, name), 0.0) for name in self.__dataclass_fields__))
 
 
-def tick(state: Features, values: Floats, accepted: Bools, suspect: Bools, resolution: Floats, learn: int) -> Features:
+def tick(
+    state: Features, values: Floats, accepted: Bools, suspect: Bools, resolution: Floats, learn: int, adapt: float = ADAPT
+) -> Features:
     """One sample of each tag. suspect: (assets,), whose baseline stands still; resolution: (tags,), floor of a deviation; learn: samples
-    of the baseline."""
+    of the baseline; adapt: weight with which it follows afterwards."""
     value = np.where(accepted, values, state.base)
     learning = accepted & (state.count < learn)
     count = np.minimum(state.count + accepted, 2.0**31)
     steady = accepted & ~learning
     levels = _levels(state, value, accepted, learning, count)
-    adapting = np.where(steady & ~suspect[:, None], ADAPT, 0.0)
+    adapting = np.where(steady & ~suspect[:, None], adapt, 0.0)
     off = value - state.base
     deviation = np.sqrt(np.maximum(state.base_variance, resolution**2))
     score = off / deviation

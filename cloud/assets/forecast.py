@@ -1,12 +1,8 @@
 """Volume forecast: scenarios of what a stream delivers in each bucket, from the state of its units, their repair and the plan.
 
-Each unit alternates between up and down. It fails at the first of two: its degradation passes the threshold, or an exponential
-clock rings; repair is lognormal and leaves it as new. First failures of a site share one Gaussian factor. Up-shares of each step
-times derate and maintenance pass the stream's topology; inventory and a logistics cap turn production into deliveries.
-Measurement uncertainty is its own channel and never part of the volumes.
-
-Common random numbers: the draws depend on seed, unit, path and life only. A unit that is more degraded therefore fails no later in
-any path, and its cumulative up-time at any time is no larger; in a single late step it may be larger, since it is repaired earlier.
+Up-shares of each step (`outages`) times derate and maintenance pass the stream's topology; inventory and a logistics cap turn
+production into deliveries. Measurement uncertainty is its own channel and never part of the volumes. Not for whose volume it is:
+`outlook` shares it among units.
 """
 
 from dataclasses import dataclass
@@ -14,54 +10,13 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
-from cloud.assets import AssetError, Bools, Floats, numbers
-from cloud.assets.hazard import WienerBelief, wiener_first_passage
+from cloud.assets import AssetError, Floats, numbers
+from cloud.assets.outages import MEASUREMENT, Draws, Outages, Shocks, Units, normals, simulate_outages, simulate_shocks
 from cloud.assets.topology import Node, structure
 
 QUANTILES: Final = (0.05, 0.25, 0.50, 0.75, 0.95, 0.99)
-_GRID: Final = 256  # steps of the tabulated cumulative hazard
-_DRAWS: Final = 32  # belief draws averaged into the predictive first passage
-_CERTAIN: Final = 800.0  # cumulative hazard that no draw exceeds: e^-800 is 0
-_MOST_LIVES: Final = 3_000
 _CHUNK: Final = 256  # paths whose steps are held at once; their arrays stay in the processor's cache
-_FAILURES, _REPAIRS, _MEASUREMENT = 1, 2, 3  # purposes of random streams
-
-
-@dataclass(frozen=True, slots=True)
-class Units:
-    """State of the units of one stream, arrays of shape (units,); time in days.
-
-    nameplate: volume per day; level, threshold: degradation now and where it fails; level_sd: what missing or bad data leave open;
-    belief: drift and diffusion per day; clock: exponential failures per day (may be infinite: never up);
-    repair_median, repair_spread: days, and the standard deviation of its logarithm; derate: share delivered while up;
-    sensor_sd: relative standard deviation of the volume measurement; trust: tag trust 0-1.
-    """
-
-    nameplate: Floats
-    level: Floats
-    level_sd: Floats
-    threshold: Floats
-    belief: WienerBelief
-    clock: Floats
-    repair_median: Floats
-    repair_spread: Floats
-    derate: Floats
-    sensor_sd: Floats
-    trust: Floats
-
-    def checked(self) -> "Units":
-        """Itself, with the numbers of all fields checked. Raises AssetError."""
-        for name in ("nameplate", "level_sd", "repair_median", "repair_spread", "derate", "sensor_sd", "trust"):
-            if numbers(name, getattr(self, name), low=0).shape != self.nameplate.shape:
-                raise AssetError(f"{name}: expected one number per unit")
-        numbers("clock", self.clock, low=0, infinite=True)
-        for name in ("level", "threshold"):
-            numbers(name, getattr(self, name))
-        if np.any(self.derate > 1) or np.any(self.trust > 1):
-            raise AssetError("derate, trust: expected shares from 0 to 1")
-        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,24 +51,17 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Draws:
-    """seed and number of paths; correlation of the first failures of the site, 0-1 (one-factor Gaussian copula)."""
-
-    seed: int
-    paths: int
-    correlation: float = 0.15
-
-
-@dataclass(frozen=True, slots=True)
 class VolumeForecast:
     """produced, delivered: (paths, buckets), volume; measurement: (paths, buckets), error of measuring the produced volume, mean 0;
-    uptime: (units,) mean share of the horizon; first_failure: (units, paths), days, infinite when none lies within the horizon."""
+    uptime: (units,) mean share of the horizon; first_failure: (units, paths), days, infinite when none lies within the horizon; lost:
+    (units, paths, buckets), what each unit by itself fell short of its plan, where asked for."""
 
     produced: Floats
     delivered: Floats
     measurement: Floats
     uptime: Floats
     first_failure: Floats
+    lost: Floats | None = None
 
     @property
     def expected(self) -> Floats:
@@ -125,17 +73,9 @@ class VolumeForecast:
         return np.asarray(np.quantile(self.delivered, at, axis=0))
 
 
-@dataclass(frozen=True, slots=True)
-class Outages:
-    """Outages of all units, flat: `unit` and `path` indices, [start, end) in days, end cut at the horizon."""
-
-    unit: NDArray[np.int64]
-    path: NDArray[np.int64]
-    start: Floats
-    end: Floats
-
-
-def forecast(units: Units, topology: Node | int, plan: Plan, draws: Draws) -> VolumeForecast:
+def forecast(
+    units: Units, topology: Node | int, plan: Plan, draws: Draws, *, shocks: Shocks | None = None, by_unit: bool = False
+) -> VolumeForecast:
     """Scenarios of delivered volume. Raises AssetError for parameters that cannot be meant.
 
     Steps resolve time: within a step a unit counts with the share of it that it is up, then the topology is applied.
@@ -144,107 +84,65 @@ def forecast(units: Units, topology: Node | int, plan: Plan, draws: Draws) -> Vo
     plan = plan.checked(units.nameplate.size)
     if draws.paths < 1 or not 0 <= draws.correlation <= 1:
         raise AssetError("draws: expected at least one path and a correlation from 0 to 1")
-    outages, first = simulate_outages(units, float(plan.step_days.sum()), draws)
-    produced, uptime = _production(units, topology, plan, draws.paths, outages)
-    return VolumeForecast(produced, deliver(produced, plan), measurement_error(units, produced, draws), uptime, first)
+    horizon = float(plan.step_days.sum())
+    outages, first = simulate_outages(units, horizon, draws)
+    stopped = simulate_shocks(shocks, horizon, draws) if shocks is not None and shocks.rate > 0 else None
+    produced, lost = _production(units, topology, plan, draws.paths, outages, stopped, by_unit)
+    uptime = _uptime(outages, units.nameplate.size, draws.paths * horizon)
+    if stopped is not None:
+        uptime = uptime * _uptime(stopped, 1, draws.paths * horizon)
+    return VolumeForecast(produced, deliver(produced, plan), measurement_error(units, produced, draws), uptime, first, lost)
 
 
-def simulate_outages(units: Units, horizon: float, draws: Draws) -> tuple[Outages, Floats]:
-    """All outages within `horizon` days, and the first failure of each unit and path. One pass per life, over all units and paths."""
-    dead = np.isinf(units.clock)
-    grid = np.linspace(0.0, horizon, _GRID + 1)
-    now, renewed = (_cumulative_hazard(units, level, spread, grid) for level, spread in ((units.level, units.level_sd), (None, None)))
-    clock = np.zeros((units.nameplate.size, draws.paths))
-    alive = np.broadcast_to(~dead[:, None], clock.shape)
-    at_once: Floats = np.where(alive, np.inf, 0.0)
-    first, found, life = at_once, [_never_up(dead, draws.paths, horizon)], 0
-    while alive.any():
-        if life == _MOST_LIVES:
-            raise AssetError(f"a unit fails more than {_MOST_LIVES} times within the horizon: expected a longer repair or a lower hazard")
-        exposure, repair = _draw_life(units, draws, life)
-        failed = clock + _lifetime(exposure, now if life == 0 else renewed, grid)
-        first = np.where(alive, failed, first) if life == 0 else first
-        alive = alive & (failed < horizon)
-        clock = np.where(alive, failed + repair, np.inf)
-        unit, path = np.nonzero(alive)
-        found.append(Outages(unit, path, failed[alive], np.minimum(clock[alive], horizon)))
-        alive = alive & (clock < horizon)
-        life += 1
-    joined = (np.concatenate([getattr(part, name) for part in found]) for name in ("unit", "path", "start", "end"))
-    return Outages(*joined), np.where(first < horizon, first, np.inf)
+def planned(units: Units, plan: Plan) -> Floats:
+    """Volume of each unit by itself with nothing wrong, shape (units, buckets)."""
+    full = (units.nameplate * units.derate)[:, None] * plan.remaining * plan.step_days
+    return np.asarray(np.add.reduceat(full, plan.bucket_start, axis=1))
 
 
-def _never_up(dead: Bools, paths: int, horizon: float) -> Outages:
-    unit, path = (index.ravel() for index in np.meshgrid(np.flatnonzero(dead), np.arange(paths), indexing="ij"))
-    return Outages(unit, path, np.zeros(unit.size), np.full(unit.size, horizon))
+def planned_production(units: Units, topology: Node | int, plan: Plan) -> Floats:
+    """Volume of the stream with nothing wrong, before logistics, shape (buckets,)."""
+    rate = structure(topology, (units.nameplate * units.derate)[:, None] * plan.remaining)
+    return np.asarray(np.add.reduceat(rate * plan.step_days, plan.bucket_start))
 
 
-def _cumulative_hazard(units: Units, level: Floats | None, level_sd: Floats | None, grid: Floats) -> Floats:
-    """-ln P(no failure until t) on the grid, shape (units, grid), averaged over the belief; `level` None: as new, at level 0."""
-    chance = (np.arange(_DRAWS) + 0.5) / _DRAWS
-    normal = special.ndtri(chance)  # one Latin square of belief draws: spread, drift and level in three different orders
-    drift, diffusion = units.belief.quantiles(chance, normal[np.arange(_DRAWS) * 13 % _DRAWS])
-    present = np.zeros((units.nameplate.size, 1)) if level is None else level[:, None]
-    if level_sd is not None:
-        present = present + level_sd[:, None] * normal[np.arange(_DRAWS) * 21 % _DRAWS]
-    left = units.threshold[:, None] - present
-    passed = wiener_first_passage(left[..., None], drift[..., None], diffusion[..., None], grid).mean(axis=1)
-    wear = -np.log1p(-np.minimum(passed, 1 - 1e-16))
-    wear = np.where(passed >= 1 - 1e-16, _CERTAIN, wear)
-    rate = np.where(np.isinf(units.clock), 0.0, units.clock)
-    return np.maximum.accumulate(wear, axis=1) + rate[:, None] * grid
+def _uptime(outages: Outages, units: int, days: float) -> Floats:
+    return np.asarray(1.0 - np.bincount(outages.unit, outages.end - outages.start, minlength=units) / days)
 
 
-def _lifetime(exposure: Floats, hazard: Floats, grid: Floats) -> Floats:
-    """Days until the cumulative hazard (units, grid) reaches `exposure` (units, paths); infinite beyond the grid.
-
-    Bisection for all at once, then linear between grid points: exact for a constant rate.
-    """
-    low = np.zeros(exposure.shape, dtype=np.int64)
-    high = np.full(exposure.shape, grid.size - 1)
-    for _ in range((grid.size - 1).bit_length()):
-        middle = (low + high) >> 1
-        above = np.take_along_axis(hazard, middle, axis=1) > exposure
-        high, low = np.where(above, middle, high), np.where(above, low, middle)
-    start, end = np.take_along_axis(hazard, low, axis=1), np.take_along_axis(hazard, high, axis=1)
-    share = np.clip((exposure - start) / np.maximum(end - start, 1e-300), 0.0, 1.0)
-    return np.where(exposure < hazard[:, -1:], grid[low] + share * (grid[high] - grid[low]), np.inf)
-
-
-def _draw_life(units: Units, draws: Draws, life: int) -> tuple[Floats, Floats]:
-    """(unit exponentials until failure, repair in days), shape (units, paths). The site's factor acts on the first failure."""
-    normal = _normals(draws, _FAILURES, life, units.nameplate.size + 1)
-    shared = draws.correlation if life == 0 else 0.0
-    own = np.sqrt(1 - shared) * normal[1:] + np.sqrt(shared) * normal[0]
-    repair = _normals(draws, _REPAIRS, life, units.nameplate.size)
-    with np.errstate(over="ignore"):
-        days = units.repair_median[:, None] * np.exp(np.minimum(units.repair_spread[:, None] * repair, 700.0))
-    return -special.log_ndtr(-own), days
-
-
-def _normals(draws: Draws, purpose: int, life: int, rows: int) -> Floats:
-    seed = np.random.SeedSequence(draws.seed, spawn_key=(purpose, life))
-    return np.random.Generator(np.random.PCG64(seed)).standard_normal((rows, draws.paths))
-
-
-def _production(units: Units, topology: Node | int, plan: Plan, paths: int, outages: Outages) -> tuple[Floats, Floats]:
-    """(produced volume (paths, buckets), mean up-share of each unit)."""
-    edges = np.concatenate([[0.0], np.cumsum(plan.step_days)])
+def _production(
+    units: Units, topology: Node | int, plan: Plan, paths: int, outages: Outages, stopped: Outages | None, by_unit: bool
+) -> tuple[Floats, Floats | None]:
+    """(produced volume (paths, buckets), what units lost (units, paths, buckets) if `by_unit`)."""
+    edges, count = np.concatenate([[0.0], np.cumsum(plan.step_days)]), units.nameplate.size
     full = (units.nameplate * units.derate)[:, None] * plan.remaining
     produced = np.empty((paths, plan.bucket_start.size))
-    order = np.argsort(outages.path, kind="stable")
-    bounds = np.searchsorted(outages.path[order], np.arange(0, paths + _CHUNK, _CHUNK))
+    lost = np.empty((count, paths, plan.bucket_start.size)) if by_unit else None
+    own = planned(units, plan)
+    parts, site = _chunks(outages, paths), None if stopped is None else _chunks(stopped, paths)
     for chunk, begin in enumerate(range(0, paths, _CHUNK)):
-        mine = order[bounds[chunk] : bounds[chunk + 1]]
-        count = min(_CHUNK, paths - begin)
-        up = _up_share(outages, mine, begin, (units.nameplate.size, count, plan.step_days.size), edges)
-        rate = structure(topology, np.multiply(up, full[:, None, :], out=up))
-        if plan.bucket_start.size == plan.step_days.size:
-            np.multiply(rate, plan.step_days, out=produced[begin : begin + count])
-        else:
-            np.add.reduceat(rate * plan.step_days, plan.bucket_start, axis=1, out=produced[begin : begin + count])
-    lost = np.bincount(outages.unit, outages.end - outages.start, minlength=units.nameplate.size)
-    return produced, 1.0 - lost / (paths * edges[-1])
+        end = min(begin + _CHUNK, paths)
+        up = _up_share(outages, parts[chunk], begin, (count, end - begin, plan.step_days.size), edges)
+        if stopped is not None and site is not None:
+            up *= _up_share(stopped, site[chunk], begin, (1, end - begin, plan.step_days.size), edges)
+        rate = np.multiply(up, full[:, None, :], out=up)
+        if lost is not None:
+            lost[:, begin:end] = np.maximum(own[:, None, :] - _by_bucket(rate, plan), 0.0)
+        produced[begin:end] = _by_bucket(structure(topology, rate), plan)
+    return produced, lost
+
+
+def _chunks(outages: Outages, paths: int) -> list[NDArray[np.int64]]:
+    """Positions of the outages of each chunk of paths."""
+    order = np.argsort(outages.path, kind="stable")
+    return np.split(order, np.searchsorted(outages.path[order], np.arange(_CHUNK, paths, _CHUNK)))
+
+
+def _by_bucket(rate: Floats, plan: Plan) -> Floats:
+    """Volume per bucket of rates (..., steps)."""
+    if plan.bucket_start.size == plan.step_days.size:
+        return rate * plan.step_days
+    return np.asarray(np.add.reduceat(rate * plan.step_days, plan.bucket_start, axis=-1))
 
 
 def _up_share(outages: Outages, mine: NDArray[np.int64], begin: int, shape: tuple[int, int, int], edges: Floats) -> Floats:
@@ -286,5 +184,5 @@ def measurement_error(units: Units, produced: Floats, draws: Draws) -> Floats:
     meter that reads wrong keeps reading wrong. Trust below 5 % counts as 5 %."""
     weight = units.nameplate / max(float(units.nameplate.sum()), 1e-300)
     spread = units.sensor_sd / np.maximum(units.trust, 0.05)
-    error = weight * spread @ _normals(draws, _MEASUREMENT, 0, units.nameplate.size)
+    error = weight * spread @ normals(draws, MEASUREMENT, 0, units.nameplate.size)[1]
     return np.asarray(error[:, None] * produced.mean(axis=0))

@@ -86,7 +86,7 @@ def tick(
     """
     tags, gate = trust.tick(state.tags, rules, values, quality, times_us, now_us)
     suspect = state.evidence > SUSPECT_ABOVE
-    seen = features.tick(state.features, values, gate.accepted, suspect, rules.resolution, rules.learn)
+    seen = features.tick(state.features, values, gate.accepted, suspect, rules.resolution, rules.learn, rules.adapt)
     learned = seen.learned(rules.learn)
     usable = gate.usable & learned
     found = np.where(learned, surprise(seen.drift(rules.resolution)), 0.0)

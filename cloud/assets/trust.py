@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cloud.assets import AssetError, Bools, Floats, numbers
+from cloud.assets.features import ADAPT
 
 GOOD_SHARE_S: Final = 600.0
 STUCK_SAMPLES: Final = 20
@@ -30,7 +31,8 @@ class TagRules:
 
     low, high: range in the tag's unit; rate: most change per second; resolution: smallest change that counts as movement, and the least
     deviation of a baseline; poll_s: time between samples; rests: may stand still (setpoints, positions); required: health needs it, may
-    differ by asset, (assets, tags); learn: samples of an asset's baseline.
+    differ by asset, (assets, tags); learn: samples of an asset's baseline; adapt: weight
+    per sample with which it follows afterwards, 0: it stands still until an overhaul.
     """
 
     low: Floats
@@ -41,6 +43,7 @@ class TagRules:
     rests: Bools
     required: Bools
     learn: int = 300
+    adapt: float = ADAPT
 
     def checked(self) -> "TagRules":
         """Itself. Raises AssetError."""
@@ -48,8 +51,14 @@ class TagRules:
             numbers(name, getattr(self, name), infinite=True)
         numbers("resolution", self.resolution, low=1e-300)
         numbers("poll_s", self.poll_s, low=1e-9)
-        if np.any(self.high <= self.low) or np.any(self.rate <= 0) or not self.required.any(axis=-1).all() or self.learn < 2:
-            raise AssetError("rules: expected low < high, rate > 0, learn >= 2 and at least one required tag")
+        if (
+            np.any(self.high <= self.low)
+            or np.any(self.rate <= 0)
+            or not self.required.any(axis=-1).all()
+            or self.learn < 2
+            or not 0 <= self.adapt <= 0.1
+        ):
+            raise AssetError("rules: expected low < high, rate > 0, learn >= 2, adapt from 0 to 0.1 and at least one required tag")
         return self
 
 

@@ -7,17 +7,17 @@ from hypothesis import strategies as st
 
 from cloud.assets import AssetError
 from cloud.assets.assess import AssetHealth, Samples, Wear, advance, start
+from cloud.assets.model import Model
 from cloud.assets.state import SiteState
 from protocols import quality
-from tests.cloud.assets.wells import ROLES, SECOND_US, START_US, noise, samples, wells, window
+from tests.cloud.assets.wells import HEAD, ROLES, SECOND_US, START_US, noise, samples, wells, window
 
 RIG = wells()
 HOUR_US = 3600 * SECOND_US
 
 
-def ended(found: dict[str, Samples], late_s: float = 0.0) -> tuple[SiteState, tuple[AssetHealth, ...]]:
-    last = max(int(one.times_us[-1]) for one in found.values())
-    return advance(RIG, "rig", start(RIG, "rig"), found, last + round(late_s * SECOND_US))
+def ended(found: dict[str, Samples], model: Model = RIG) -> tuple[SiteState, tuple[AssetHealth, ...]]:
+    return advance(model, "rig", start(model, "rig"), found, max(int(one.times_us[-1]) for one in found.values()))
 
 
 def test_a_drifting_tag_is_told_with_its_name_role_and_share() -> None:
@@ -133,10 +133,12 @@ def test_bytes_of_a_state_that_were_changed_are_refused() -> None:
 
 
 def test_wear_is_learned_once_an_hour_and_not_from_an_event() -> None:
+    steady = wells(head=HEAD.replace("learn = 20", "learn = 20\nadapt = 0.0"))
+
     def worn(shift: float) -> Wear:
         values = noise(8, 600)
         values[150:, :, 0] += np.linspace(0, shift, 450)[:, None] if abs(shift) < 5 else shift
-        return ended(samples(values, every_us=60 * SECOND_US))[1][0].wear
+        return ended(samples(values, every_us=60 * SECOND_US), steady)[1][0].wear
 
     prior = ended(samples(noise(8, 2)))[1][0].wear
     quiet, rising, event = worn(0.0), worn(4.5), worn(50.0)

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from cloud.assets import AssetError
-from cloud.assets.forecast import Draws, Plan, Units, deliver, forecast, simulate_outages
+from cloud.assets.forecast import Plan, deliver, forecast
 from cloud.assets.hazard import WienerBelief, wiener_first_passage
+from cloud.assets.outages import Draws, Units, simulate_outages
 from cloud.assets.topology import Kind, Node
 
 DRAWS = Draws(7, 2000)

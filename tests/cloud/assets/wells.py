@@ -33,11 +33,11 @@ TAG = '[[site.asset.tag]]\ntag = "rig1/{}.{}"\nrole = "{}"\n'
 STREAM = '[[site.stream]]\nname = "oil"\ntopology = "all"\nproduct = "crude"\nplace = "terminal"\n'
 
 
-def wells(count: int = 3, kind: str = "parallel", more: str = "", stream: str = "") -> Model:
+def wells(count: int = 3, kind: str = "parallel", more: str = "", stream: str = "", head: str = HEAD) -> Model:
     names = [f"well{number}" for number in range(count)]
     assets = "".join(ASSET.format(name) + "".join(TAG.format(name, role, role) for role in ROLES) for name in names)
     node = f'[[site.node]]\nname = "all"\nkind = "{kind}"\nparts = {names!r}\n'.replace("'", '"') + more
-    return parse_model(HEAD + "".join(map(ROLE.format, ROLES)) + '[[site]]\nname = "rig"\n' + assets + node + STREAM + stream)
+    return parse_model(head + "".join(map(ROLE.format, ROLES)) + '[[site]]\nname = "rig"\n' + assets + node + STREAM + stream)
 
 
 def noise(seed: int, ticks: int, count: int = 3) -> Floats:
