@@ -12,10 +12,10 @@ from cloud.db import Database
 from cloud.document import DocumentError, Fields, parse, read_each
 from cloud.errors import Problem
 from cloud.identity.credentials import Principal
-from cloud.trading import documents, positions, schemas, store
+from cloud.trading import documents, entitlements, positions, schemas, store
 from cloud.trading.capture import Capture
 from cloud.trading.deals import Calendars, Deal, DeliveryCalendar
-from cloud.trading.documents import calendar_json, deal_json, fault_json, position_json
+from cloud.trading.documents import calendar_json, deal_json, excess_json, fault_json, position_json
 from cloud.trading.positions import Line, Positions
 from protocols.clock import Clock
 
@@ -85,7 +85,8 @@ def routes(
     async def get_positions(
         principal: who, as_of_us: Moment = None, book: Filter = None, product: Filter = None, place: Filter = None
     ) -> Response:
-        """Net volume by book, product, place and delivery bucket, exact; deals that could not be netted are listed beside, with the cause."""
+        """Net volume by book, product, place and delivery bucket, exact; deals that could not be netted are listed beside, with the cause, and
+        so is what is scheduled beyond DCQ, cap or ACQ."""
         at_us = clock.now_us() if as_of_us is None else as_of_us
         async with db.tenant(principal.tenant_id) as connection:
             found = await store.deals(connection, principal.tenant_id, at_us)
@@ -96,7 +97,8 @@ def routes(
         def write() -> Response:
             netted = positions.net(chosen, expected, calendars=calendars)
             rows = [row for row in netted.rows if product in (None, row.key.product) and place in (None, row.key.place)]
-            return answer(positions_json(Positions(tuple(rows), netted.faults), at_us))
+            above = entitlements.excesses(chosen, calendars)
+            return answer(positions_json(Positions(tuple(rows), netted.faults), at_us) | {"excesses": [excess_json(one) for one in above]})
 
         return await asyncio.get_running_loop().run_in_executor(threads, write)
 

@@ -27,6 +27,7 @@ from cloud.trading.deals import (
     ShortfallRule,
     Side,
 )
+from cloud.trading.entitlements import Excess
 from cloud.trading.positions import Position
 
 MOST_LEGS: Final = 100
@@ -121,6 +122,13 @@ def position_json(position: Position) -> dict[str, Any]:
 
 def fault_json(fault: Fault) -> dict[str, Any]:
     return {"deal": fault.deal_id, "version": fault.version, "cause": fault.cause.value, "detail": fault.detail}
+
+
+def excess_json(excess: Excess) -> dict[str, Any]:
+    period = {"first": excess.first.isoformat(), "last": excess.last.isoformat()}
+    volumes = {"scheduled": str(excess.scheduled), "allowed": str(excess.allowed), "unit": excess.unit}
+    terms = {"entitlement": excess.entitlement.value, "side": excess.side.value}
+    return {"deal": excess.deal_id, "version": excess.version, **terms, **period, **volumes}
 
 
 def read_quantity(fields: Fields) -> Quantity:

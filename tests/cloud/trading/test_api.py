@@ -9,7 +9,7 @@ import httpx
 import psycopg
 import pytest
 
-from cloud.trading.deals import Deal, DeliveryCalendar, Kind, Quantity, Side, amended
+from cloud.trading.deals import ContractTerms, Deal, DeliveryCalendar, Kind, Quantity, Side, amended
 from cloud.trading.documents import calendar_json, deal_json
 from tests.cloud.conftest import TestHub
 from tests.cloud.gateway import problem
@@ -124,6 +124,24 @@ async def test_a_deal_that_cannot_be_netted_is_listed_beside_the_rest(hub: TestH
     body = (await ask(hub, "/v1/positions")).json()
     assert len(body["positions"]) == 31
     assert [(fault["deal"], fault["cause"]) for fault in body["faults"]] == [("D2", "units do not match")]
+
+
+async def test_what_is_scheduled_beyond_the_contract_stands_beside_the_positions(hub: TestHub) -> None:
+    await put_calendars(hub)
+    short = leg(volume=Quantity(Decimal(100), "MWh"), last=date(2026, 3, 1))
+    await book(hub, deal(legs=(short,), terms=ContractTerms(dcq=Quantity(Decimal("99.5"), "MWh"))))
+    (excess,) = (await ask(hub, "/v1/positions")).json()["excesses"]
+    assert excess == {
+        "deal": "D1",
+        "version": 1,
+        "entitlement": "dcq",
+        "side": "sell",
+        "first": "2026-03-01",
+        "last": "2026-03-01",
+        "scheduled": "100.000000",
+        "allowed": "99.5",
+        "unit": "MWh",
+    }
 
 
 async def test_calendars_get_a_version_when_they_change(hub: TestHub) -> None:
