@@ -147,16 +147,19 @@ def _forest(rows: Floats, target: Any, how: Learning, kind: str) -> Forest:
     return trees.together(tuple(trees.forest(one.fit(rows, target)) for one in members))
 
 
-def estimate(model: Model, units: Groups, values: Floats) -> Life:
-    """At every row of histories so far; the last row of a unit is the present."""
-    rows = wear.features(units, numbers("values", values)[:, model.moving])
-    return judge(model, rows)
+def estimate(model: Model, units: Groups, values: Floats, usable: Bools | None = None) -> Life:
+    """At every row of histories so far; the last row of a unit is the present. No estimate where a tag was missing for too long."""
+    moving = values[:, model.moving]
+    if usable is None:
+        return judge(model, wear.features(units, moving), np.ones(units.size, dtype=bool))
+    held, complete = wear.carried(units, moving, usable[:, model.moving])
+    return judge(model, wear.features(units, held), complete)
 
 
-def judge(model: Model, rows: Floats) -> Life:
-    """At rows of `wear.features` of the moving tags."""
+def judge(model: Model, rows: Floats, complete: Bools) -> Life:
+    """At rows of `wear.features` of the moving tags, where they are complete and inside the envelope."""
     score = detect.score(model.envelope, rows, np.ones(rows.shape, dtype=bool))
-    known = np.maximum(score.t2_surprise, score.q_surprise) <= FARTHEST
+    known = complete & (np.maximum(score.t2_surprise, score.q_surprise) <= FARTHEST)
     told = np.clip(model.life.answer(rows), 0.0, model.cap)
     reach = model.bands.of(told)
     low = np.where(known, np.maximum(told - reach, 0.0), 0.0)

@@ -1,7 +1,8 @@
 """What the course of a unit's tags tells about its wear so far: levels, drift from its own start, slope, spread, and age.
 
 For whole histories at once, to learn from failures of the past; `features` is the same idea tick by tick for health. Causal: a row
-depends on no later row, so what is learned on histories holds for a unit that is still running. Not for quality: gate first.
+depends on no later row, so what is learned on histories holds for a unit that is still running. Not for quality: `trust` decides what
+is usable; `carried` bridges short gaps and says which rows it could not complete.
 """
 
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cloud.assets import AssetError, Floats, numbers
+from cloud.assets import AssetError, Bools, Floats, numbers
 
 Groups = NDArray[np.int64]
 
@@ -17,6 +18,7 @@ LEVELS: Final = (0.1, 0.03)
 BASELINE: Final = 20  # cycles
 WINDOW: Final = 30  # cycles
 SHORTEST: Final = 5  # cycles, below which a slope is 0
+STALE: Final = 5  # cycles that a tag may be carried over
 FAMILIES: Final = ("level .1", "level .03", "drift", "slope 30", "spread 30")
 
 
@@ -40,6 +42,21 @@ def features(units: Groups, values: Floats) -> Floats:
     families = (fast + start, slow + start, fast - _baseline(course), slope, spread)
     age = np.broadcast_to(cycle + 1.0, lived.shape)[:, :, None]
     return np.asarray(np.concatenate((*families, age), axis=2)[lived])
+
+
+def carried(units: Groups, values: Floats, usable: Bools) -> tuple[Floats, Bools]:
+    """(values, complete): a sample that is not usable takes its tag's latest usable one of the same unit.
+
+    complete: (rows,), False while a tag of the unit has had no usable sample, or none for more than STALE cycles. Such rows hold numbers too,
+    but not ones to judge by. What is not usable may be NaN.
+    """
+    length = lengths(units)
+    row = np.arange(units.size)
+    begin = np.repeat(np.cumsum(length) - length, length)[:, None]
+    latest = np.maximum.accumulate(np.where(usable & np.isfinite(values), row[:, None], -1), axis=0)
+    held = np.take_along_axis(np.where(usable & np.isfinite(values), values, 0.0), np.maximum(latest, 0), axis=0)
+    seen = latest >= begin
+    return np.where(seen, held, 0.0), np.all(seen & (row[:, None] - latest <= STALE), axis=1)
 
 
 def lengths(units: Groups) -> NDArray[np.int64]:

@@ -77,6 +77,27 @@ def test_unit_unlike_everything_seen_gets_no_estimate(model: life.Model) -> None
     assert np.allclose(found.chances[strange], model.share)
 
 
+def test_short_gap_is_bridged_and_a_long_one_gets_no_estimate(model: life.Model) -> None:
+    units, values, _ = cut(9, 6)
+    gap = np.ones(values.shape, dtype=bool)
+    now = last(units)
+    gap[now[1] - 2 : now[1] + 1, 0] = False
+    gap[now[2] - 20 : now[2] + 1, 1] = False
+    whole, found = (life.estimate(model, units, np.where(mask, values, np.nan), mask) for mask in (np.ones_like(gap), gap))
+    assert whole.known[now].all()
+    assert found.known[now].tolist() == [True, True, False, True, True, True]
+    assert abs(found.point[now[1]] - whole.point[now[1]]) < 10
+    assert all(np.isfinite(getattr(found, name)).all() for name in ("point", "low", "high", "chances"))
+
+
+def test_unit_that_never_had_a_sample_borrows_none_from_its_neighbour() -> None:
+    held, complete = wear.carried(
+        np.array([1, 1, 2, 2]), np.array([[5.0], [6.0], [np.nan], [7.0]]), np.array([[True], [True], [True], [True]])
+    )
+    assert held[:, 0].tolist() == [5.0, 6.0, 0.0, 7.0]
+    assert complete.tolist() == [True, True, False, True]
+
+
 def test_interval_holds_the_point_and_stays_between_zero_and_the_cap(model: life.Model) -> None:
     found = life.estimate(model, *fleet(5, 10))
     assert np.all((found.low >= 0) & (found.low <= found.point) & (found.point <= found.high) & (found.high <= QUICK.cap))
