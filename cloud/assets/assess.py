@@ -160,11 +160,13 @@ def _rules(kind: AssetClass, assets: tuple[Asset, ...]) -> TagRules:
     judged = np.array([[role.name in bound for role in columns] for bound in own], dtype=bool)
     for at, derived in enumerate(kind.derived, len(kind.watched)):
         judged[:, at] = derived.role.required
-    low, high, rate, resolution = (
-        np.array([getattr(role, name) for role in columns], dtype=np.float64) for name in ("low", "high", "rate", "resolution")
+    low, high, rate, resolution, deviation = (
+        np.array([getattr(role, name) for role in columns], dtype=np.float64) for name in ("low", "high", "rate", "resolution", "deviation")
     )
     poll = np.full(len(columns), kind.stale_us * 1e-6 / DROPOUT_POLLS)
-    return TagRules(low, high, rate, resolution, poll, np.array([role.rests for role in columns]), judged, kind.learn, kind.adapt).checked()
+    return TagRules(
+        low, high, rate, resolution, poll, np.array([role.rests for role in columns]), judged, kind.learn, kind.adapt, deviation
+    ).checked()
 
 
 def _tick(kind: AssetClass, rules: TagRules, state: AssetState, seen: Newest, shown: Newest, now_us: int) -> tuple[AssetState, Health]:

@@ -28,7 +28,8 @@ class Wear(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """What a tag stands for. low, high: plausible range in `unit`; rate: most change per second; resolution: smallest change that counts;
+    """What a tag stands for. low, high: plausible range in `unit`; rate: most change per second; resolution: smallest change that counts
+    as movement; deviation: least deviation of a baseline, for tags that are calmer while it is learned than they are later;
     rests: may stand still; required: health needs it; watched: judged itself, or only an input of a formula."""
 
     name: str
@@ -37,6 +38,7 @@ class Role:
     high: float
     rate: float
     resolution: float
+    deviation: float
     rests: bool
     required: bool
     watched: bool
@@ -143,12 +145,15 @@ def _limits(section: Section, name: str, unit: str, watched: bool) -> Role:
         raise section.error("rate", f'"rate": expected more than 0 per second, found {rate}')
     if not 0 < resolution < math.inf:
         raise section.error("resolution", f'"resolution": expected more than 0, found {resolution}')
+    deviation = section.number("deviation", resolution)
+    if not 0 < deviation < math.inf:
+        raise section.error("deviation", f'"deviation": expected more than 0, found {deviation}')
     rests, required = section.boolean("rests", False), section.boolean("required", watched)
     if required and not watched:
         raise section.error(
             "required", f'role "{name}" is not watched, so health cannot require it; let what is derived from it be required'
         )
-    return Role(name, unit, float(low), float(high), float(rate), float(resolution), rests, required, watched)
+    return Role(name, unit, float(low), float(high), float(rate), float(resolution), float(deviation), rests, required, watched)
 
 
 def _derived(section: Section, roles: Sequence[Role]) -> Derived:

@@ -86,10 +86,10 @@ def tick(
     """
     tags, gate = trust.tick(state.tags, rules, values, quality, times_us, now_us)
     suspect = state.evidence > SUSPECT_ABOVE
-    seen = features.tick(state.features, values, gate.accepted, suspect, rules.resolution, rules.learn, rules.adapt)
+    seen = features.tick(state.features, values, gate.accepted, suspect, rules.deviation, rules.learn, rules.adapt)
     learned = seen.learned(rules.learn)
     usable = gate.usable & learned
-    found = np.where(learned, surprise(seen.drift(rules.resolution)), 0.0)
+    found = np.where(learned, surprise(seen.drift(rules.deviation)), 0.0)
     correction = np.log10(found.shape[1] + (0 if detected is None else 2))
     seen_now = np.where(usable, found, 0.0).max(axis=1)
     if detected is not None:

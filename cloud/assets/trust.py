@@ -29,8 +29,8 @@ _KEPT: Final = np.array([np.prod([1.0 - weight for bit, weight in WEIGHT.items()
 class TagRules:
     """What is plausible for the tags of a class, arrays of shape (tags,).
 
-    low, high: range in the tag's unit; rate: most change per second; resolution: smallest change that counts as movement, and the least
-    deviation of a baseline; poll_s: time between samples; rests: may stand still (setpoints, positions); required: health needs it, may
+    low, high: range in the tag's unit; rate: most change per second; resolution: smallest change that counts as movement; least_deviation:
+    of a baseline, None: the resolution; poll_s: time between samples; rests: may stand still (setpoints, positions); required: health needs it, may
     differ by asset, (assets, tags); learn: samples of an asset's baseline; adapt: weight
     per sample with which it follows afterwards, 0: it stands still until an overhaul.
     """
@@ -44,12 +44,19 @@ class TagRules:
     required: Bools
     learn: int = 300
     adapt: float = ADAPT
+    least_deviation: Floats | None = None
+
+    @property
+    def deviation(self) -> Floats:
+        """The least deviation of a baseline."""
+        return self.resolution if self.least_deviation is None else self.least_deviation
 
     def checked(self) -> "TagRules":
         """Itself. Raises AssetError."""
         for name in ("low", "high", "rate"):
             numbers(name, getattr(self, name), infinite=True)
         numbers("resolution", self.resolution, low=1e-300)
+        numbers("least_deviation", self.deviation, low=1e-300)
         numbers("poll_s", self.poll_s, low=1e-9)
         if (
             np.any(self.high <= self.low)
