@@ -117,6 +117,30 @@ def choose(data: Path, repeats: int = 2) -> list[tuple[str, float, float]]:
     return found
 
 
+def covered(data: Path, seed: int = 0) -> list[tuple[str, float, float]]:
+    """(true life, coverage, width) of training engines, by forests and bands that never saw the engine, at every cycle after the first."""
+    train, learning = read(data / "train_FD001.txt.gz"), Learning(seed=seed)
+    moving = train.sensors.std(axis=0) > 1e-6 * np.abs(train.sensors.mean(axis=0))
+    rows, capped = wear.features(train.units, train.sensors[:, moving]), np.minimum(life.remaining(train.units), learning.cap)
+    every = np.arange(train.units.size)
+    told = life.unseen(rows, capped, conformal.folds(train.units, learning.folds, seed), every, learning, "regressor").clip(0, learning.cap)
+    looks = conformal.truncations(train.units, learning.looks, seed, learning.first)
+    reach = np.empty(every.size)
+    for fold in conformal.folds(train.units, 10, seed + 1):
+        seen = looks[~fold[looks]]
+        confidence = learning.confidence + learning.margin
+        bands = conformal.calibrate(told[seen], capped[seen], train.units[seen], learning.edges, confidence)
+        reach[fold] = bands.of(told[fold])
+    inside, width = np.abs(told - capped) <= reach, np.minimum(told + reach, learning.cap) - np.maximum(told - reach, 0)
+    kept = np.isin(every, conformal.every_look(train.units, learning.first))
+    parts = {"0-40": (0, 40), "40-80": (40, 80), "80-125": (80, 125), "125 and more": (125, np.inf), "all": (0, np.inf)}
+    return [
+        (name, float(inside[part].mean()), float(width[part].mean()))
+        for name, (low, high) in parts.items()
+        for part in [kept & (life.remaining(train.units) >= low) & (life.remaining(train.units) < high)]
+    ]
+
+
 def _folded(rows: Floats, left: Floats, units: Groups, boosting: Boosting, seed: int) -> tuple[float, float]:
     learning = Learning(seed=seed, members=1, boosting=boosting)
     out = conformal.folds(units, learning.folds, seed)
@@ -154,7 +178,10 @@ def main() -> int:
         found = choose(asked.data)
         rows = [(name, f"{rmse:.2f}", f"{loss:.4f}") for name, rmse, loss in found]
         report.table("Training engines only", ("change of settings", "RMSE, capped", "log loss h = 30"), rows)
-        report.write(asked.json, {"choose": found})
+        inside = covered(asked.data)
+        rows = [(name, f"{share:.3f}", f"{width:.1f}") for name, share, width in inside]
+        report.table("Intervals on left-out training engines", ("true life", "coverage", "mean width"), rows)
+        report.write(asked.json, {"choose": found, "covered": inside})
         return 0
     runs = [run(asked.data, Learning(seed=seed)) for seed in range(asked.seeds)]
     show(runs)
