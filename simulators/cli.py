@@ -19,8 +19,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, TextIO
 
+from protocols.devicemap import Device
 from protocols.tomlfile import ConfigError
-from simulators.face import Face, Source, Step, TruthLog
+from simulators.face import Face, LabelLog, Source, Step, TruthLog
 from simulators.faults import KINDS
 from simulators.replay import RecordingError
 from simulators.scenario import Scenario, find_scenario, load_scenario, open_sources
@@ -52,8 +53,9 @@ def main(argv: Sequence[str]) -> int:
         truth = None
         if arguments.truth:
             truth = TruthLog(stack.enter_context(Path(arguments.truth).open("w", encoding="ascii")))
+        labels = LabelLog(stack.enter_context(Path(arguments.labels).open("w", encoding="utf-8"))) if arguments.labels else None
         try:
-            return asyncio.run(_run(arguments, scenario, sources, truth))
+            return asyncio.run(_run(arguments, scenario, sources, truth, labels))
         except ModuleNotFoundError as error:
             print(f'qenergyz sim: this scenario needs the package {error.name}: pip install "qenergyz[all]"', file=sys.stderr)
             return 2
@@ -69,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="serve a scenario")
     run.add_argument("scenario", help="a file, or the name of a shipped scenario")
     run.add_argument("--truth", metavar="FILE", help="write every value served, one line per sample")
+    run.add_argument("--labels", metavar="FILE", help="write what truly happens, one line per change: device, time in us, label")
     run.add_argument("--ready", metavar="FILE", help="write {device: address} as JSON once all listen")
     run.add_argument("--wait", action="store_true", help="show the first step and wait for a command")
     run.add_argument("--rate", type=float, metavar="X", help="steps per second instead of the scenario's")
@@ -77,12 +80,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _run(arguments: argparse.Namespace, scenario: Scenario, sources: Sequence[Source], truth: TruthLog | None) -> int:
+async def _run(
+    arguments: argparse.Namespace, scenario: Scenario, sources: Sequence[Source], truth: TruthLog | None, labels: LabelLog | None
+) -> int:
     commands: asyncio.Queue[str] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, commands.put_nowait, "stop")
-    show = Show(scenario, sources, truth, rate=arguments.rate or scenario.rate, last_step=arguments.steps)
+    show = Show(scenario, sources, truth, labels, rate=arguments.rate or scenario.rate, last_step=arguments.steps)
     try:
         await show.start()
         for name, address in show.addresses().items():
@@ -128,9 +133,16 @@ class Show:
     """The scenario being served: faces, sources, and where in time it stands."""
 
     def __init__(
-        self, scenario: Scenario, sources: Sequence[Source], truth: TruthLog | None, *, rate: float, last_step: int | None = None
+        self,
+        scenario: Scenario,
+        sources: Sequence[Source],
+        truth: TruthLog | None,
+        labels: LabelLog | None = None,
+        *,
+        rate: float,
+        last_step: int | None = None,
     ) -> None:
-        self._scenario, self._sources, self._truth = scenario, sources, truth
+        self._scenario, self._sources, self._truth, self._labels = scenario, sources, truth, labels
         self._rate, self._last_step = rate, last_step
         self._faces: dict[str, Face] = {}
         self._faults: set[asyncio.Task[None]] = set()
@@ -145,8 +157,15 @@ class Show:
         devices = self._scenario.devices
         for protocol in dict.fromkeys(device.map.protocol for device in devices):
             face = self._faces[protocol] = open_face(protocol, self._truth)
+            for device, step in zip(devices, first, strict=True):
+                if step is not None and device.map.protocol == protocol:
+                    self._label(device, step)
             chosen = [(device, step) for device, step in zip(devices, first, strict=True) if device.map.protocol == protocol and step]
             await face.start([device for device, _ in chosen], [step for _, step in chosen])
+
+    def _label(self, device: Device, step: Step) -> None:
+        if self._labels is not None:
+            self._labels.shown(device, step)
 
     def addresses(self) -> dict[str, str]:
         return {device.name: self._faces[device.map.protocol].address_of(device) for device in self._scenario.devices}
@@ -207,6 +226,7 @@ class Show:
             return
         for device, step in zip(self._scenario.devices, shown, strict=True):
             if step is not None:
+                self._label(device, step)
                 await self._faces[device.map.protocol].publish(device, step)
         self.steps = number
 

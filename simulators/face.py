@@ -16,11 +16,15 @@ from protocols.devicemap import Device
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One instant of one device: `values` (float64 engineering units, NaN = no value) and `quality` (uint32), in the order of its map's tags."""
+    """One instant of one device: `values` (float64 engineering units, NaN = no value) and `quality` (uint32), in the order of its map's tags.
+
+    label: what truly happens, which is never served: 0 normal, -1 not known, else a number of the recording or of the plant's fault.
+    """
 
     time_us: int
     values: NDArray[np.float64]
     quality: NDArray[np.uint32]
+    label: int = -1
 
 
 class Source(Protocol):
@@ -46,6 +50,20 @@ class Face(Protocol):
         """Let the device fail in the given way for a while, then be well again. Raises ValueError for a kind its protocol does not have."""
 
     async def stop(self) -> None: ...
+
+
+class LabelLog:
+    """What truly happened to each device, one line per change: device, source_us of the first step, label. Comma separated."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._said: dict[str, int] = {}
+
+    def shown(self, device: Device, step: Step) -> None:
+        if self._said.get(device.name) != step.label:
+            self._said[device.name] = step.label
+            self._out.write(f"{device.name},{step.time_us},{step.label}\n")
+            self._out.flush()
 
 
 class TruthLog:

@@ -2,7 +2,8 @@
 
 The whole recording is read into columns once. A missing value (NaN) is BAD_SENSOR_FAILURE. A sensor that shows the same value over
 the whole recording is UNCERTAIN_LAST_USABLE from its first row; one that stops moving is so from its 60th unchanged row on. Values
-are never altered. The label of a row (what happened in the well) is kept beside the values and is not served.
+are never altered. The label of a row (what happened in the well) is kept beside the values and is not served;
+it goes to the label log.
 """
 
 import gzip
@@ -146,6 +147,7 @@ class ReplaySource:
         self._values = np.column_stack([recording.columns[name] / divisor for name, divisor in zip(shown, divisors, strict=True)])
         self._quality = np.column_stack([recording.quality[name] for name in shown])
         self._times_us = recording.times_us if times == "recorded" else None
+        self._label = recording.label
         self._start_row, self._repeat = start_row, repeat
 
     def step(self, index: int, time_us: int) -> Step | None:
@@ -154,7 +156,8 @@ class ReplaySource:
             if not self._repeat:
                 return None
             row %= len(self._values)
-        return Step(time_us if self._times_us is None else int(self._times_us[row]), self._values[row], self._quality[row])
+        stamp = time_us if self._times_us is None else int(self._times_us[row])
+        return Step(stamp, self._values[row], self._quality[row], int(self._label[row]))
 
 
 def _divisor(tag: Tag, name: str) -> float:

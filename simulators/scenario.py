@@ -12,7 +12,7 @@ from protocols.devicemap import Device, DeviceMaps, parse_devices
 from protocols.tomlfile import ConfigError, Section, TomlFile, nearest
 from simulators.face import Source
 from simulators.faults import KINDS
-from simulators.plant.signals import Plant, PlantSource, signal_problems
+from simulators.plant.signals import Course, Plant, PlantSource, signal_problems
 from simulators.replay import RecordingError, ReplaySource, find_recordings, read_recording
 
 SCENARIOS: Final = Path(__file__).resolve().parent / "scenarios"
@@ -45,7 +45,7 @@ class FaultAt:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """rate: steps per second of wall time. times: what the steps are stamped with."""
+    """rate: steps per second of wall time. times: what the steps are stamped with. plant: how the simulated plant's time runs."""
 
     name: str
     seed: int
@@ -54,6 +54,7 @@ class Scenario:
     devices: tuple[Device, ...]
     shows: tuple[Replay | FromPlant, ...]
     faults: tuple[FaultAt, ...]
+    plant: Course
 
 
 def find_scenario(name: str) -> Path:
@@ -85,8 +86,24 @@ def load_scenario(path: Path) -> Scenario:
         if isinstance(show, FromPlant) and (problem := signal_problems(show.unit, device.map.tags)):
             raise section.error("source", f'device "{device.name}": {problem}')
     faults = tuple(_fault(section, [device.name for device in devices]) for section in root.sections("faults", optional=True))
+    course = _course(root.section("plant", optional=True))
     root.done()
-    return Scenario(name, seed, rate, times, devices, shows, faults)
+    return Scenario(name, seed, rate, times, devices, shows, faults, course)
+
+
+def _course(section: Section) -> Course:
+    step_s, warm_up_s, from_s = (
+        section.duration_us(key, default) // 1_000_000 for key, default in (("step", "1s"), ("warm_up", "0s"), ("from", "0s"))
+    )
+    if not 1 <= step_s <= 3600:
+        raise section.error("step", f'"step": expected 1s to 1h of plant time, found {step_s} s')
+    if warm_up_s > 86_400:
+        raise section.error("warm_up", '"warm_up": expected at most 1d')
+    fouling = float(section.number("fouling_per_day", 0.0))
+    if not 0 <= fouling <= 1000:
+        raise section.error("fouling_per_day", f'"fouling_per_day": expected a share of the capacity per day from 0 up, found {fouling}')
+    section.done()
+    return Course(step_s, warm_up_s, fouling, from_s)
 
 
 def _show(device: Section, folder: Path, times: Times) -> Replay | FromPlant:
@@ -122,7 +139,7 @@ def _fault(section: Section, devices: Sequence[str]) -> FaultAt:
 def open_sources(scenario: Scenario) -> tuple[Source, ...]:
     """One source per device. Recordings are read once however many devices show them. Raises RecordingError."""
     recordings = {show.recordings: read_recording(show.recordings) for show in scenario.shows if isinstance(show, Replay)}
-    plant = Plant(scenario.seed)
+    plant = Plant(scenario.seed, course=scenario.plant)
     sources: list[Source] = []
     for device, show in zip(scenario.devices, scenario.shows, strict=True):
         if isinstance(show, FromPlant):

@@ -1,11 +1,12 @@
 """The plant's named signals, as devices measure them, and the source that shows them as a device's tags.
 
-Process noise is drawn per step from (seed, step), so that a run is the same whatever was asked for in between. The plant moves one
-second per step, whatever the wall time between steps.
+Process noise is drawn per step from (seed, step), so that a run is the same whatever was asked for in between. The plant moves by
+its course's seconds per step, whatever the wall time between steps.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -69,8 +70,27 @@ def separator_signals(state: State, now: Flows, parameters: Parameters, noise: S
     }
 
 
+SUCTION_K: Final = 330.0
+
+
+def compressor_signals(state: State, now: Flows, parameters: Parameters, noise: Sequence[float]) -> dict[str, float]:
+    """The export compressor as its own instruments show it: end points, flow, speed, vibration. Pressures absolute."""
+    suction_bar = state.separator_pa / BAR
+    return {
+        "suction_bar": suction_bar * (1 + 0.0005 * noise[0]),
+        "discharge_bar": suction_bar * now.ratio * (1 + 0.0005 * noise[1]),
+        "suction_c": SUCTION_K - ZERO_CELSIUS_K + 0.1 * noise[2],
+        "discharge_c": state.discharge_k - ZERO_CELSIUS_K + 0.15 * noise[3],
+        "gas_flow": state.compressor_kg_s * (1 + 0.002 * noise[4]),
+        "rpm": state.speed * parameters.rated_rpm * (1 + 0.0002 * noise[5]),
+        "vibration_mm_s": now.vibration_mm_s * (1 + 0.04 * noise[6]),
+        "bearing_c": state.bearing_c + 0.1 * noise[7],
+        "power_mw": now.compressor_w / 1e6 * (1 + 0.003 * noise[8]),
+    }
+
+
 Measure = Callable[[State, Flows, Parameters, Sequence[float]], dict[str, float]]
-UNITS: Final[Mapping[str, Measure]] = {"genset": feeder_signals, "platform": separator_signals}
+UNITS: Final[Mapping[str, Measure]] = {"genset": feeder_signals, "platform": separator_signals, "compressor": compressor_signals}
 
 
 def signal_problems(unit: str, tags: Sequence[Tag]) -> str:
@@ -84,22 +104,50 @@ def signal_problems(unit: str, tags: Sequence[Tag]) -> str:
     return ""
 
 
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How a plant's time runs and what befalls it. step_s: seconds of the plant per step; warm_up_s: run before the first step, until all
+    is steady; fouling_per_day: share of the compressor's capacity, from `from_s` of plant time after the first step on."""
+
+    step_s: int = 1
+    warm_up_s: int = 0
+    fouling_per_day: float = 0.0
+    from_s: int = 0
+
+
+MOST_FOULING: Final = 0.6
+FOULED: Final = 1  # label: F01 of the fault catalogue
+
+
 class Plant:
     """One platform shared by all devices that look at it."""
 
-    def __init__(self, seed: int, parameters: Parameters | None = None) -> None:
-        self._seed, self.parameters = seed, parameters or Parameters()
-        self._index, self._state = 0, State()
+    def __init__(self, seed: int, parameters: Parameters | None = None, course: Course | None = None) -> None:
+        self._seed, self._clean, self._course = seed, parameters or Parameters(), course or Course()
+        self.parameters, self._state, self._second = self._clean, State(), -self._course.warm_up_s
+
+    @property
+    def label(self) -> int:
+        """What truly happens now: 0 normal."""
+        return FOULED if self.parameters.fouling > self._clean.fouling else 0
 
     def at(self, index: int) -> tuple[State, Flows, Sequence[float]]:
-        """The plant after `index` seconds. Asked for in rising order."""
-        if index < self._index:
-            self._index, self._state = 0, State()
-        while self._index < index:
+        """The plant after `index` steps. Asked for in rising order."""
+        wanted = index * self._course.step_s
+        if wanted < self._second:
+            self.parameters, self._state, self._second = self._clean, State(), -self._course.warm_up_s
+        while self._second < wanted:
             self._state = step(self._state, self.parameters)
-            self._index += 1
+            self._second += 1
+            self._foul()
         noise: list[float] = np.random.Generator(np.random.PCG64([self._seed, index])).standard_normal(16).tolist()
         return self._state, flows(self._state, self.parameters), noise
+
+    def _foul(self) -> None:
+        since_s = self._second - self._course.from_s
+        if self._course.fouling_per_day > 0 and since_s > 0:
+            fouling = min(self._clean.fouling + self._course.fouling_per_day * since_s / DAY_S, MOST_FOULING)
+            self.parameters = replace(self.parameters, fouling=fouling)
 
 
 class PlantSource:
@@ -112,4 +160,4 @@ class PlantSource:
         state, now, noise = self._plant.at(index)
         signals = self._measure(state, now, self._plant.parameters, noise)
         values = [signals[tag.vendor if tag.vendor in signals else tag.name] for tag in self._tags]
-        return Step(time_us, np.array(values), np.zeros(len(values), dtype=np.uint32))
+        return Step(time_us, np.array(values), np.zeros(len(values), dtype=np.uint32), self._plant.label)

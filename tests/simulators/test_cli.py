@@ -120,3 +120,19 @@ async def test_an_unusable_scenario_ends_with_a_sentence(tmp_path):
     _, text = await process.communicate()
     assert process.returncode == 2
     assert b'did you mean "demo_rig"' in text
+
+
+async def test_labels_are_written_where_they_change_with_the_time_of_their_step(tmp_path):
+    scenario = SCENARIO.replace("start_row = 100", "start_row = 3521")
+    async with simulator(tmp_path, "--labels", str(tmp_path / "labels.csv"), "--wait", scenario=scenario) as (process, _):
+        process.stdin.write(b"step 25\n")
+        await process.stdin.drain()
+        async with asyncio.timeout(10):
+            while b"step 25" not in await process.stderr.readline():
+                pass
+        process.stdin.write(b"stop\n")
+        await ended(process, 5.0)
+    found = [line.split(",") for line in (tmp_path / "labels.csv").read_text().splitlines()]
+    recording = read_recording(find_recordings("2/WELL-00009_20170313160804"))
+    assert [(device, int(label)) for device, _, label in found] == [("well", 0), ("well", -1), ("well", 102)]
+    assert [int(time_us) for _, time_us, _ in found] == recording.times_us[[3521, 3523, 3543]].tolist()

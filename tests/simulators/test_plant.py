@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from protocols.devicemap import SHIPPED, load_device_map
 from simulators.plant.platform import BAR, DAY_S, Parameters, State, flows, genset, step
-from simulators.plant.signals import UNITS, Plant, PlantSource
+from simulators.plant.signals import UNITS, Course, Plant, PlantSource
 
 
 def after(hours, parameters=None):
@@ -73,3 +74,35 @@ def test_the_same_seed_gives_the_same_run(unit):
     runs = [[PlantSource(Plant(seed), unit, tags).step(index, 0).values for index in range(3)] for seed in (3, 3, 4)]
     np.testing.assert_array_equal(runs[0], runs[1])
     assert not np.array_equal(runs[0], runs[2])
+
+
+def compressor(course, steps):
+    tags = load_device_map(SHIPPED / "qenergyz_compressor_modbus.toml").tags
+    source = PlantSource(Plant(5, course=course), "compressor", tags)
+    shown = [source.step(index, 0) for index in range(steps)]
+    return {tag.name: np.array([step.values[at] for step in shown]) for at, tag in enumerate(tags)}, [step.label for step in shown]
+
+
+def test_fouling_by_a_ramp_shows_in_efficiency_and_not_in_flow():
+    found, labels = compressor(Course(step_s=60, warm_up_s=5400, fouling_per_day=0.4, from_s=7200), 600)
+    ratio, heat = found["discharge_bar"] / found["suction_bar"], (found["discharge_c"] + 273.15) / (found["suction_c"] + 273.15)
+    efficiency = 0.27 / 1.27 * np.log(ratio) / np.log(heat)
+    before, after = slice(0, 120), slice(480, 600)
+    assert labels[:121] == [0] * 121
+    assert set(labels[121:]) == {1}
+    assert efficiency[after].mean() < efficiency[before].mean() - 0.05
+    assert abs(np.polyfit(np.arange(120), efficiency[before], 1)[0] * 120) < 0.002
+    assert abs(found["gas_flow"][after].mean() / found["gas_flow"][before].mean() - 1) < 0.01
+    assert found["rpm"][-1] > found["rpm"][0] * 1.05
+
+
+def test_a_plant_moves_by_its_seconds_per_step():
+    slow, quick = Plant(1, course=Course(step_s=1)), Plant(1, course=Course(step_s=60))
+    assert slow.at(120)[0] == quick.at(2)[0]
+    assert quick.at(1)[0] == slow.at(60)[0]
+
+
+def test_a_clean_plant_is_normal():
+    plant = Plant(1)
+    plant.at(10)
+    assert plant.label == 0

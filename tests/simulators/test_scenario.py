@@ -3,6 +3,7 @@
 import pytest
 
 from protocols.tomlfile import ConfigError
+from simulators.plant.signals import Course
 from simulators.scenario import SCENARIOS, FromPlant, find_scenario, load_scenario, open_sources
 
 DEVICE = """
@@ -52,9 +53,22 @@ def test_faults_are_read_with_device_time_and_kind(tmp_path):
         ('scenario = "s"\n' + DEVICE.replace('replay = "2/WELL-00010_20171218200131"', 'plant = "gensett"'), r'did you mean "genset"'),
         ('scenario = "s"\n' + DEVICE.replace('replay = "2/WELL-00010_20171218200131"', 'plant = "genset"'), r"no such signal"),
         ('scenario = "s"\ntimes = "recorded"\n' + DEVICE.replace('131"', '131", repeat = true'), r"wall"),
+        ('scenario = "s"\n[plant]\nstep = "2h"\n' + DEVICE, r"s\.toml:3: .*1s to 1h"),
+        ('scenario = "s"\n[plant]\nfouling = 0.2\n' + DEVICE, r'did you mean "fouling_per_day"'),
         ('scenario = "s"\n' + DEVICE + '[[faults]]\nat = "1s"\ndevice = "x"\nfault = "freeze"\nfor = "1s"\n', r'"device"'),
     ],
-    ids=["unknown key", "no time", "no device", "no recording", "no plant unit", "unfit unit", "repeated history", "fault of nobody"],
+    ids=[
+        "unknown key",
+        "no time",
+        "no device",
+        "no recording",
+        "no plant unit",
+        "unfit unit",
+        "repeated history",
+        "step too long",
+        "unknown key of the plant",
+        "fault of nobody",
+    ],
 )
 def test_what_cannot_be_meant_is_refused_with_file_and_line(tmp_path, text, complaint):
     with pytest.raises(ConfigError, match=complaint) as error:
@@ -69,3 +83,8 @@ def test_an_unknown_scenario_name_offers_the_nearest():
 
 def test_the_substation_of_the_demo_shows_the_plant():
     assert load_scenario(find_scenario("demo_substation")).shows == (FromPlant("genset"),)
+
+
+def test_the_plant_of_a_scenario_has_its_course():
+    assert load_scenario(find_scenario("fouling_platform")).plant == Course(60, 5400, 0.4, 13_500)
+    assert load_scenario(find_scenario("demo_substation")).plant == Course()
