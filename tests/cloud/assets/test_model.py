@@ -129,10 +129,10 @@ def test_maintenance_leaves_its_share_of_each_day() -> None:
         ("end = 2026-05-02T12:00:00Z", "end = 2026-05-02T12:00:00", "expected a time with its offset"),
         ('kind = "parallel"', 'kind = "paralel"', 'did you mean "parallel"'),
         ('class = "pipeline"', 'class = "pipelin"', 'no [[class]] of this model, did you mean "pipeline"?'),
-        ('pump_a.vibration"\nrole = "vibration"', 'pump_a.vibration"\nrole = "vibrations"', 'did you mean "vibration"?'),
+        ('pump_a.vibration"\nrole = "vibration"', 'pump_a.vibration"\n§role = "vibrations"', 'did you mean "vibration"?'),
         ('tag = "rig1/pump_a.vibration"', 'tag = "pump_a.vibration"', 'expected "gateway/device.tag"'),
-        ('place = "terminal"', 'place = "terminal"\nstock = 5.0', "expected 0 <= stock <= stock_most"),
-        ('place = "terminal"', 'place = "terminal"\ncap_per_day = 0.0', "expected more than 0"),
+        ('place = "terminal"', 'place = "terminal"\n§stock = 5.0', "expected 0 <= stock <= stock_most"),
+        ('place = "terminal"', 'place = "terminal"\n§cap_per_day = 0.0', "expected more than 0"),
         ('every = "1s"', 'every = "1"', "expected a number with one of the units"),
         ("high = 50.0", "high = -50.0\nlow = 0.0", 'expected more than "low"'),
     ],
@@ -154,12 +154,11 @@ def test_maintenance_leaves_its_share_of_each_day() -> None:
     ],
 )
 def test_model_that_cannot_be_meant_is_refused_with_file_and_line(old: str, new: str, message: str) -> None:
-    text = RIG.replace(old, new)
+    marked = RIG.replace(old, new if "§" in new else f"§{new}", 1)  # § stands where the error is
     with pytest.raises(ConfigError) as caught:
-        parsed(text)
+        parsed(marked.replace("§", ""))
     assert message in str(caught.value)
-    named = new.splitlines()[-1] if "role" in new or "\n" in new and "high" not in new else new.splitlines()[0]
-    assert str(caught.value).startswith(f"rig.toml:{line_of(text, named)}: ")
+    assert str(caught.value).startswith(f"rig.toml:{line_of(marked, '§')}: ")
 
 
 def test_unknown_key_is_refused() -> None:
