@@ -224,7 +224,7 @@ def encode_deal(deal: Deal) -> bytes:
 
 
 @lru_cache(maxsize=32_768)
-def decode_deal(text: str) -> Deal:
+def decode_deal(text: bytes | str) -> Deal:
     """Deals never change, so each stored text is read once."""
     return read_deal(Fields(document.parse(text), "deal"))
 
@@ -233,7 +233,7 @@ def encode_calendar(product: str, place: str, calendar: DeliveryCalendar) -> byt
     return document.encode(calendar_json(product, place, calendar))
 
 
-def decode_calendar(text: str) -> tuple[tuple[str, str], DeliveryCalendar]:
+def decode_calendar(text: bytes | str) -> tuple[tuple[str, str], DeliveryCalendar]:
     return read_calendar(Fields(document.parse(text), "calendar"))
 
 
