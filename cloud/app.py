@@ -29,12 +29,16 @@ from cloud.identity.keyring import KeyRing
 from cloud.market import api as market_api
 from cloud.metrics import Metrics
 from cloud.postgres import Cluster, ClusterError
+from cloud.reaction import api as reaction_api
+from cloud.reaction.loop import Reaction
+from cloud.reaction.results import ResultFeed, Results
 from cloud.telemetry import api as telemetry_api
 from cloud.telemetry import bundles, reading, rebuild
 from cloud.telemetry.arrivals import Arrivals
 from cloud.telemetry.compactor import Compactor
 from cloud.telemetry.intake import Intake
 from cloud.telemetry.latest import Latest
+from cloud.telemetry.live import Feed
 from cloud.telemetry.tables import TagTables
 from cloud.telemetry.window import Windows
 from cloud.trading import api as trading_api
@@ -65,6 +69,9 @@ class Hub:
         self.compactor = Compactor(self.db, self.tables, self._tenant_ids, self.threads)
         self.closing = asyncio.Event()
         self.listeners: list[Callable[[int], None]] = []
+        self.results = Results()
+        self.reaction = Reaction(self.db, database_url, clock, self.results, self._tenant_ids, self.log.wake)
+        self.listeners.append(self.reaction.wake)
         self.gate = identity_api.Gate(self.db, clock)
         self.intake = Intake(
             self.db, self.log, self.keys, self.tables, self.latest, self.arrivals, self.metrics, clock, limits, self.threads
@@ -79,6 +86,7 @@ class Hub:
             await rebuild.rebuild_latest(self.db, self.tables, self.latest, tenant_id)
         await self._stack.enter_async_context(self.log)
         self._stack.push_async_callback(_end, asyncio.create_task(self.compactor.run(), name="compactor"))
+        await self._stack.enter_async_context(self.reaction)
         if self.cluster:
             guard = asyncio.create_task(self._guard(self.cluster), name="database guard")
             self._stack.push_async_callback(_end, guard)
@@ -106,6 +114,10 @@ class Hub:
             except (ClusterError, OSError) as error:
                 _logger.error("database_start_failed reason=%s", error)  # the reason is the whole story
 
+    def feeds(self, tenant_id: int) -> Sequence[Feed]:
+        """What the live stream carries beside latest values."""
+        return [ResultFeed(self.results, tenant_id)]
+
     def changed(self, tenant_id: int) -> None:
         """Quotes, deals or calendars of the tenant were committed: tell whoever listens."""
         for listener in self.listeners:
@@ -115,6 +127,7 @@ class Hub:
         """Cause per component; an empty cause means it works."""
         database = await self.db.alive()
         causes = {"database": database or "", "sequencer": "; ".join(self.log.problems), "compactor": self.compactor.problem}
+        causes["reaction"] = self.reaction.problem
         return {name: {"state": "down" if cause else "up", "cause": cause} for name, cause in causes.items()}
 
 
@@ -136,7 +149,7 @@ def create_app(config: HubConfig, database_url: str, clock: Clock | None = None,
     problems.install(app, config.limits.retry_after_s)
     limits = config.limits
     sizes = {"/v1/batches": limits.body_bytes, "/v1/tag-tables": limits.tag_table_bytes}
-    sizes |= dict.fromkeys(("/v1/quotes", "/v1/deals", "/v1/calendars", "/v1/history"), limits.document_bytes)
+    sizes |= dict.fromkeys(("/v1/quotes", "/v1/deals", "/v1/calendars", "/v1/history", "/v1/assets"), limits.document_bytes)
     app.add_middleware(BodyLimit, limits=sizes, otherwise=limits.small_body_bytes)
     _include(app, hub)
 
@@ -163,10 +176,12 @@ def _include(app: FastAPI, hub: Hub) -> None:
 
     app.include_router(identity_api.routes(hub.db, hub.clock, lambda tenant: hub.log.log_key(tenant.tenant_id, tenant.origin), watch_log))
     app.include_router(telemetry_api.gateway_routes(hub.intake))
-    app.include_router(reading.routes(hub.windows, hub.latest, hub.intake.receipted, hub.gate.read, hub.closing))
+    app.include_router(reading.routes(hub.windows, hub.latest, hub.intake.receipted, hub.gate.read, hub.closing, hub.feeds))
     app.include_router(bundles.routes(hub.windows, hub.log, hub.gate.read))
     app.include_router(audit_api.routes(hub.log, hub.gate.read))
     app.include_router(evidence_api.routes(hub.windows, hub.log, hub.gate.read))
     parts = (hub.db, hub.clock, hub.threads, hub.gate.read)
     app.include_router(market_api.routes(*parts, hub.gate.write_market, hub.changed))
     app.include_router(trading_api.routes(*parts, hub.gate.write_deals, hub.changed))
+    gate = hub.gate
+    app.include_router(reaction_api.routes(hub.db, hub.clock, hub.results, gate.read, gate.write_assets, gate.write_deals, hub.changed))

@@ -27,6 +27,7 @@ from protocols.clock import Clock
 ENTRIES_PER_INTEGRATION: Final = 5000
 KEPT_POSITIONS: Final = 20_000
 KEPT_TILES: Final = 1_000
+CHANNEL: Final = "qenergyz_log"  # tells other processes which tenant's log has grown
 _logger = logging.getLogger("qenergyz.hub.log")
 K = TypeVar("K")
 V = TypeVar("V")
@@ -135,7 +136,8 @@ class Log:
                     return None
             self.wake(tenant_id)
             try:
-                await asyncio.wait_for(changed.wait() if changed else asyncio.sleep(0.05), min(left_s, 0.5))
+                async with asyncio.timeout(min(left_s, 0.5)):
+                    await (changed.wait() if changed else asyncio.sleep(0.05))
             except TimeoutError:
                 fresh = False  # another process may be the one that integrates
 
@@ -259,6 +261,7 @@ class Log:
             await store.place(connection, tenant_id, [log_id for log_id, _ in waiting], log.size)
             current = store.Stored(size, root, text, self._clock.now_us())
             await store.write_checkpoint(connection, tenant_id, current)
+            await store.notify(connection, tenant_id, CHANNEL)
         _keep(log.placed, {entry: log.size + at for at, (_, entry) in enumerate(waiting)}, KEPT_POSITIONS)
         _keep(log.full, {key: tile for key, tile in changed.items() if key not in edge}, KEPT_TILES)
         log.size, log.edge, log.current = size, edge, current

@@ -95,6 +95,11 @@ async def latest_checkpoint(connection: Connection, tenant_id: int) -> Stored | 
     return Stored(int(rows[0][0]), bytes(rows[0][1]), str(rows[0][2]), int(rows[0][3])) if rows else None
 
 
+async def notify(connection: Connection, tenant_id: int, channel: str) -> None:
+    """Tell every hub process, when the transaction commits, that the log has grown."""
+    await connection.execute("SELECT pg_notify(%s, %s)", (channel, str(tenant_id)))
+
+
 async def write_checkpoint(connection: Connection, tenant_id: int, checkpoint: Stored) -> None:
     """The primary key forbids a second root for a size."""
     await connection.execute(

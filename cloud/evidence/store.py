@@ -162,6 +162,17 @@ async def page(
     return [Listed(row[0], bytes(row[1]), *row[2:]) for row in await _rows(cursor)]
 
 
+async def newest_of_each(connection: Connection, tenant_id: int, after: int) -> list[StoredRow]:
+    """The row made last of every kind and subject, of those with an `id` above `after`; in the order they were made."""
+    cursor = await connection.execute(
+        "SELECT evidence_id, digest, made_us, document, NULL FROM (SELECT DISTINCT ON (kind, subject) evidence_id, digest, made_us, document"
+        "  FROM evidence WHERE tenant_id = %s AND evidence_id > %s ORDER BY kind, subject, evidence_id DESC) AS newest ORDER BY evidence_id",
+        (tenant_id, after),
+        binary=True,
+    )
+    return [StoredRow(row[0], bytes(row[1]), row[2], bytes(row[3]), row[4]) for row in await _rows(cursor)]
+
+
 async def content(connection: Connection, tenant_id: int, digest: bytes) -> bytes | None:
     found = await contents(connection, tenant_id, [digest])
     return found.get(digest)

@@ -1,11 +1,12 @@
-"""Live values as server-sent events, conflated: each reader is sent the newest value of what changed, at most four times a second.
+"""The live stream as server-sent events, conflated: each reader is sent the newest of what changed, at most four times a second.
 
-A reader that is slow or stalled holds up nobody and costs no memory: what it missed is simply newer when it reads on.
+What is sent comes from feeds: latest values here, results of the reaction. A reader that is slow or stalled holds up nobody and costs no
+memory: what it missed is simply newer when it reads on.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from typing import Any, Final
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from typing import Any, Final, Protocol
 
 import numpy as np
 import orjson
@@ -16,6 +17,16 @@ PERIOD_S: Final = 0.25
 KEEPALIVE_S: Final = 15.0
 
 
+class Feed(Protocol):
+    """Something that changes, seen by one reader."""
+
+    def news(self) -> list[tuple[str, bytes]]:
+        """(event name, data of one line) of what changed since the last call; the first call gives everything."""
+
+    async def wait(self) -> None:
+        """Return when there are news."""
+
+
 def document(found: LatestColumns) -> dict[str, list[object]]:
     """tag id -> [time_us, value or null, quality]."""
     values = [value if finite else None for value, finite in zip(found.values.tolist(), np.isfinite(found.values).tolist(), strict=True)]
@@ -23,17 +34,38 @@ def document(found: LatestColumns) -> dict[str, list[object]]:
     return {str(tag_id): [time_us, value, code] for tag_id, time_us, value, code in rows}
 
 
-async def events(latest: Latest, tenant_id: int, closing: asyncio.Event) -> AsyncIterator[bytes]:
+class LatestFeed:
+    def __init__(self, latest: Latest, tenant_id: int) -> None:
+        self._latest, self._tenant_id, self._version = latest, tenant_id, 0
+
+    def news(self) -> list[tuple[str, bytes]]:
+        found = self._latest.since(self._tenant_id, self._version)
+        self._version = found.version
+        return [("latest", orjson.dumps(document(found)))] if found.tag_ids.size else []
+
+    async def wait(self) -> None:
+        await self._latest.wait(self._tenant_id, self._version)
+
+
+async def events(feeds: Sequence[Feed], closing: asyncio.Event) -> AsyncIterator[bytes]:
     """Frames of text/event-stream until the reader goes or the hub closes: first everything, then what changed."""
-    version = 0
     while not closing.is_set():
-        found = latest.since(tenant_id, version)
-        version = found.version
-        if found.tag_ids.size:
-            yield b"event: latest\nid: %d\ndata: %s\n\n" % (version, orjson.dumps(document(found)))
+        for feed in feeds:
+            for name, data in feed.news():
+                yield b"event: %s\ndata: %s\n\n" % (name.encode(), data)
         await _unless(closing, asyncio.sleep(PERIOD_S), PERIOD_S * 2)
-        if not await _unless(closing, latest.wait(tenant_id, version), KEEPALIVE_S):
+        if not await _unless(closing, _any(feeds), KEEPALIVE_S):
             yield b": keep-alive\n\n"
+
+
+async def _any(feeds: Sequence[Feed]) -> None:
+    """Return when one of them has news."""
+    waiting = [asyncio.ensure_future(feed.wait()) for feed in feeds]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in waiting:
+            one.cancel()
 
 
 async def _unless(closing: asyncio.Event, awaited: Coroutine[Any, Any, None], seconds: float) -> bool:

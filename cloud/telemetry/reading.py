@@ -1,7 +1,7 @@
 """HTTP for readers: gateways, tags, latest values, samples, completeness, the live stream."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, Final
 
@@ -40,8 +40,15 @@ def check_window(from_us: int, to_us: int) -> None:
         raise Problem("invalid-request", f"to_us must be after from_us, found {from_us} to {to_us}")
 
 
-def routes(windows: Windows, latest: Latest, receipted: Mapping[tuple[int, int], int], reader: Reader, closing: asyncio.Event) -> APIRouter:
-    """receipted: (tenant, gateway) -> time of the newest receipt, newer than what the table says."""
+def routes(
+    windows: Windows,
+    latest: Latest,
+    receipted: Mapping[tuple[int, int], int],
+    reader: Reader,
+    closing: asyncio.Event,
+    feeds: Callable[[int], Sequence[live.Feed]],
+) -> APIRouter:
+    """receipted: (tenant, gateway) -> time of the newest receipt, newer than what the table says. feeds: of a tenant, beside latest values."""
     router = APIRouter(tags=["telemetry"])
     who = Annotated[Principal, Depends(reader)]
 
@@ -71,9 +78,11 @@ def routes(windows: Windows, latest: Latest, receipted: Mapping[tuple[int, int],
 
     @router.get("/v1/stream")
     async def get_stream(principal: who) -> Response:
-        """Server-sent events "latest": the same map, first whole, then what changed, at most four times a second."""
+        """Server-sent events, first everything, then what changed, at most four times a second: "latest" is the same map, "result" one
+        document of /v1/results."""
+        tenant_id = principal.tenant_id
         return StreamingResponse(
-            live.events(latest, principal.tenant_id, closing),
+            live.events([live.LatestFeed(latest, tenant_id), *feeds(tenant_id)], closing),
             media_type="text/event-stream",
             headers={"cache-control": "no-store"},
         )

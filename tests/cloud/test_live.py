@@ -87,7 +87,7 @@ def _tasks() -> int:
 
 async def test_a_stream_whose_reader_goes_leaves_nothing_behind() -> None:
     before = _tasks()
-    stream = live.events(Latest(), 1, asyncio.Event())
+    stream = live.events([live.LatestFeed(Latest(), 1)], asyncio.Event())
     step = asyncio.ensure_future(anext(stream))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -103,7 +103,7 @@ async def test_a_quiet_stream_is_kept_alive_and_ends_when_the_hub_closes(monkeyp
     monkeypatch.setattr(live, "KEEPALIVE_S", 0.01)
     monkeypatch.setattr(live, "PERIOD_S", 0.001)
     closing = asyncio.Event()
-    stream = live.events(Latest(), 1, closing)
+    stream = live.events([live.LatestFeed(Latest(), 1)], closing)
     assert await anext(stream) == b": keep-alive\n\n"
     closing.set()
     with pytest.raises(StopAsyncIteration):

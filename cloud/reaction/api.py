@@ -1,0 +1,118 @@
+"""HTTP of the reaction: the newest results, and what they are computed by: asset model and desk settings."""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Depends, Request, Response
+
+from cloud.assets import store as asset_store
+from cloud.assets.model import Model, parse_model
+from cloud.bookings import Asker
+from cloud.db import Database
+from cloud.errors import Problem
+from cloud.identity.credentials import Principal
+from cloud.reaction.results import Results
+from cloud.risk import store as settings_store
+from cloud.risk.settings import SettingsError, parse_settings
+from cloud.telemetry.reading import json_columns
+from protocols.clock import Clock
+from protocols.tomlfile import ConfigError
+
+TEXT = {"requestBody": {"required": True, "content": {"application/toml": {"schema": {"type": "string"}}}}}
+JSON = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}}
+
+
+def routes(db: Database, clock: Clock, results: Results, reader: Asker, asset_writer: Asker, desk_writer: Asker, changed: Any) -> APIRouter:
+    """changed: called with the tenant after a new model or new settings are committed."""
+    router = APIRouter(tags=["reaction"])
+    who = Annotated[Principal, Depends(reader)]
+
+    @router.get("/v1/results")
+    async def get_results(principal: who) -> Response:
+        """The newest result of every kind and subject; the stream has them as events "result"."""
+        _, found = results.since(principal.tenant_id)
+        return Response(b"[" + b",".join(found) + b"]", media_type="application/json")
+
+    @router.put("/v1/assets", openapi_extra=TEXT)
+    async def put_assets(principal: Annotated[Principal, Depends(asset_writer)], request: Request) -> Response:
+        """The asset model as TOML: the next version, unless it is the newest already."""
+        text = _text(await request.body())
+        try:
+            parse_model(text)
+        except ConfigError as error:
+            raise Problem("invalid-request", str(error)) from error
+        async with db.tenant(principal.tenant_id) as connection:
+            stored = await asset_store.add(connection, principal.tenant_id, text, clock.now_us())
+        changed(principal.tenant_id)
+        return json_columns({"version": stored.version, "sha256": stored.digest.hex()})
+
+    @router.get("/v1/assets")
+    async def get_assets(principal: who) -> Response:
+        """Sites, assets with the roles of their tags, streams, and the text they come from."""
+        async with db.tenant(principal.tenant_id) as connection:
+            stored = await asset_store.newest(connection, principal.tenant_id)
+        if stored is None:
+            raise Problem("not-found", "there is no asset model yet; hand one in with PUT /v1/assets")
+        model = {"version": stored.version, "sha256": stored.digest.hex()}
+        return json_columns({"model": model, **_shown(parse_model(stored.text)), "text": stored.text})
+
+    @router.put("/v1/risk/settings", openapi_extra=JSON)
+    async def put_settings(principal: Annotated[Principal, Depends(desk_writer)], request: Request) -> Response:
+        """The desk's settings: the next version, unless they are the newest already."""
+        body = await request.body()
+        text = _text(body)
+        try:
+            parse_settings(body).factors()
+        except SettingsError as error:
+            raise Problem("invalid-request", str(error)) from error
+        async with db.tenant(principal.tenant_id) as connection:
+            stored = await settings_store.add(connection, principal.tenant_id, text, clock.now_us())
+        changed(principal.tenant_id)
+        return json_columns({"version": stored.version, "sha256": stored.digest.hex()})
+
+    @router.get("/v1/risk/settings")
+    async def get_settings(principal: who) -> Response:
+        async with db.tenant(principal.tenant_id) as connection:
+            stored = await settings_store.newest(connection, principal.tenant_id)
+        if stored is None:
+            raise Problem("not-found", "there are no settings yet; hand them in with PUT /v1/risk/settings")
+        return json_columns({"version": stored.version, "sha256": stored.digest.hex(), "settings": orjson.loads(stored.text)})
+
+    return router
+
+
+def _text(body: bytes) -> str:
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise Problem("invalid-request", f"expected UTF-8 text: {error}") from error
+    if "\0" in text:
+        raise Problem("invalid-request", "expected text without NUL characters")
+    return text
+
+
+def _shown(model: Model) -> dict[str, Any]:
+    assets = [
+        {
+            "name": asset.name,
+            "site": asset.site,
+            "class": asset.class_name,
+            "nameplate": asset.nameplate,
+            "unit": asset.unit,
+            "criticality": asset.criticality.value,
+            "tags": [asdict(binding) for binding in asset.tags],
+        }
+        for asset in model.assets
+    ]
+    streams = [
+        {
+            "name": stream.name,
+            "site": stream.site,
+            "product": stream.product,
+            "place": stream.place,
+            "assets": [asset.name for asset in stream.assets],
+        }
+        for stream in model.streams
+    ]
+    return {"sites": [site.name for site in model.sites], "assets": assets, "streams": streams}

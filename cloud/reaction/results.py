@@ -1,0 +1,73 @@
+"""The newest result of every kind and subject, in memory, for those who read them live. The rows in the database are the truth.
+
+Conflated like latest values: a reader that falls behind is told the newest, never the ones between.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from cloud.evidence.api import plain
+from protocols.batch.evidence import Row
+
+
+@dataclass(slots=True)
+class _Tenant:
+    version: int = 0
+    newest: dict[tuple[str, str], tuple[int, bytes]] = field(default_factory=dict)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+def document(digest: bytes, row: Row, made_us: int) -> bytes:
+    """A result as JSON."""
+    members: Mapping[str, Any] = {
+        "kind": row.kind,
+        "subject": row.subject,
+        "id": digest.hex(),
+        "as_of_us": row.as_of_us,
+        "made_us": made_us,
+        "window": row.inputs.window,
+        "output": plain(row.output),
+    }
+    return orjson.dumps(members)
+
+
+class Results:
+    def __init__(self) -> None:
+        self._tenants: dict[int, _Tenant] = {}
+
+    def publish(self, tenant_id: int, kind: str, subject: str, shown: bytes) -> None:
+        tenant = self._tenants.setdefault(tenant_id, _Tenant())
+        tenant.version += 1
+        tenant.newest[kind, subject] = (tenant.version, shown)
+        tenant.changed.set()
+        tenant.changed = asyncio.Event()
+
+    def since(self, tenant_id: int, version: int = 0) -> tuple[int, list[bytes]]:
+        """(newest version, results after `version` in the order they came)."""
+        tenant = self._tenants.get(tenant_id) or _Tenant()
+        found = sorted(entry for entry in tenant.newest.values() if entry[0] > version)
+        return tenant.version, [shown for _, shown in found]
+
+    async def wait(self, tenant_id: int, version: int) -> None:
+        """Return when there is something newer than `version`."""
+        tenant = self._tenants.setdefault(tenant_id, _Tenant())
+        while tenant.version <= version:
+            await tenant.changed.wait()
+
+
+class ResultFeed:
+    """Results as one reader of the live stream sees them."""
+
+    def __init__(self, results: Results, tenant_id: int) -> None:
+        self._results, self._tenant_id, self._version = results, tenant_id, 0
+
+    def news(self) -> list[tuple[str, bytes]]:
+        self._version, found = self._results.since(self._tenant_id, self._version)
+        return [("result", shown) for shown in found]
+
+    async def wait(self) -> None:
+        await self._results.wait(self._tenant_id, self._version)

@@ -1,0 +1,82 @@
+"""SQL of the reaction: batches by their place in the log, and the state that is carried for each site. Inside a tenant transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cloud.db import Connection
+from protocols.batch.evidence import BatchRef
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A batch with all that is needed to open it."""
+
+    ref: BatchRef
+    gateway_id: int
+    table_digest: bytes
+    statement: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SiteStanding:
+    """evidence: the site's newest health row. log_size: entries of the log it has seen. anchored: rows since its chain began."""
+
+    evidence: bytes
+    log_size: int
+    model: bytes
+    anchored: int
+    state: bytes
+
+
+async def log_size(connection: Connection, tenant_id: int) -> int:
+    """Of the newest checkpoint: every entry below it has its position for good."""
+    cursor = await connection.execute(
+        "SELECT size FROM log_checkpoint WHERE tenant_id = %s ORDER BY size DESC LIMIT 1", (tenant_id,), binary=True
+    )
+    rows = await _rows(cursor)
+    return int(rows[0][0]) if rows else 0
+
+
+async def arrived(
+    connection: Connection, tenant_id: int, gateways: Sequence[str], from_size: int, to_size: int, limit: int
+) -> list[tuple[int, Arrived]]:
+    """(position, batch) of the gateways' live batches logged in [from_size, to_size), in the order of the log, at most `limit`."""
+    cursor = await connection.execute(
+        "SELECT log_entry.position, gateway.urn, batch.stream, batch.epoch, batch.seq, batch.entry, batch.gateway_id, batch.tag_table,"
+        " batch.statement FROM log_entry JOIN batch ON batch.tenant_id = log_entry.tenant_id AND batch.log_id = log_entry.log_id"
+        " JOIN gateway ON gateway.tenant_id = batch.tenant_id AND gateway.gateway_id = batch.gateway_id"
+        " WHERE log_entry.tenant_id = %s AND log_entry.position >= %s AND log_entry.position < %s AND log_entry.kind = 'batch'"
+        " AND batch.stream = 'live' AND gateway.name = ANY(%s) ORDER BY log_entry.position LIMIT %s",
+        (tenant_id, from_size, to_size, list(gateways), limit),
+        binary=True,
+    )
+    return [
+        (row[0], Arrived(BatchRef(row[1], row[2], row[3], row[4], bytes(row[5])), row[6], bytes(row[7]), bytes(row[8])))
+        for row in await _rows(cursor)
+    ]
+
+
+async def standing(connection: Connection, tenant_id: int, site: str) -> SiteStanding | None:
+    """Locked to the end of the transaction: one process at a time moves a site."""
+    cursor = await connection.execute(
+        "SELECT evidence, log_size, model, anchored, state FROM reaction_state WHERE tenant_id = %s AND site = %s FOR UPDATE",
+        (tenant_id, site),
+        binary=True,
+    )
+    rows = await _rows(cursor)
+    return SiteStanding(bytes(rows[0][0]), rows[0][1], bytes(rows[0][2]), rows[0][3], bytes(rows[0][4])) if rows else None
+
+
+async def stand(connection: Connection, tenant_id: int, site: str, now: SiteStanding) -> None:
+    await connection.execute(
+        "INSERT INTO reaction_state (tenant_id, site, evidence, log_size, model, anchored, state) VALUES (%s, %s, %b, %s, %b, %s, %b)"
+        " ON CONFLICT (tenant_id, site) DO UPDATE SET evidence = excluded.evidence, log_size = excluded.log_size,"
+        " model = excluded.model, anchored = excluded.anchored, state = excluded.state",
+        (tenant_id, site, now.evidence, now.log_size, now.model, now.anchored, now.state),
+    )
+
+
+async def _rows(cursor: Any) -> list[tuple[Any, ...]]:
+    rows: list[tuple[Any, ...]] = await cursor.fetchall()
+    return rows
