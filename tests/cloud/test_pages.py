@@ -14,17 +14,12 @@ from tests.cloud.conftest import TestHub
 VENDOR = pages.STATIC / "vendor"
 MANIFEST = json.loads((VENDOR / "MANIFEST.json").read_text())["files"]
 MODULES = sorted(pages.STATIC.rglob("*.mjs"))
-FIRST_LOAD = (
-    "index.html",
-    "app.css",
-    "app.mjs",
-    "api.mjs",
-    "chart.mjs",
-    "icon.svg",
-    "vendor/core.mjs",
-    "vendor/uplot.mjs",
-    "vendor/uplot.css",
-)
+SHARED = ("app.css", "api.mjs", "chart.mjs", "token.mjs", "icon.svg", "vendor/core.mjs", "vendor/uplot.mjs", "vendor/uplot.css")
+FIRST_LOADS = {
+    "index.html": (*SHARED, "app.mjs"),
+    "desk.html": (*SHARED, "desk.mjs", "desk/results.mjs", "desk/risk.mjs", "desk/supply.mjs", "desk/trail.mjs", "desk/words.mjs"),
+}
+SHIPPED = sorted({*FIRST_LOADS, *(name for names in FIRST_LOADS.values() for name in names)})
 IMPORT = re.compile(r"""(?:\bfrom\s*|\bimport\s*\(?\s*)["']([^"']+)["']""")
 
 
@@ -52,21 +47,45 @@ def test_modules_import_only_files_that_are_beside_them(module: Path) -> None:
         assert (module.parent / target).is_file()
 
 
-def test_the_first_load_is_small() -> None:
-    sizes = {name: len(gzip.compress((pages.STATIC / name).read_bytes())) for name in FIRST_LOAD}
+def reached(page: str) -> set[str]:
+    """What a page loads: what its document names, and what those modules import."""
+    names = set(re.findall(r"""(?:src|href)="([^"]+)\"""", (pages.STATIC / page).read_text()))
+    waiting = [pages.STATIC / name for name in names if name.endswith(".mjs")]
+    while waiting:
+        module = waiting.pop()
+        found = {(module.parent / target).resolve() for target in IMPORT.findall(module.read_text())}
+        new = {str(path.relative_to(pages.STATIC)) for path in found} - names
+        names |= new
+        waiting += [pages.STATIC / name for name in new]
+    return names
+
+
+@pytest.mark.parametrize("page", FIRST_LOADS)
+def test_the_first_load_of_a_page_is_small_and_of_few_files(page: str) -> None:
+    names = {page, *FIRST_LOADS[page]}
+    assert reached(page) | {page} == names
+    sizes = {name: len(gzip.compress((pages.STATIC / name).read_bytes())) for name in names}
     assert sum(sizes.values()) <= 120_000, sizes
-    named = {str(path.relative_to(pages.STATIC)) for path in (*MODULES, *pages.STATIC.rglob("*.css"))}
-    assert named <= set(FIRST_LOAD)
+    assert len(names) <= 15
 
 
-def test_nothing_is_fetched_from_elsewhere_and_nothing_stands_inline() -> None:
-    html = (pages.STATIC / "index.html").read_text()
+def test_every_module_and_style_belongs_to_a_page_and_is_not_long() -> None:
+    shipped = (*MODULES, *pages.STATIC.rglob("*.css"))
+    assert {str(path.relative_to(pages.STATIC)) for path in shipped} <= set(SHIPPED)
+    assert all(len(path.read_text().splitlines()) <= 400 for path in shipped if path.parent != VENDOR)
+
+
+@pytest.mark.parametrize("page", FIRST_LOADS)
+def test_nothing_is_fetched_from_elsewhere_and_nothing_stands_inline(page: str) -> None:
+    html = (pages.STATIC / page).read_text()
     assert not re.search(r"https?:|//|<script(?![^>]*\bsrc=)|<style|\son\w+=|\sstyle=", html)
-    for name in ("app.css", "vendor/uplot.css", "app.mjs", "api.mjs", "chart.mjs"):
-        assert not re.search(r"https?://|@import|url\(|innerHTML|\beval\(", (pages.STATIC / name).read_text()), name
+    for name in FIRST_LOADS[page]:
+        if name.endswith((".mjs", ".css")) and name not in ("vendor/core.mjs", "vendor/uplot.mjs"):
+            text = (pages.STATIC / name).read_text()
+            assert not re.search(r"https?://|@import|url\(|innerHTML|\beval\(|\sstyle=", text), name
 
 
-@pytest.mark.parametrize("name", FIRST_LOAD)
+@pytest.mark.parametrize("name", SHIPPED)
 async def test_a_file_is_served_as_what_it_is(hub: TestHub, name: str) -> None:
     reply = await hub.client.get(f"/{name}")
     kinds = {".html": "text/html", ".css": "text/css", ".mjs": "javascript", ".svg": "image/svg+xml"}

@@ -21,14 +21,42 @@ function headers() {
   return { authorization: `Bearer ${sessionStorage.getItem(KEY) ?? ""}` };
 }
 
+let ahead = 0; // of the hub's clock before this one's, in ms
+
+/** The hub's time in ms since the epoch, as far as its answers tell it: to the second, which is what ages are shown in. */
+export const hubNow = () => Date.now() + ahead;
+
+/** @param {Response} reply */
+function compareClocks(reply) {
+  const told = Date.parse(reply.headers.get("date") ?? "");
+  const found = told + 500 - Date.now();
+  if (Number.isFinite(found)) ahead = Math.abs(found) > 2000 ? found : 0;
+}
+
+/** @param {string} path */
+async function ask(path) {
+  const reply = await fetch(path, { headers: headers() });
+  compareClocks(reply);
+  if (reply.ok) return reply;
+  const problem = await reply.json().catch(() => ({}));
+  throw Object.assign(new Error(problem.detail ?? problem.title ?? `the hub answered ${reply.status}`), { status: reply.status });
+}
+
 /** @param {string} path */
 export async function get(path) {
-  const reply = await fetch(path, { headers: headers() });
-  if (!reply.ok) {
-    const problem = await reply.json().catch(() => ({}));
-    throw Object.assign(new Error(problem.detail ?? problem.title ?? `the hub answered ${reply.status}`), { status: reply.status });
-  }
-  return reply.json();
+  return (await ask(path)).json();
+}
+
+/**
+ * A file that needs the token, handed to the browser to keep.
+ * @param {string} path
+ * @param {string} name
+ */
+export async function download(path, name) {
+  const address = URL.createObjectURL(await (await ask(path)).blob());
+  const link = Object.assign(document.createElement("a"), { href: address, download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(address), 60_000);
 }
 
 /**

@@ -1,8 +1,9 @@
 // The page: gateways with backlog and last receipt, tags with live values, a chart of the chosen tag.
 // @ts-check
 import { computed, html, render, signal, useEffect, useRef } from "./vendor/core.mjs";
-import { get, keepToken, stream, takeToken } from "./api.mjs";
+import { get, stream, takeToken } from "./api.mjs";
 import { draw } from "./chart.mjs";
+import { TokenForm } from "./token.mjs";
 
 const CHART_S = 900;
 const MOST_ROWS = 500;
@@ -105,18 +106,8 @@ function Chart() {
     <div class="chart" ref=${box}>${tag ? "" : html`<p class="note">Choose a tag to see its chart.</p>`}</div></div>`;
 }
 
-function TokenForm() {
-  const submit = (/** @type {Event & { target: any }} */ event) => {
-    event.preventDefault();
-    keepToken(event.target.elements.token.value.trim());
-    location.reload();
-  };
-  return html`<form onSubmit=${submit}><p>This hub asks for a read token. Make one with <code>qenergyz hub token --name page --scope read</code>.</p>
-    <label>Token <input name="token" type="password" autocomplete="off" required /></label> <input type="submit" value="Open" /></form>`;
-}
-
 function Page() {
-  return html`<header><h1>Qenergyz</h1><span class=${connected.value === false ? "uncertain" : "muted"} role="status">
+  return html`<header><h1>Qenergyz</h1><nav aria-label="Pages"><a href="desk.html">Desk</a> <a href="/" aria-current="page">Gateways and tags</a></nav><span class=${connected.value === false ? "uncertain" : "muted"} role="status">
       ${connected.value === null ? "connecting" : connected.value ? "live" : "not connected; trying again"}</span>${trouble.value && html`<span class="bad" role="alert">${trouble.value}</span>`}</header>
     <h2>Gateways</h2><${Gateways} />
     <div class="split"><${Tags} /><${Chart} /></div>`;
