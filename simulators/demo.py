@@ -16,19 +16,23 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Final
 
 import httpx
 
 from protocols.tomlfile import parse_duration_us
+from simulators.book import quotes
 from simulators.comparison import Comparison, Series, compare, read_truth, series
+from simulators.desk_demo import DeskError, DeskWatch, label_us, print_report, put_book, report
 from simulators.scenario import find_scenario, load_scenario
+from simulators.stories import STORIES, DeskStory, Story
 
 MARK: Final = ".qenergyz-demo"
 READY_S: Final = 120.0
 DRAIN_S: Final = 60.0
-SITES: Final = {"rig1": "demo_rig", "substation1": "demo_substation"}
+Sites = Mapping[str, str]  # gateway -> scenario
 
 
 class DemoError(Exception):
@@ -128,33 +132,37 @@ class Hub:
         return found
 
 
+def token(folder: Path, name: str, *scopes: str) -> str:
+    return run("hub", "token", "--data", str(folder / "hub"), "--name", name, *(part for scope in scopes for part in ("--scope", scope)))
+
+
 def start_hub(programs: Programs, folder: Path, listen: str) -> Hub:
     data = folder / "hub"
     programs.start("hub", "hub", "serve", "--data", str(data), "--listen", listen)
     url = programs.wait_file("hub", data / "hub.json")["url"]
-    return Hub(url, run("hub", "token", "--data", str(data), "--name", "demo", "--scope", "read"))
+    return Hub(url, token(folder, "demo", "read"))
 
 
-def start_site(programs: Programs, folder: Path, hub: Hub, gateway: str, scenario: str, options: Sequence[str]) -> Path:
+def start_site(
+    programs: Programs, folder: Path, hub: Hub, gateway: str, scenario: str, options: Sequence[str], seal_every: str = "1s"
+) -> Path:
     """Simulator and gateway of one site; the simulator shows its first step and waits for "go". Returns the gateway's file."""
     ready = folder / f"{gateway}-sim.json"
     simulator = f"sim-{gateway}"
-    truth = folder / f"truth-{gateway}.csv"
-    programs.start(
-        simulator, "sim", "run", scenario, "--truth", str(truth), "--ready", str(ready), "--wait", *options, stdin=subprocess.PIPE
-    )
+    files = ("--truth", str(folder / f"truth-{gateway}.csv"), "--labels", str(folder / f"labels-{gateway}.csv"), "--ready", str(ready))
+    programs.start(simulator, "sim", "run", scenario, *files, "--wait", *options, stdin=subprocess.PIPE)
     addresses = programs.wait_file(simulator, ready)
     path = folder / f"{gateway}.toml"
-    path.write_text(gateway_file(gateway, hub.url, scenario, addresses))
+    path.write_text(gateway_file(gateway, hub.url, scenario, addresses, seal_every))
     voucher = run("hub", "voucher", "--data", str(folder / "hub"), "--gateway", gateway)
     run("edge", "enrol", str(path), "--voucher", voucher)
     programs.start(gateway, "edge", "run", str(path))
     return path
 
 
-def gateway_file(gateway: str, hub: str, scenario: str, addresses: Mapping[str, str]) -> str:
+def gateway_file(gateway: str, hub: str, scenario: str, addresses: Mapping[str, str], seal_every: str = "1s") -> str:
     """The file an engineer would write for this site, with the addresses that the simulator got."""
-    parts = [f'[gateway]\nname = "{gateway}"\nhub = "{hub}"\n\n[buffer]\nmax_size = "200MB"\nseal_every = "1s"\n']
+    parts = [f'[gateway]\nname = "{gateway}"\nhub = "{hub}"\n\n[buffer]\nmax_size = "200MB"\nseal_every = "{seal_every}"\n']
     for device in load_scenario(find_scenario(scenario)).devices:
         keys = {"name": device.name, "map": device.map.name, "address": addresses[device.name], "asset": device.asset}
         keys |= {key: getattr(device.settings, key) for key in ("unit", "version") if hasattr(device.settings, key)}
@@ -168,12 +176,12 @@ def health(folder: Path, gateway: str) -> dict[str, Any]:
     return document
 
 
-def wait_devices(programs: Programs, folder: Path) -> None:
+def wait_devices(programs: Programs, folder: Path, sites: Sites) -> None:
     until = time.monotonic() + READY_S
     while time.monotonic() < until:
         programs.check()
         with contextlib.suppress(OSError, ValueError, httpx.HTTPError):
-            states = {gateway: health(folder, gateway) for gateway in SITES}
+            states = {gateway: health(folder, gateway) for gateway in sites}
             down = [
                 f"{device['name']}: {device['cause']}"
                 for state in states.values()
@@ -186,13 +194,13 @@ def wait_devices(programs: Programs, folder: Path) -> None:
     raise DemoError(f"devices are still down after {READY_S:.0f} s: {'; '.join(down)}")
 
 
-def drain(programs: Programs, folder: Path) -> dict[str, dict[str, Any]]:
+def drain(programs: Programs, folder: Path, sites: Sites) -> dict[str, dict[str, Any]]:
     """Until every gateway has had a receipt for everything it collected, and collects nothing new."""
     until = time.monotonic() + DRAIN_S
     before = -1
     while time.monotonic() < until:
         programs.check()
-        states = {gateway: health(folder, gateway) for gateway in SITES}
+        states = {gateway: health(folder, gateway) for gateway in sites}
         waiting = sum(state["backlog"]["open_samples"] + state["backlog"]["sealed_samples"] for state in states.values())
         collected = sum(state["collected"] for state in states.values())
         if waiting == 0 and collected == before:
@@ -202,12 +210,12 @@ def drain(programs: Programs, folder: Path) -> dict[str, dict[str, Any]]:
     raise DemoError(f"{waiting} samples still wait for a receipt after {DRAIN_S:.0f} s; see {folder}")
 
 
-def watch(programs: Programs, folder: Path, seconds: float | None) -> Iterator[None]:
-    """A line per second for people, until the time is over or Ctrl-C."""
+def watch(programs: Programs, folder: Path, sites: Sites, seconds: float | None) -> Iterator[str]:
+    """A line per second for people, begun and not yet ended, until the time is over or Ctrl-C."""
     start = time.monotonic()
     while seconds is None or time.monotonic() - start < seconds:
         programs.check()
-        states = {gateway: health(folder, gateway) for gateway in SITES}
+        states = {gateway: health(folder, gateway) for gateway in sites}
         parts = []
         for gateway, state in states.items():
             hub = state["hub"] or {"receipts_verified": 0, "receipt_lag_us": 0}
@@ -216,9 +224,8 @@ def watch(programs: Programs, folder: Path, seconds: float | None) -> Iterator[N
                 f"{gateway}: {up}/{len(state['devices'])} devices, {state['collected']} samples, {hub['receipts_verified']} receipts,"
                 f" lag {hub['receipt_lag_us'] / 1e6:.2f} s"
             )
-        print(f"[{time.monotonic() - start:5.0f} s] " + " | ".join(parts), flush=True)
+        yield f"[{time.monotonic() - start:5.0f} s] " + " | ".join(parts)
         time.sleep(1.0)
-        yield
 
 
 def bundle(folder: Path, hub: Hub, name: str) -> Path:
@@ -230,11 +237,11 @@ def bundle(folder: Path, hub: Hub, name: str) -> Path:
     return path
 
 
-def finish(programs: Programs, folder: Path, hub: Hub, since_us: int) -> tuple[dict[str, Any], Comparison]:
-    states = drain(programs, folder)
+def finish(programs: Programs, folder: Path, hub: Hub, story: Story, since_us: int) -> tuple[dict[str, Any], Comparison]:
+    states = drain(programs, folder, story.sites)
     truth: dict[str, Series] = {}
     protocols: dict[str, str] = {}
-    for gateway in SITES:
+    for gateway in story.sites:
         with (folder / f"truth-{gateway}.csv").open() as lines:
             found, kinds = read_truth(lines)
         truth |= found
@@ -243,7 +250,7 @@ def finish(programs: Programs, folder: Path, hub: Hub, since_us: int) -> tuple[d
     collected = sum(state["collected"] for state in states.values())
     gateways = hub.get("/v1/gateways").json()
     sent = sum(gateway["bytes"] for gateway in gateways)
-    path = bundle(folder, hub, "well1.p_tpt")
+    path = bundle(folder, hub, story.tag)
     return {
         "protocols": compared.protocols,
         "collected": collected,
@@ -270,6 +277,7 @@ def prepare(folder: Path) -> None:
 
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="qenergyz demo", description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--scenario", choices=list(STORIES), default="wells", help="what is played (default: %(default)s)")
     parser.add_argument("--for", dest="duration", metavar="60s", help="run unattended for so long, then drain, compare and verify")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result for machines")
     parser.add_argument("--data", type=Path, default=Path("demo-data"), help="folder for everything the demo writes (default: demo-data)")
@@ -283,8 +291,8 @@ def main(argv: Sequence[str]) -> int:
     folder: Path = options.data.resolve()
     try:
         prepare(folder)
-        result = play(folder, options.listen, seconds)
-    except DemoError as error:
+        result = play(folder, options.listen, seconds, STORIES[options.scenario])
+    except (DemoError, DeskError) as error:
         print(f"demo failed: {error}", file=sys.stderr)
         return 1
     if result is None:
@@ -293,34 +301,63 @@ def main(argv: Sequence[str]) -> int:
         fresh = options.json.with_suffix(".new")
         fresh.write_text(json.dumps(result, indent=1) + "\n")
         os.replace(fresh, options.json)  # noqa: PTH105
-    return 0 if result["lost"] == result["doubled"] == result["wrong"] == 0 and result["receipts_verified"] else 1
+    whole = result["lost"] == result["doubled"] == result["wrong"] == 0 and result["receipts_verified"]
+    desk = result.get("desk", {"volume_fell": True, "joint_var_rose": True})
+    return 0 if whole and desk["volume_fell"] is not False and desk["joint_var_rose"] is not False else 1
 
 
-def play(folder: Path, listen: str, seconds: float | None) -> dict[str, Any] | None:
+def play(folder: Path, listen: str, seconds: float | None, story: Story) -> dict[str, Any] | None:
     """The run itself; None when it was ended by Ctrl-C."""
     with Programs(folder) as programs:
         print("starting the hub with its own PostgreSQL ...", flush=True)
         hub = start_hub(programs, folder, listen)
-        print(f"hub: {hub.url}   page: {hub.url}/#token={hub.token}", flush=True)
-        for gateway, scenario in SITES.items():
+        print(f"hub: {hub.url}   page: {hub.url}/{'desk.html' if story.desk else ''}#token={hub.token}", flush=True)
+        for gateway, scenario in story.sites.items():
             print(f"starting site {gateway} (scenario {scenario}) ...", flush=True)
-            start_site(programs, folder, hub, gateway, scenario, ())
-        wait_devices(programs, folder)
+            start_site(programs, folder, hub, gateway, scenario, (), story.seal_every)
+        wait_devices(programs, folder, story.sites)
+        desk = start_desk(programs, folder, hub, story.desk) if story.desk else None
         since_us = time.time_ns() // 1000
-        for gateway in SITES:
+        for gateway in story.sites:
             programs.tell(f"sim-{gateway}", "go")
         try:
-            for _ in watch(programs, folder, seconds):
-                pass
+            for line in watch(programs, folder, story.sites, seconds):
+                print(line if desk is None or story.desk is None else f"{line.partition(']')[0]}] {desk.line(story.desk)}", flush=True)
         except KeyboardInterrupt:
             print("\nstopping", flush=True)
             return None
-        for gateway in SITES:
+        for gateway in story.sites:
             programs.tell(f"sim-{gateway}", "hold")
         print("time is over: draining, then comparing the hub with what was served ...", flush=True)
-        result, compared = finish(programs, folder, hub, since_us)
+        result, compared = finish(programs, folder, hub, story, since_us)
         print_result(result, compared)
+        if desk is not None and story.desk is not None:
+            result["desk"] = finish_desk(folder, hub, desk, story.desk, since_us)
         return result
+
+
+def start_desk(programs: Programs, folder: Path, hub: Hub, story: DeskStory) -> DeskWatch:
+    """The book, a moving market, and somebody who watches."""
+    print(f"putting in the book: {story.market.product} at {story.market.place} ...", flush=True)
+    put_book(hub.url, token(folder, "desk", "write:assets", "write:deals", "write:market"), story)
+    secret, curve = folder / "market.token", folder / "curve.json"
+    secret.touch(0o600)
+    secret.write_text(token(folder, "market", "write:market"))
+    curve.write_text(json.dumps(quotes(story.market, datetime.now(UTC))))
+    programs.start("market", "sim", "market", "--hub", hub.url, "--token-file", str(secret), "--every", "2s", "--curve", str(curve))
+    desk = DeskWatch(hub.url, hub.token)
+    desk.start()
+    return desk
+
+
+def finish_desk(folder: Path, hub: Hub, desk: DeskWatch, story: DeskStory, since_us: int) -> dict[str, Any]:
+    """The desk's figures before and after, and the proof of the last one, computed again by another process."""
+    found = report(desk, story, label_us(folder / f"labels-{story.gateway}.csv", story.device, story.labels), since_us)
+    print_report(found)
+    path = folder / "evidence.qzb"
+    path.write_bytes(hub.get(f"/v1/evidence/{found['after']['evidence']}/bundle").content)
+    print(run("verify", "--recompute", str(path)))
+    return {**found, "evidence_bundle": str(path), "recomputed": "equal"}
 
 
 def print_result(result: dict[str, Any], compared: Comparison) -> None:

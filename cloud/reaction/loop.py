@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+import orjson
+
 from cloud.db import Database, Unavailable
 from cloud.evidence import store as evidence_store
 from cloud.reaction import stages
@@ -50,6 +52,7 @@ class Reaction:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._details: set[asyncio.Task[None]] = set()
         self._problems: dict[int, str] = {}
+        self._told: dict[int, str] = {}
 
     async def __aenter__(self) -> "Reaction":
         stages.steady()
@@ -113,6 +116,7 @@ class Reaction:
                 if tenant.risk is not None and tenant.risk is not before and now - detailed >= DETAIL_EVERY_S and not self._details:
                     detailed = now
                     self._later(self._detail(tenant_id, tenant, tenant.risk))
+                self._tell(tenant_id, tenant)
                 self._better(tenant_id)
             except Overtaken as error:
                 _logger.info("reaction_overtaken tenant=%s site=%s", tenant_id, error)
@@ -124,6 +128,13 @@ class Reaction:
                 await self._worse(tenant_id, error)
                 tenant.forget()
             await asyncio.sleep(REST_S)
+
+    def _tell(self, tenant_id: int, tenant: TenantReaction) -> None:
+        """Why there is no risk figure, as a result of its own that is no evidence."""
+        if tenant.problem != self._told.get(tenant_id, ""):
+            self._told[tenant_id] = tenant.problem
+            members = {"kind": "problem", "subject": "risk", "made_us": self._clock.now_us(), "output": {"reason": tenant.problem}}
+            self._results.publish(tenant_id, "problem", "risk", orjson.dumps(members))
 
     async def _worse(self, tenant_id: int, error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}"
@@ -152,9 +163,11 @@ class Reaction:
     def _show(self, tenant_id: int, made: Sequence[Made]) -> None:
         if not made:
             return
+        windows = [one.row.inputs.window for one in made if one.row.inputs.window is not None]
+        sensed = (min(first for first, _ in windows), max(last for _, last in windows)) if windows else None
         for one in made:
             row = evidence.decode(evidence.encode(one.row))
-            self._results.publish(tenant_id, row.kind, row.subject, document(one.digest, row, one.made_us))
+            self._results.publish(tenant_id, row.kind, row.subject, document(one.digest, row, one.made_us, sensed))
         self._wake_log(tenant_id)
 
     async def _show_stored(self, tenant_id: int) -> None:
@@ -165,4 +178,6 @@ class Reaction:
             self._shown[tenant_id] = max(self._shown.get(tenant_id, 0), row.id)
             decoded = row.row
             if decoded.kind in KINDS:
-                self._results.publish(tenant_id, decoded.kind, decoded.subject, document(row.digest, decoded, row.made_us))
+                self._results.publish(
+                    tenant_id, decoded.kind, decoded.subject, document(row.digest, decoded, row.made_us, decoded.inputs.window)
+                )

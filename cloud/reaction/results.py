@@ -21,15 +21,15 @@ class _Tenant:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-def document(digest: bytes, row: Row, made_us: int) -> bytes:
-    """A result as JSON."""
+def document(digest: bytes, row: Row, made_us: int, sensed_us: tuple[int, int] | None) -> bytes:
+    """A result as JSON. sensed_us: source times of the first and just after the last new sample that led to it, None when none did."""
     members: Mapping[str, Any] = {
         "kind": row.kind,
         "subject": row.subject,
         "id": digest.hex(),
         "as_of_us": row.as_of_us,
         "made_us": made_us,
-        "window": row.inputs.window,
+        "sensed_us": sensed_us,
         "output": plain(row.output),
     }
     return orjson.dumps(members)

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from cloud.market.errors import MarketError
 from cloud.market.estimation import FactorsFit, brownian
 from cloud.market.factors import Factors, Kind
 from cloud.market.history import SERIES, align, load_history
@@ -174,7 +175,10 @@ def _estimated(histories: tuple[str, ...], kind: Kind, count: int) -> FactorsFit
         raise SettingsError(f'"returns": the histories have {len(days)} days in common, expected more than {count}')
     at = [distinct.index(name) for name in histories]
     newest: Floats = prices[-count - 1 :, at]
-    return brownian(histories, newest, 1.0 / TRADING_DAYS, kind)
+    try:
+        return brownian(histories, newest, 1.0 / TRADING_DAYS, kind)
+    except MarketError as error:
+        raise SettingsError(f"volatility of {', '.join(histories)} from the last {count} returns: {error}") from error
 
 
 def day_start_us(at_us: int) -> int:

@@ -184,6 +184,12 @@ def test_settings_that_cannot_be_meant_are_refused(text: bytes, names: str) -> N
         parse_settings(text)
 
 
+def test_relative_returns_of_a_history_with_negative_prices_are_refused_by_name() -> None:
+    settings = parse_settings(b'{"products": {"WTI": {"kind": "lognormal", "history": "wti"}}}')
+    with pytest.raises(SettingsError, match=r"wti.*prices above zero, the lowest is -36\.98; use Kind\.NORMAL"):
+        settings.factors()
+
+
 def test_volatility_is_estimated_from_the_shipped_history() -> None:
     both = parse_settings(
         b'{"products": {"Brent": {"kind": "lognormal", "history": "brent"}, "WTI": {"kind": "normal", "history": "wti"},'
