@@ -29,6 +29,7 @@ class DeskHub:
     def __init__(self, story: Story) -> None:
         self.story, self.up, self.url = story, True, ""
         self.with_model = True
+        self.cause = ""  # why the reaction is down
         self.skew_s = 0.0  # of the clock that its answers tell
         self._readers: set[asyncio.Queue[bytes | None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -115,6 +116,11 @@ def _app(hub: DeskHub) -> FastAPI:
         told = time.gmtime(time.time() + hub.skew_s)
         reply.headers["date"] = time.strftime("%a, %d %b %Y %H:%M:%S GMT", told)
         return reply
+
+    @app.get("/health")
+    async def health() -> Any:
+        components = {"database": {"state": "up", "cause": ""}, "reaction": {"state": "down" if hub.cause else "up", "cause": hub.cause}}
+        return {"state": "up", "components": components}
 
     @app.get("/v1/results")
     async def results() -> Any:

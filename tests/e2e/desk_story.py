@@ -48,7 +48,7 @@ from protocols.batch import evidence
 from protocols.batch.evidence import BatchRef, Inputs, Row
 
 SITE, STREAM, BOOK = "field", "crude", "main"
-URN: Final = "urn:qenergyz:default:{}"
+URN: Final = "urn:qz:gw:{}"
 DAYS: Final = 60
 SECOND_US: Final = 1_000_000
 SETTINGS: Final = json.dumps({"paths": 400, "days": DAYS, "products": {"WTI": {"kind": "normal", "history": "wti"}}}).encode()

@@ -182,7 +182,7 @@ def test_batches_of_a_silent_gateway_are_found_further_back(browser: Browser, hu
     row = hub.story.shown["risk", "main"]["id"]
     visit(browser, hub, f"{DEEPEST}&proof={row}")
     browser.wait_text("health, 2 back")
-    assert browser.look("document.querySelector('.trail tbody').innerText").split()[:4] == ["urn:qenergyz:default:rig1", "live", "7", "1"]
+    assert browser.look("document.querySelector('.trail tbody').innerText").split()[:4] == ["urn:qz:gw:rig1", "live", "7", "1"]
 
 
 def test_a_proof_that_is_not_there_says_so(browser: Browser, hub: DeskHub) -> None:
@@ -287,7 +287,9 @@ def test_what_is_missing_is_no_value_and_never_zero(browser: Browser, hub: DeskH
 def test_an_empty_hub_says_what_is_needed(browser: Browser) -> None:
     story = desk_story.begin(time.time_ns() // 1000)
     with desk_hub.serving(story) as hub:
+        hub.cause = "no usable quote of WTI"
         browser.open(f"{hub.url}/desk.html#token={TOKEN}")
+        browser.wait_text("no usable quote of WTI")
         browser.wait_text("No figure yet")
         browser.wait_text("waiting")
         assert "NaN" not in browser.text()
@@ -298,6 +300,28 @@ def test_without_a_token_the_page_asks_for_one(browser: Browser, hub: DeskHub) -
     browser.open(f"{hub.url}/desk.html#token=wrong")
     browser.wait("document.querySelector('input[type=password]') && true")
     assert "VaR" not in browser.text()
+
+
+@pytest.mark.parametrize(
+    ("given", "said", "as_whole"),
+    [
+        (["0.1", "0.2"], "0.3", "0"),
+        (["9007199254740993", "0.000000000000000001"], "9,007,199,254,740,993.000000000000000001", "9,007,199,254,740,993"),
+        (["1E+3", "-2.50"], "997.5", "998"),
+        (["-0.4", "-0.1"], "-0.5", "-1"),
+        (["-1234567.4"], "-1,234,567.4", "-1,234,567"),
+        (["0E-6", "0"], "0", "0"),
+        (["1", "much"], "no value", "no value"),
+        (["NaN"], "no value", "no value"),
+    ],
+)
+def test_decimals_add_up_to_the_last_digit(browser: Browser, hub: DeskHub, given: list[str], said: str, as_whole: str) -> None:
+    browser.open(f"{hub.url}/desk.html")
+    script = f"import('/desk/words.mjs').then((w) => {json.dumps(given)}.map(w.exact).reduce(w.plus))"
+    assert browser.look(f"{script}.then((sum) => import('/desk/words.mjs').then((w) => [w.exactly(sum), w.rounded(sum)]))") == [
+        said,
+        as_whole,
+    ]
 
 
 CONTRAST = """(() => {

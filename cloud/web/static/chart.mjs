@@ -104,7 +104,7 @@ export const course = (label) => (/** @type {HTMLElement} */ box, /** @type {any
     height: 170,
     series: [
       { label: "UTC", value: (/** @type {any} */ plot, /** @type {number|null} */ at) => (at === null ? "--" : new Date(at * 1e3).toISOString().slice(11, 19)) },
-      { label, stroke: colour("--trace"), width: 1.5, value: number, paths: uPlot.paths.stepped({ align: 1 }) },
+      { label, stroke: colour("--trace"), width: 1.5, value: number, paths: uPlot.paths.stepped({ align: 1 }), points: { show: false } },
     ],
     axes: [{ ...axis(), values: part(11, 19) }, { ...axis(), size: widest, values: (/** @type {any} */ plot, /** @type {number[]} */ splits) => splits.map((at) => grouped.format(at)) }],
   };

@@ -1,6 +1,6 @@
 // The trader's page: what the book may lose, why, and which signed batches say so. Everything shown is read from the API.
 // @ts-check
-import { html, render } from "./vendor/core.mjs";
+import { html, render, signal } from "./vendor/core.mjs";
 import { get, hubNow, stream, takeToken } from "./api.mjs";
 import { Details, Hedge, Risk } from "./desk/risk.mjs";
 import { connected, held_us, latency, latest, model, now, place, positions, risk, state, tags, take, tick, trouble } from "./desk/results.mjs";
@@ -12,6 +12,9 @@ import { TokenForm } from "./token.mjs";
 const BOOKED_MS = 5_000; // deals move seldom, and netting them is work for the hub
 const MODEL_MS = 30_000;
 
+const CAUSE_MS = 5_000;
+const cause = signal(""); // what the hub itself says is wrong, while figures are not coming
+
 const TONES = { live: "muted", connecting: "muted", waiting: "muted", DELAYED: "delayed", OFFLINE: "offline" };
 const SAYS = { OFFLINE: "no connection to the hub; trying again", DELAYED: "nothing new from the hub's reaction", waiting: "no figure yet", connecting: "", live: "" };
 
@@ -19,7 +22,7 @@ function Head() {
   const found = risk.value;
   return html`<header><h1>Qenergyz</h1><nav aria-label="Pages"><a href="desk.html" aria-current="page">Desk</a> <a href="/">Gateways and tags</a></nav>
     <span class="state ${TONES[state.value]}" role="status">${state.value}</span>
-    <span class="muted says">${SAYS[state.value]}</span>
+    <span class="muted says">${SAYS[state.value]}${cause.value && `: ${cause.value}`}</span>
     ${trouble.value && html`<span class="bad" role="alert">${trouble.value}</span>`}</header>
     <p class="stand muted">${found ? html`VaR of ${moment(found.as_of_us)} UTC, known to hold ${lasting(now.value / 1e3 - (held_us.value ?? 0) / 1e6)} ago;
       sensor to VaR <strong>${latency.value === null ? "not measured yet" : `${fixed(latency.value)} s`}</strong>;
@@ -60,11 +63,26 @@ const readModel = () => refreshed(() => Promise.all([get("/v1/tags"), get("/v1/a
   model.value = assets;
 });
 
-/** @param {() => Promise<void>} read @param {number} every_ms */
+async function readCause() {
+  if (state.value !== "DELAYED" && state.value !== "waiting") {
+    cause.value = "";
+    return;
+  }
+  const told = await fetch("/health").then((reply) => reply.json()).catch(() => null);
+  cause.value = Object.values(told?.components ?? {}).map((/** @type {any} */ one) => one.cause).filter(Boolean).join("; ");
+}
+
+/**
+ * Over and over while the page is seen, and never more than a twentieth of the time.
+ * @param {() => Promise<void>} read
+ * @param {number} every_ms
+ */
 async function again(read, every_ms) {
-  for (;;) {
-    await new Promise((resume) => setTimeout(resume, every_ms));
+  for (let took_ms = 0; ;) {
+    await new Promise((resume) => setTimeout(resume, Math.max(every_ms, 20 * took_ms)));
+    const start = performance.now();
     if (!document.hidden) await read().catch(() => location.reload());
+    took_ms = performance.now() - start;
   }
 }
 
@@ -84,6 +102,8 @@ async function main() {
   setInterval(() => { now.value = hubNow(); }, 1000);
   again(readBooked, BOOKED_MS);
   again(readModel, MODEL_MS);
+  again(readCause, CAUSE_MS);
+  readCause();
   stream("/v1/stream", told, (up) => { connected.value = up; }, new AbortController().signal);
 }
 

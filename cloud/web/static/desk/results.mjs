@@ -60,13 +60,14 @@ export const state = computed(() => {
 /** @param {Result} result */
 export function take(result) {
   const key = `${result.kind} ${result.subject}`;
-  if (results.value[key]?.id === result.id) return;
+  const before = results.value[key];
+  if (before && (before.id === result.id || before.as_of_us > result.as_of_us)) return;
   results.value = { ...results.value, [key]: result };
   if (result.kind !== "risk") return;
   if (result.sensed_us) latency.value = (result.made_us - result.sensed_us[1]) / 1e6; // its end is just after the newest sample
   const point = /** @type {[number, number]} */ ([result.as_of_us / 1e6, result.output.split.joint]);
-  const before = trend.value.length < MOST_POINTS ? trend.value : trend.value.filter((_, at) => at % 2);
-  if (!(before.at(-1)?.[0] >= point[0])) trend.value = [...before, point];
+  const kept = trend.value.length < MOST_POINTS ? trend.value : trend.value.filter((_, at) => at % 2);
+  trend.value = [...kept, point];
 }
 
 /** @param {string} unit the stream that an asset delivers into */

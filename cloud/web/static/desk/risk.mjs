@@ -44,7 +44,7 @@ function Split({ output }) {
   const rows = [...PARTS.map(([key, name, means]) => [name, means, output.split[key]]), ["data quality", "added by missing and stale tags, within the joint VaR", output.quality.add_on]];
   const most = largest(rows.map((row) => row[2]));
   return html`<table class="even"><caption>VaR by cause</caption>
-    <thead><tr><th>part</th><th class="number">VaR [${output.currency}]</th><th class="drawn"></th></tr></thead>
+    <thead><tr><th>part</th><th class="number">VaR [${output.currency}]</th><td class="drawn"></td></tr></thead>
     <tbody>${rows.map(([name, means, value]) => html`<tr key=${name}><td title=${means}>${name}</td>
       <td class="number">${whole(value)}</td><td class="drawn"><${Bar} value=${value} most=${most} /></td></tr>`)}</tbody></table>`;
 }
@@ -62,10 +62,10 @@ function Lines({ output }) {
   const parts = /** @type {[string, number][]} */ (Object.entries(output.units)).sort((a, b) => rank(a[0]) - rank(b[0]) || a[0].localeCompare(b[0]));
   const most = largest(parts.map((part) => part[1]));
   return html`<table class="even"><caption>ES by unit; the lines add up to ES</caption>
-    <thead><tr><th>line</th><th class="number">ES [${output.currency}]</th><th class="drawn"></th></tr></thead>
+    <thead><tr><th>line</th><th class="number">ES [${output.currency}]</th><td class="drawn"></td></tr></thead>
     <tbody>${parts.map(([name, value]) => {
       const to = lead(name);
-      return html`<tr key=${name} aria-selected=${place.value.line === name}><td>${to ? html`<${To} to=${to}>${name}<//>` : name}</td>
+      return html`<tr key=${name} aria-current=${place.value.line === name}><td>${to ? html`<${To} to=${to}>${name}<//>` : name}</td>
         <td class="number">${whole(value)}</td><td class="drawn"><${Bar} value=${value} most=${most} /></td></tr>`;
     })}
     <tr class="sum"><td>ES</td><td class="number">${whole(output.es)}</td><td class="drawn"></td></tr></tbody></table>`;

@@ -68,11 +68,11 @@ const reasons = (/** @type {any} */ health) =>
 export function Assets() {
   return html`<section aria-label="Assets"><h2>Assets <span class="muted">health 0 to 1, in an interval that widens as data is missing</span></h2>
     ${healths.value.length ? html`<div class="scroll"><table class="assets"><thead><tr><th>asset</th><th class="wide">site</th><th>state</th><th class="number">health</th>
-      <th class="drawn"></th><th>reasons</th><th class="number wide">trust in data</th><th class="wide">stale tags</th><th class="wide">as of (UTC)</th></tr></thead>
-    <tbody>${healths.value.map((health) => html`<tr key=${health.site + health.name} aria-selected=${place.value.asset === health.name}>
+      <td class="drawn wide"></td><th>reasons</th><th class="number wide">trust in data</th><th class="wide">stale tags</th><th class="wide">as of (UTC)</th></tr></thead>
+    <tbody>${healths.value.map((health) => html`<tr key=${health.site + health.name} aria-current=${place.value.asset === health.name}>
       <td><${To} to=${{ stream: streamOf(health.name), asset: health.name }}>${health.name}<//></td><td class="wide muted">${health.site}</td>
       <td><${State} health=${health} /></td><td class="number">${fixed(health.index)} <span class="muted">(${fixed(health.low)} to ${fixed(health.high)})</span></td>
-      <td class="drawn"><${Gauge} health=${health} /></td><td class="long">${reasons(health)}</td><td class="number wide">${percent(health.trust)}</td>
+      <td class="drawn wide"><${Gauge} health=${health} /></td><td class="long">${reasons(health)}</td><td class="number wide">${percent(health.trust)}</td>
       <td class="wide ${health.stale.length ? "uncertain" : "muted"}">${health.stale.length || "none"}</td><td class="wide muted">${clock(health.as_of_us)}</td></tr>`)}</tbody></table></div>` : html`<p class="note">No health yet.</p>`}</section>`;
 }
 

@@ -34,10 +34,10 @@ function OfStream({ name }) {
   const parts = found.output.units.map((/** @type {string} */ unit) => output?.units[unit]);
   const most = Math.max(0, ...parts.filter(known).map(Math.abs));
   return html`<div class="halves"><${Stream} found=${found} /><div class="scroll"><table class="even"><caption>Assets of ${name}</caption>
-    <thead><tr><th>asset</th><th class="number">ES [${output?.currency ?? "money"}]</th><th class="drawn"></th><th class="number">uptime</th><th>state</th></tr></thead>
+    <thead><tr><th>asset</th><th class="number">ES [${output?.currency ?? "money"}]</th><td class="drawn"></td><th class="number">uptime</th><th>state</th></tr></thead>
     <tbody>${found.output.units.map((/** @type {string} */ unit, /** @type {number} */ at) => {
       const health = healths.value.find((one) => one.name === unit);
-      return html`<tr key=${unit} aria-selected=${place.value.line === unit}><td><${To} to=${{ line: place.value.line, stream: name, asset: unit }}>${unit}<//></td>
+      return html`<tr key=${unit} aria-current=${place.value.line === unit}><td><${To} to=${{ line: place.value.line, stream: name, asset: unit }}>${unit}<//></td>
         <td class="number">${whole(parts[at])}</td><td class="drawn"><${Bar} value=${parts[at]} most=${most} /></td>
         <td class="number">${percent(found.output.uptime[at])}</td><td>${health ? html`<${State} health=${health} />` : html`<span class="muted">no tags</span>`}</td></tr>`;
     })}</tbody></table></div></div>`;
@@ -49,9 +49,9 @@ function TagLine({ binding, asset, reasons }) {
   const [at_us, value, quality] = (row && latest.get(row.id)) ?? [null, null, 0];
   const share = reasons.find((/** @type {any} */ reason) => reason[2].includes(binding.tag))?.[1];
   const tone = at_us ? severity(quality) : "muted";
-  return html`<tr aria-selected=${place.value.tag === binding.tag}><td><${To} to=${{ line: place.value.line, stream: place.value.stream ?? streamOf(asset), asset, tag: binding.tag }}>${binding.tag}<//></td>
-    <td class="long">${binding.role.replaceAll("_", " ")}</td><td class="number ${tone}">${known(value) ? fine(value) : NOTHING}</td><td>${row?.unit ?? ""}</td>
-    <td class=${tone}>${at_us ? tone : "waiting"}</td><td class="number">${known(share) ? percent(share) : ""}</td></tr>`;
+  return html`<tr aria-current=${place.value.tag === binding.tag}><td><${To} to=${{ line: place.value.line, stream: place.value.stream ?? streamOf(asset), asset, tag: binding.tag }}>${binding.tag}<//></td>
+    <td class="number ${tone}">${known(value) ? fine(value) : NOTHING}</td><td>${row?.unit ?? ""}</td>
+    <td class=${tone}>${at_us ? tone : "waiting"}</td><td class="long">${binding.role.replaceAll("_", " ")}</td><td class="number">${known(share) ? percent(share) : ""}</td></tr>`;
 }
 
 function OfAsset({ name }) {
@@ -59,10 +59,10 @@ function OfAsset({ name }) {
   const bindings = tagsOf(name);
   return html`${health ? html`<dl class="facts"><div><dt>health</dt><dd>${fixed(health.index)} (${fixed(health.low)} to ${fixed(health.high)})</dd></div>
       <div><dt>interval</dt><dd class="gauged"><${Gauge} health=${health} /></dd></div><div><dt>state</dt><dd><${State} health=${health} /></dd></div>
-      <div><dt>trust in data</dt><dd>${percent(health.trust)}</dd></div><div><dt>evidence</dt><dd>${fixed(health.evidence, 1)}</dd></div>
+      <div><dt>trust in data</dt><dd>${percent(health.trust)}</dd></div><div><dt>evidence (-log10 p)</dt><dd>${fixed(health.evidence, 1)}</dd></div>
       <div><dt>as of (UTC)</dt><dd>${clock(health.as_of_us)}</dd></div></dl>
       ${health.stale.length > 0 && html`<p class="uncertain">▲ stale: ${health.stale.join(", ")}</p>`}` : html`<p class="note">The health of ${name} is not known.</p>`}
-    ${bindings.length ? html`<div class="scroll"><table><caption>Tags of ${name}</caption><thead><tr><th>tag</th><th>role</th><th class="number">value</th><th>unit</th><th>quality</th><th class="number">share of evidence</th></tr></thead>
+    ${bindings.length ? html`<div class="scroll"><table><caption>Tags of ${name}</caption><thead><tr><th>tag</th><th class="number">value</th><th>unit</th><th>quality</th><th>role</th><th class="number">share of evidence</th></tr></thead>
       <tbody>${bindings.map((/** @type {any} */ binding) => html`<${TagLine} key=${binding.tag} binding=${binding} asset=${name} reasons=${health?.reasons ?? []} />`)}</tbody></table></div>` : html`<p class="note">No tag is bound to ${name}.</p>`}`;
 }
 
