@@ -1,6 +1,8 @@
 """The `qenergyz` command: a table of sub-commands, each imported on first use."""
 
 import importlib
+import os
+import platform
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -13,6 +15,9 @@ COMMANDS: Final = {
     "verify": ("protocols.batch.verify", "check an exported file offline, with public keys only; --recompute repeats the calculation"),
 }
 EXTRA: Final = {"edge": "edge", "hub": "hub", "sim": "sim", "demo": "all", "verify": ""}
+# What the hub computes is to be computed again to the bit on any x86-64 processor with AVX2: numpy and BLAS choose their instructions when
+# they are imported, and AVX-512 gives other last bits. docs/decisions/0007 has the measurement.
+SAME_BITS: Final = {"NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR", "OPENBLAS_CORETYPE": "Haswell"}
 RECOMPUTE: Final = "--recompute"  # with it, `verify` repeats the calculation, which takes the hub's packages
 
 
@@ -38,6 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(command: str, module_name: str, extra: str, arguments: list[str]) -> int:
+    if module_name.startswith("cloud.") and platform.machine() in ("x86_64", "AMD64") and "numpy" not in sys.modules:
+        for name, value in SAME_BITS.items():
+            os.environ.setdefault(name, value)
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:

@@ -230,7 +230,9 @@ def watch(programs: Programs, folder: Path, sites: Sites, seconds: float | None)
 
 def bundle(folder: Path, hub: Hub, name: str) -> Path:
     """Export everything of one tag and check it the way an auditor would: another process, no network."""
-    tag = next(tag for tag in hub.get("/v1/tags").json() if tag["name"] == name)
+    tag = next((tag for tag in hub.get("/v1/tags").json() if tag["name"] == name), None)
+    if tag is None:
+        raise DemoError(f"the hub does not know the tag {name}")
     path = folder / "bundle.qzb"
     path.write_bytes(hub.get("/v1/bundles", tag=tag["id"], from_us=0, to_us=1 << 62).content)
     print(run("verify", str(path)))

@@ -45,7 +45,7 @@ STORIES: Final[Mapping[str, Story]] = {
     ),
     "fouling": Story(
         {"platform1": "fouling_platform"},
-        "compressor1.compressor_kg_s",
+        "compressor1.discharge_c",
         "200ms",
         DeskStory(
             EXAMPLES / "fouling.toml",

@@ -62,6 +62,7 @@ def code() -> Mapping[str, str]:
         "qenergyz": metadata.version("qenergyz"),
         "rules": _rules_digest(),
         "python": platform.python_version(),
+        "libc": " ".join(platform.libc_ver()),
         "numpy": np.__version__,
         "scipy": metadata.version("scipy"),
         "blas": blas,
