@@ -284,6 +284,23 @@ def test_what_is_missing_is_no_value_and_never_zero(browser: Browser, hub: DeskH
     assert "rig1/well1.p_mon_ckp" in text, "tags are known from the reasons of health"
 
 
+def test_of_very_many_the_worst_are_shown_and_the_sums_stay(browser: Browser, hub: DeskHub) -> None:
+    tell(hub, 20, fallen=40.0)
+    assets, units = hub.story.shown["health", "field"]["output"]["assets"], risk(hub)["units"]
+    assets |= {f"EXTRA-{at}": assets["WELL-B"] for at in range(1000)}
+    units |= {f"EXTRA-{at}": 0.001 * at for at in range(1000)}
+    visit(browser, hub)
+    rows = browser.look("[...document.querySelector('table.assets').tBodies[0].rows].map((row) => row.cells[0].innerText)")
+    assert len(rows) == 200
+    assert rows[0] == LINE
+    assert "The 200 worst of 1,004 assets" in browser.text()
+    shown = lines(browser, "ES by unit")
+    assert len(shown) == 42
+    assert shown[LINE][0] == whole(units[LINE])
+    rest = sorted(units.values(), key=abs)[:-40]
+    assert shown[f"{len(rest)} others"][0] == whole(sum(rest))
+
+
 def test_an_empty_hub_says_what_is_needed(browser: Browser) -> None:
     story = desk_story.begin(time.time_ns() // 1000)
     with desk_hub.serving(story) as hub:

@@ -7,6 +7,7 @@ import { html, signal, useEffect, useRef } from "./vendor/core.mjs";
 /** @typedef {{ show: (newer: any) => void, end: () => void }} Chart */
 
 const HEIGHT = 280;
+const LEAST_SPAN_S = 60;
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const theme = signal(dark.matches);
 dark.addEventListener("change", () => { theme.value = dark.matches; });
@@ -100,11 +101,14 @@ export const band = (unit) => (/** @type {HTMLElement} */ box, /** @type {any[]}
  * @param {string} label
  */
 export const course = (label) => (/** @type {HTMLElement} */ box, /** @type {any[]} */ given) => {
+  const span = (/** @type {any} */ plot, /** @type {number} */ low, /** @type {number} */ high) => [Math.min(low, high - LEAST_SPAN_S), high];
+  const alone = (/** @type {any} */ plot) => plot.data[0].length < 2;
   const options = {
     height: 170,
+    scales: { x: { range: span } },
     series: [
       { label: "UTC", value: (/** @type {any} */ plot, /** @type {number|null} */ at) => (at === null ? "--" : new Date(at * 1e3).toISOString().slice(11, 19)) },
-      { label, stroke: colour("--trace"), width: 1.5, value: number, paths: uPlot.paths.stepped({ align: 1 }), points: { show: false } },
+      { label, stroke: colour("--trace"), width: 1.5, value: number, paths: uPlot.paths.stepped({ align: 1 }), points: { show: alone } },
     ],
     axes: [{ ...axis(), values: part(11, 19) }, { ...axis(), size: widest, values: (/** @type {any} */ plot, /** @type {number[]} */ splits) => splits.map((at) => grouped.format(at)) }],
   };

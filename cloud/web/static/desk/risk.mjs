@@ -56,10 +56,21 @@ function lead(name) {
   return stream && forecasts.value.some((found) => found.subject === stream) ? { line: name, stream } : null;
 }
 
+const MOST_LINES = 40;
+/** Every line in an order that does not jump while figures change; of very many the largest, and what the others add up to. @param {any} output */
+function lines(output) {
+  const order = forecasts.value.flatMap((found) => found.output.units);
+  const rank = new Map(order.map((name, at) => [name, at]));
+  const all = /** @type {[string, number][]} */ (Object.entries(output.units));
+  const size = (/** @type {[string, number]} */ part) => (part[0] === place.value.line ? Infinity : Math.abs(part[1]));
+  const kept = all.length <= MOST_LINES ? all : [...all].sort((a, b) => size(b) - size(a)).slice(0, MOST_LINES);
+  const shown = [...kept].sort((a, b) => (rank.get(a[0]) ?? Infinity) - (rank.get(b[0]) ?? Infinity) || a[0].localeCompare(b[0]));
+  const rest = all.filter((part) => !kept.includes(part));
+  return rest.length ? [...shown, [`${rest.length} others`, rest.reduce((sum, part) => sum + part[1], 0)]] : shown;
+}
+
 function Lines({ output }) {
-  const order = forecasts.value.flatMap((found) => found.output.units); // one that does not jump while figures change
-  const rank = (/** @type {string} */ name) => (order.includes(name) ? order.indexOf(name) : order.length);
-  const parts = /** @type {[string, number][]} */ (Object.entries(output.units)).sort((a, b) => rank(a[0]) - rank(b[0]) || a[0].localeCompare(b[0]));
+  const parts = /** @type {[string, number][]} */ (lines(output));
   const most = largest(parts.map((part) => part[1]));
   return html`<table class="even"><caption>ES by unit; the lines add up to ES</caption>
     <thead><tr><th>line</th><th class="number">ES [${output.currency}]</th><td class="drawn"></td></tr></thead>

@@ -65,15 +65,25 @@ export function Gauge({ health }) {
 const reasons = (/** @type {any} */ health) =>
   health.state === "good" ? "" : health.reasons.slice(0, 3).map((/** @type {any} */ [role, share]) => `${role.replaceAll("_", " ")} ${percent(share)}`).join(", ");
 
+const MOST_ASSETS = 200;
+const WORST_FIRST = ["critical", "warning", "watch", "not evaluated", "good"];
+/** Of very many assets those that are worst. */
+function shownAssets() {
+  const all = healths.value;
+  return all.length <= MOST_ASSETS ? all : [...all].sort((a, b) => WORST_FIRST.indexOf(a.state) - WORST_FIRST.indexOf(b.state)).slice(0, MOST_ASSETS);
+}
+
 export function Assets() {
+  const count = healths.value.length;
   return html`<section aria-label="Assets"><h2>Assets <span class="muted">health 0 to 1, in an interval that widens as data is missing</span></h2>
-    ${healths.value.length ? html`<div class="scroll"><table class="assets"><thead><tr><th>asset</th><th class="wide">site</th><th>state</th><th class="number">health</th>
+    ${count ? html`<div class="scroll"><table class="assets"><thead><tr><th>asset</th><th class="wide">site</th><th>state</th><th class="number">health</th>
       <td class="drawn wide"></td><th>reasons</th><th class="number wide">trust in data</th><th class="wide">stale tags</th><th class="wide">as of (UTC)</th></tr></thead>
-    <tbody>${healths.value.map((health) => html`<tr key=${health.site + health.name} aria-current=${place.value.asset === health.name}>
+    <tbody>${shownAssets().map((health) => html`<tr key=${health.site + health.name} aria-current=${place.value.asset === health.name}>
       <td><${To} to=${{ stream: streamOf(health.name), asset: health.name }}>${health.name}<//></td><td class="wide muted">${health.site}</td>
       <td><${State} health=${health} /></td><td class="number">${fixed(health.index)} <span class="muted">(${fixed(health.low)} to ${fixed(health.high)})</span></td>
       <td class="drawn wide"><${Gauge} health=${health} /></td><td class="long">${reasons(health)}</td><td class="number wide">${percent(health.trust)}</td>
-      <td class="wide ${health.stale.length ? "uncertain" : "muted"}">${health.stale.length || "none"}</td><td class="wide muted">${clock(health.as_of_us)}</td></tr>`)}</tbody></table></div>` : html`<p class="note">No health yet.</p>`}</section>`;
+      <td class="wide ${health.stale.length ? "uncertain" : "muted"}">${health.stale.length || "none"}</td><td class="wide muted">${clock(health.as_of_us)}</td></tr>`)}</tbody></table></div>
+      ${count > MOST_ASSETS && html`<p class="note">The ${MOST_ASSETS} worst of ${whole(count)} assets; all are at /v1/results.</p>`}` : html`<p class="note">No health yet.</p>`}</section>`;
 }
 
 const COLUMNS = ["bought", "sold", "expected", "open"];
