@@ -36,6 +36,11 @@ class Hedge:
 
     @property
     def statement(self) -> str:
+        if self.left > 1:
+            return (
+                f"forwards lower the variance and raise the {self.level:.1%} VaR by {self.left - 1:.1%}: what is left comes from volume"
+                " and from options, and is not hedged by forwards"
+            )
         return f"forwards leave {self.left:.1%} of the {self.level:.1%} VaR; that part comes from volume and is not hedged by forwards"
 
 

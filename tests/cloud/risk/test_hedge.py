@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cloud.risk.errors import Floats, RiskError
-from cloud.risk.hedge import min_cvar_hedge, min_variance, min_variance_hedge, normal_product, outcome
+from cloud.risk.hedge import Hedge, min_cvar_hedge, min_variance, min_variance_hedge, normal_product, outcome
 from cloud.risk.measures import expected_shortfall
 from cloud.risk.supply import assess
 from tests.cloud.risk.supply_books import book, paths, sale
@@ -102,3 +102,9 @@ def test_shapes_that_do_not_fit_and_prices_that_are_no_numbers_are_refused() -> 
         min_variance_hedge(np.ones(3), np.ones((4, 1)), [1.0])
     with pytest.raises(RiskError):
         min_cvar_hedge(np.ones(2), np.array([[np.nan], [1.0]]), [1.0], limit=1.0)
+
+
+def test_forwards_that_raise_the_tail_say_so() -> None:
+    plain = Hedge(np.zeros(1), 0.99, 100.0, 95.0, 1.0, 1.0, 0.0)
+    assert plain.statement == "forwards leave 95.0% of the 99.0% VaR; that part comes from volume and is not hedged by forwards"
+    assert "raise the 99.0% VaR by 19.0%" in Hedge(np.zeros(1), 0.99, 100.0, 119.0, 1.0, 1.0, 0.0).statement
