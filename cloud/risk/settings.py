@@ -63,7 +63,7 @@ class DeskSettings:
     products: tuple[ProductSettings, ...]
 
     def factors(self) -> Factors:
-        """One Brownian factor per product, in the order of `products`."""
+        """One Brownian factor per product, in the order of `products`. Raises SettingsError."""
         return _factors(self)
 
 
@@ -164,7 +164,10 @@ def _factors(settings: DeskSettings) -> Factors:
         fit = _estimated(tuple(str(settings.products[index].history) for index in at), kind, settings.returns)
         volatility[at] = fit.factors.volatility
         correlation[np.ix_(at, at)] = fit.factors.correlation
-    return Factors(names, np.zeros(len(names)), volatility, correlation)
+    try:
+        return Factors(names, np.zeros(len(names)), volatility, correlation)
+    except MarketError as error:
+        raise SettingsError(f'"correlation": {settings.correlation:g} between all of {", ".join(names)}: {error}') from error
 
 
 def _estimated(histories: tuple[str, ...], kind: Kind, count: int) -> FactorsFit:

@@ -190,6 +190,12 @@ def test_relative_returns_of_a_history_with_negative_prices_are_refused_by_name(
         settings.factors()
 
 
+def test_a_correlation_that_no_prices_can_have_is_refused() -> None:
+    products = ",".join(f'"{name}": {{"kind": "normal", "volatility": 1.0, "source": "desk"}}' for name in ("a", "b", "c"))
+    with pytest.raises(SettingsError, match=r"between all of a, b, c.*positive semidefinite"):
+        parse_settings(f'{{"correlation": -0.9, "products": {{{products}}}}}'.encode()).factors()
+
+
 def test_volatility_is_estimated_from_the_shipped_history() -> None:
     both = parse_settings(
         b'{"products": {"Brent": {"kind": "lognormal", "history": "brent"}, "WTI": {"kind": "normal", "history": "wti"},'
