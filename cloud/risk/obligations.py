@@ -7,7 +7,9 @@ assets neither fill it nor fail it. What lies outside the run's horizon is left 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +17,9 @@ from numpy.typing import NDArray
 from cloud.risk.errors import Cause, Floats, RiskError
 from cloud.risk.financial import Financial
 from cloud.risk.supply_terms import Commitment, Refusal
-from cloud.trading.deals import Calendars, Deal, FixedPrice, Leg, Price, Quantity, Side, faults_of
+from cloud.trading.deals import Calendars, Deal, FixedPrice, Granularity, Leg, Price, Quantity, Side, faults_of
 from cloud.trading.positions import as_float64
-from cloud.trading.schedules import deliveries
+from cloud.trading.schedules import buckets, strip
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +107,9 @@ def quantity(deal: Deal, leg: Leg, calendars: Calendars, grid: Grid) -> Floats:
 
     No more than DCQ and cap a day, and nothing beyond ACQ, is owed.
     """
-    found = deliveries(leg, calendars.get((leg.product, leg.place)))
-    edges = np.array([found[0].bucket.from_us, *(item.bucket.to_us for item in found)], dtype=np.float64)
-    reached = np.concatenate([[0.0], np.cumsum(as_float64(item.volume for item in found))])
-    volume = np.diff(np.interp(grid.edges_us.astype(np.float64), edges, reached))
+    found = strip(leg, calendars.get((leg.product, leg.place)))
+    reached = np.concatenate([[0.0], np.cumsum(np.asarray(found.quanta / 10.0**found.places, np.float64))])
+    volume = np.diff(np.interp(grid.edges_us, _edges(leg.first, leg.last, leg.granularity, leg.zone), reached))
     days = np.diff(grid.edges_us) / 86_400e6
     for daily in (deal.terms.dcq, deal.terms.cap):
         if daily is not None:
@@ -117,6 +118,15 @@ def quantity(deal: Deal, leg: Leg, calendars: Calendars, grid: Grid) -> Floats:
         total = np.minimum(np.cumsum(volume), _number(deal.terms.acq))
         volume = np.diff(total, prepend=0.0)
     return np.asarray(volume)
+
+
+@lru_cache(maxsize=256)
+def _edges(first: date, last: date, granularity: Granularity, zone: str) -> Floats:
+    """Of the delivery periods, in microseconds: most deals of a book share theirs."""
+    found = buckets(first, last, granularity, zone)
+    edges = np.array([found[0].from_us, *(bucket.to_us for bucket in found)], dtype=np.float64)
+    edges.setflags(write=False)
+    return edges
 
 
 def _number(amount: Quantity) -> float:

@@ -112,16 +112,20 @@ def commitment(deal: Deal, leg: Leg, stream: str, grid: Sequence[Bucket], calend
 
 def combine(stream: Stream, commitments: Sequence[Commitment], buckets: int) -> tuple[Terms, tuple[Refusal, ...]]:
     """The coefficients of every contract of the stream that can be valued, and the others with their cause."""
-    good: list[tuple[Commitment, tuple[Floats, ...]]] = []
+    rows = np.empty((7, len(commitments), buckets))
+    names: list[str] = []
     refused = []
     for item in commitments:
         try:
-            good.append((item, _coefficients(stream, item, buckets)))
+            parts = _coefficients(stream, item, buckets)
         except RiskError as error:
             refused.append(Refusal(item.deal_id, error.cause, str(error)))
-    rows = [np.array([row[index] for _, row in good]).reshape(len(good), buckets) for index in range(7)]
-    names = tuple(item.deal_id for item, _ in good)
-    return Terms(names, 1.0 if stream.side is Side.SELL else 0.0, *rows), tuple(refused)
+            continue
+        for row, part in zip(rows, parts, strict=True):
+            row[len(names)] = part
+        names.append(item.deal_id)
+    kept = rows[:, : len(names)]
+    return Terms(tuple(names), 1.0 if stream.side is Side.SELL else 0.0, *kept), tuple(refused)
 
 
 def unplaced(streams: Mapping[str, Stream], commitments: Sequence[Commitment]) -> tuple[Refusal, ...]:
@@ -130,8 +134,8 @@ def unplaced(streams: Mapping[str, Stream], commitments: Sequence[Commitment]) -
     return tuple(Refusal(item.deal_id, Cause.NO_DATA, f"no stream {item.stream!r}") for item in missing)
 
 
-def _coefficients(stream: Stream, item: Commitment, buckets: int) -> tuple[Floats, ...]:
-    """q, d0, d1, s0, s1, x0, x1, each (b,)."""
+def _coefficients(stream: Stream, item: Commitment, buckets: int) -> tuple[Floats | float, ...]:
+    """q, d0, d1, s0, s1, x0, x1, each (b,) or one for all buckets."""
     quantity, price = finite("quantity", item.quantity), finite("price", item.price)
     terms = finite("penalty, fee, take-or-pay", [item.penalty, item.fee, item.take_or_pay])
     if quantity.shape != (buckets,) or price.shape not in {(), (buckets,)}:
@@ -151,5 +155,4 @@ def _coefficients(stream: Stream, item: Commitment, buckets: int) -> tuple[Float
     else:
         parts = (agreed, floating, -item.fee, -item.penalty)
     excused = float(item.force_majeure)
-    every = (quantity, *parts, np.asarray(parts[2]) * excused, np.asarray(parts[3]) * excused)
-    return tuple(np.broadcast_to(np.asarray(part, np.float64), (buckets,)) for part in every)
+    return (quantity, *parts, parts[2] * excused, parts[3] * excused)
