@@ -161,7 +161,7 @@ def _expected(foreseen: Foreseen, as_of_us: int) -> tuple[Line, ...]:
     )
 
 
-def _deal(name: str, first: date, last: date, per_day: str, price: Price, **changes: Any) -> Deal:
+def deal(name: str, first: date, last: date, per_day: str, price: Price, **changes: Any) -> Deal:
     days = (last - first).days + 1
     side, physical = changes.pop("side", Side.SELL), changes.pop("physical", True)
     volume = Quantity(Decimal(per_day) * days, "bbl")
@@ -177,10 +177,10 @@ def begin(now_us: int) -> Story:
     last = today + timedelta(days=DAYS - 1)
     delivery = ContractTerms(shortfall=ShortfallRule.BUY_BACK, penalty=Decimal("0.2"))
     deals = (
-        _deal("TERM-1", today, last, "48000.5", Price(Decimal("78.25"), "USD", "bbl"), terms=delivery),
-        _deal("TERM-2", today, last, "16000", Price(Decimal("77.10"), "USD", "bbl"), terms=delivery),
-        _deal("HEDGE-1", today, last, "5000", Price(Decimal("79"), "USD", "bbl"), side=Side.SELL, physical=False, kind=Kind.FUTURE),
-        _deal("ODD-1", today, last, "100", Price(Decimal("70"), "EUR", "bbl")),
+        deal("TERM-1", today, last, "48000.5", Price(Decimal("78.25"), "USD", "bbl"), terms=delivery),
+        deal("TERM-2", today, last, "16000", Price(Decimal("77.10"), "USD", "bbl"), terms=delivery),
+        deal("HEDGE-1", today, last, "5000", Price(Decimal("79"), "USD", "bbl"), side=Side.SELL, physical=False, kind=Kind.FUTURE),
+        deal("ODD-1", today, last, "100", Price(Decimal("70"), "EUR", "bbl")),
     )
     calendars = {("WTI", "Cushing"): DeliveryCalendar(today - timedelta(days=60), today + timedelta(days=900))}
     wanted = [months(day.year, day.month) for day in (today + timedelta(days=31 * at) for at in range(4))]

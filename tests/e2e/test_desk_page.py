@@ -5,6 +5,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ def tab() -> Iterator[Browser]:
 
 @pytest.fixture
 def browser(tab: Browser) -> Browser:
+    tab.command("Page.navigate", url="about:blank")
+    tab.wait("location.href === 'about:blank'")
     tab.faults.clear()
     tab.requests.clear()
     tab.shape(1400, 900, "light")
@@ -109,6 +112,26 @@ def test_positions_are_exact_sums_by_month(browser: Browser, hub: DeskHub) -> No
     section = browser.look("document.querySelector('[aria-label=Positions]').innerText")
     for month, volume in sold.items():
         assert re.search(rf"{month}\s+WTI.*\s{re.escape(f'{volume.normalize():,f}')}\s", section), (month, volume, section)
+
+
+def test_expected_production_stands_beside_the_sales_of_the_same_days(browser: Browser, hub: DeskHub) -> None:
+    today = datetime.now(UTC).date()
+    longer = desk_story.deal(
+        "LONG-1", today - timedelta(days=3), today + timedelta(days=150), "1000.5", hub.story.deals[0].legs[0].price.price
+    )
+    hub.story.deals = (*hub.story.deals, longer)
+    visit(browser, hub)
+    rows = browser.look(
+        "[...document.querySelector('[aria-label=Positions] tbody').rows].map((row) => [...row.cells].slice(4).map((cell) => cell.innerText))"
+    )
+    number = [[None if text == "no value" else Decimal(text.replace(",", "")) for text in row[:5]] for row in rows]
+    foreseen = sum(hub.story.shown["forecast", "crude"]["output"]["expected"])
+    assert sum(row[1] for row in number) == Decimal("1000.5") * 154 + Decimal("64100.5") * 60
+    assert sum(row[3] or 0 for row in number) == pytest.approx(Decimal(foreseen), abs=3)
+    beyond = [row for row in number if row[3] is None]
+    assert sum(row[1] for row in beyond) == Decimal("1000.5") * 94
+    assert all(row[4] is None for row in beyond)
+    assert all(abs(row[2] + row[3] - row[4]) <= 1 for row in number if row[3] is not None)
 
 
 def test_what_is_refused_and_what_forwards_leave_is_said(browser: Browser, hub: DeskHub) -> None:
@@ -219,7 +242,7 @@ def test_a_failing_well_moves_the_figures_without_a_reload(browser: Browser, hub
     text = browser.text()
     assert "■ critical" in text
     assert "pressure 33 %" in text
-    assert "sensor to VaR 0.70 s" in text
+    assert "sensor to VaR 19.70 s" in text, "the sample that waited longest"
     assert browser.look("performance.getEntriesByType('navigation').length") == 1
 
 
@@ -333,7 +356,7 @@ def test_without_a_token_the_page_asks_for_one(browser: Browser, hub: DeskHub) -
     ],
 )
 def test_decimals_add_up_to_the_last_digit(browser: Browser, hub: DeskHub, given: list[str], said: str, as_whole: str) -> None:
-    browser.open(f"{hub.url}/desk.html")
+    visit(browser, hub)
     script = f"import('/desk/words.mjs').then((w) => {json.dumps(given)}.map(w.exact).reduce(w.plus))"
     assert browser.look(f"{script}.then((sum) => import('/desk/words.mjs').then((w) => [w.exactly(sum), w.rounded(sum)]))") == [
         said,

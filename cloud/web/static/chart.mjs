@@ -65,7 +65,7 @@ export function draw(box, tag, samples) {
       { label: `${tag.name}${tag.unit ? ` [${tag.unit}]` : ""}`, stroke: colour("--trace"), width: 1.5, spanGaps: false },
       { label: "uncertain", stroke: colour("--warn"), paths: () => null, points: { show: true, size: 4, fill: colour("--warn") } },
     ],
-    axes: [{ ...axis(), values: part(11, 19) }, { ...axis(), size: widest }],
+    axes: [{ ...axis(), space: 80, values: part(11, 19) }, { ...axis(), size: widest }],
   };
   const chart = plotted(box, options, columns(samples));
   return { show: (/** @type {Samples} */ newer) => chart.show(columns(newer)), end: chart.end };
@@ -110,7 +110,7 @@ export const course = (label) => (/** @type {HTMLElement} */ box, /** @type {any
       { label: "UTC", value: (/** @type {any} */ plot, /** @type {number|null} */ at) => (at === null ? "--" : new Date(at * 1e3).toISOString().slice(11, 19)) },
       { label, stroke: colour("--trace"), width: 1.5, value: number, paths: uPlot.paths.stepped({ align: 1 }), points: { show: alone } },
     ],
-    axes: [{ ...axis(), values: part(11, 19) }, { ...axis(), size: widest, values: (/** @type {any} */ plot, /** @type {number[]} */ splits) => splits.map((at) => grouped.format(at)) }],
+    axes: [{ ...axis(), space: 80, values: part(11, 19) }, { ...axis(), size: widest, values: (/** @type {any} */ plot, /** @type {number[]} */ splits) => splits.map((at) => grouped.format(at)) }],
   };
   return plotted(box, options, given);
 };

@@ -19,7 +19,7 @@ export const connected = signal(/** @type {boolean|null} */ (null)); // null: no
 export const trouble = signal("");
 export const now = signal(hubNow());
 export const trend = signal(/** @type {[number, number][]} */ ([])); // of joint VaR: seconds, money
-export const latency = signal(/** @type {number|null} */ (null)); // seconds from the newest sample to the VaR made from it
+export const latency = signal(/** @type {number|null} */ (null)); // seconds from the oldest new sample to the VaR made from it
 export const tick = signal(0); // moves when `latest` does
 export const latest = new Map(); // tag id -> [time_us, value or null, quality]
 
@@ -64,7 +64,7 @@ export function take(result) {
   if (before && (before.id === result.id || before.as_of_us > result.as_of_us)) return;
   results.value = { ...results.value, [key]: result };
   if (result.kind !== "risk") return;
-  if (result.sensed_us) latency.value = (result.made_us - result.sensed_us[1]) / 1e6; // its end is just after the newest sample
+  if (result.sensed_us) latency.value = (result.made_us - result.sensed_us[0]) / 1e6; // the sample that waited longest
   const point = /** @type {[number, number]} */ ([result.as_of_us / 1e6, result.output.split.joint]);
   const kept = trend.value.length < MOST_POINTS ? trend.value : trend.value.filter((_, at) => at % 2);
   trend.value = [...kept, point];

@@ -1,12 +1,14 @@
 // What the assets will deliver and what is owed: forecast bands beside commitments, health of the assets, positions by month.
 // @ts-check
-import { html } from "../vendor/core.mjs";
+import { computed, html } from "../vendor/core.mjs";
 import { Plot, band } from "../chart.mjs";
 import { forecasts, healths, place, positions, risk, streamOf } from "./results.mjs";
 import { To } from "./risk.mjs";
 import { clock, day, exact, exactly, fixed, known, month, percent, plus, rounded, whole } from "./words.mjs";
 
 const DAY_S = 86_400;
+const DAY_US = DAY_S * 1e6;
+const HOURS_US = 7_200e6; // by which a change of clocks makes a day or month longer, with an hour to spare
 const MOST_MONTHS = 60;
 const makers = new Map();
 /** One maker per unit, so that a chart lives as long as its stream. @param {string} unit */
@@ -20,7 +22,7 @@ function columns(found, valued) {
   const { start_us, quantiles, nameplate } = found.output;
   const days = nameplate.map((/** @type {number} */ _, /** @type {number} */ at) => start_us / 1e6 + at * DAY_S);
   const owed = valued?.output.committed[found.subject];
-  const shift = valued ? Math.round((start_us - valued.as_of_us + (valued.as_of_us % (DAY_S * 1e6))) / (DAY_S * 1e6)) : 0;
+  const shift = valued ? Math.round((start_us - valued.as_of_us + (valued.as_of_us % DAY_US)) / DAY_US) : 0;
   const made = [days, quantiles[4], quantiles[0], quantiles[2], days.map((/** @type {number} */ _, /** @type {number} */ at) => owed?.[at + shift] ?? null), nameplate];
   drawn.set(found, { valued, columns: made });
   return made;
@@ -86,34 +88,75 @@ export function Assets() {
       ${count > MOST_ASSETS && html`<p class="note">The ${MOST_ASSETS} worst of ${whole(count)} assets; all are at /v1/results.</p>`}` : html`<p class="note">No health yet.</p>`}</section>`;
 }
 
-const COLUMNS = ["bought", "sold", "expected", "open"];
-/** Buckets added up to months of UTC by their middle; a bucket longer than a month keeps its own line. @param {any[]} given */
-export function months(given) {
-  const found = new Map();
-  for (const row of given) {
-    const length = row.end_us - row.start_us;
-    const middle = row.start_us + length / 2;
-    const period = length > 31 * DAY_S * 1e6 + 7_200e6 ? `${day(row.start_us)} to ${day(row.end_us - 1)}` : month(middle);
-    const key = [row.book, row.product, row.place, period, row.unit].join("\n");
-    const line = found.get(key) ?? { key, period, ...row, ...Object.fromEntries(COLUMNS.map((name) => [name, exact("0")])) };
-    found.set(key, { ...line, ...Object.fromEntries(COLUMNS.map((name) => [name, plus(line[name], exact(row[name]))])) });
+const COLUMNS = ["bought", "sold", "net"];
+const ZERO = exact("0");
+
+/**
+ * Expected production per product and place of the desk's book, as rows of one day each; it holds for these days and for no others.
+ * @param {any[]} found forecasts
+ * @param {string} book
+ */
+export const produced = (found, book) => found.flatMap(({ output }) => output.expected.map((/** @type {number} */ volume, /** @type {number} */ at) => {
+  const start_us = output.start_us + at * DAY_US;
+  return { book, product: output.product, place: output.place, unit: output.unit, start_us, end_us: start_us + DAY_US, bought: "0", sold: "0", net: "0", foreseen: exact(volume.toFixed(3)) };
+}));
+
+/**
+ * Buckets added up to months of UTC by their middle; a bucket longer than a month keeps its own line. A month that the forecast covers
+ * in part is two lines, so that production stands beside the sales of the same days; outside it production is not known.
+ * @param {any[]} booked rows of positions
+ * @param {any[]} foreseen rows of `produced`
+ */
+export function months(booked, foreseen) {
+  const covers = new Map();
+  for (const row of foreseen) {
+    const [low, high] = covers.get(where(row)) ?? [Infinity, -Infinity];
+    covers.set(where(row), [Math.min(low, row.start_us), Math.max(high, row.end_us)]);
   }
-  return [...found.values()];
+  const found = new Map();
+  for (const row of [...booked, ...foreseen]) {
+    const middle = (row.start_us + row.end_us) / 2;
+    const [low, high] = covers.get(where(row)) ?? [-Infinity, Infinity];
+    const length = row.end_us - row.start_us;
+    const covered = length > DAY_US + HOURS_US ? low <= row.start_us && row.end_us <= high : low <= middle && middle < high;
+    const long = length > 31 * DAY_US + HOURS_US;
+    const period = long ? `${day(row.start_us)} to ${day(row.end_us - 1)}` : month(middle);
+    const name = [where(row), period].join("\n");
+    const key = `${name}\n${covered ? 1 : middle < low ? 0 : 2}`;
+    const line = found.get(key) ?? { ...row, key, name, period, middle, bought: ZERO, sold: ZERO, net: ZERO, expected: covered ? ZERO : null };
+    for (const column of COLUMNS) line[column] = plus(line[column], exact(row[column]));
+    if (covered) line.expected = plus(line.expected, row.foreseen ?? (covers.has(where(row)) ? ZERO : exact(row.expected)));
+    line.start_us = Math.min(line.start_us, row.start_us);
+    line.end_us = Math.max(line.end_us, row.end_us);
+    found.set(key, line);
+  }
+  return [...found.values()].sort((a, b) => where(a).localeCompare(where(b)) || a.middle - b.middle);
 }
 
-const summed = new WeakMap();
-const byMonth = (/** @type {any} */ given) => summed.get(given) ?? summed.set(given, months(given.positions)).get(given);
+const where = (/** @type {any} */ row) => [row.book, row.product, row.place, row.unit].join("\n");
+
+const lines = computed(() => {
+  const rows = months(positions.value?.positions ?? [], produced(forecasts.value, risk.value?.subject ?? ""));
+  const halves = new Set(rows.filter((row, at) => rows[at - 1]?.name === row.name).map((row) => row.name));
+  return rows.map((row) => (halves.has(row.name) ? { ...row, days: `${day(row.start_us).slice(8)} to ${day(row.end_us - 1).slice(8)}` } : row));
+});
+
+function Line({ row }) {
+  const open = plus(row.net, row.expected);
+  return html`<tr><td>${row.period}${row.days && html` <span class="muted">${row.days}</span>`}</td><td>${row.product}</td><td class="wide">${row.place}</td><td class="wide">${row.book}</td>
+    <td class="number">${exactly(row.bought)}</td><td class="number">${exactly(row.sold)}</td><td class="number">${exactly(row.net)}</td>
+    <td class="number ${row.expected ? "" : "muted"}" title=${exactly(row.expected)}>${rounded(row.expected)}</td>
+    <td class="number ${open ? "" : "muted"}" title=${exactly(open)}>${rounded(open)}</td><td>${row.unit}</td></tr>`;
+}
 
 export function Positions() {
   const given = positions.value;
   if (!given) return html`<section aria-label="Positions"><h2>Positions</h2><p class="note">Not read yet.</p></section>`;
-  const rows = byMonth(given);
-  return html`<section aria-label="Positions"><h2>Positions <span class="muted">by delivery month (UTC); plus is long; expected is production, beside what is sold</span></h2>
+  const rows = lines.value;
+  return html`<section aria-label="Positions"><h2>Positions <span class="muted">by delivery month (UTC); plus is long; open is net with expected production, where the forecast reaches</span></h2>
     ${rows.length ? html`<div class="scroll"><table><thead><tr><th>month</th><th>product</th><th class="wide">place</th><th class="wide">book</th><th class="number">bought</th><th class="number">sold</th>
-      <th class="number">expected</th><th class="number">open</th><th>unit</th></tr></thead>
-    <tbody>${rows.slice(0, MOST_MONTHS).map((row) => html`<tr key=${row.key}><td>${row.period}</td><td>${row.product}</td><td class="wide">${row.place}</td><td class="wide">${row.book}</td>
-      <td class="number">${exactly(row.bought)}</td><td class="number">${exactly(row.sold)}</td><td class="number" title=${exactly(row.expected)}>${rounded(row.expected)}</td>
-      <td class="number" title=${exactly(row.open)}>${rounded(row.open)}</td><td>${row.unit}</td></tr>`)}</tbody></table></div>
+      <th class="number">net</th><th class="number">expected</th><th class="number">open</th><th>unit</th></tr></thead>
+    <tbody>${rows.slice(0, MOST_MONTHS).map((row) => html`<${Line} key=${row.key} row=${row} />`)}</tbody></table></div>
       ${rows.length > MOST_MONTHS && html`<p class="note">The first ${MOST_MONTHS} of ${rows.length} lines; all are at /v1/positions.</p>`}` : html`<p class="note">No deals, and no production is expected.</p>`}
     ${given.faults?.length > 0 && html`<ul class="refused">${given.faults.map((/** @type {any} */ fault) => html`<li key=${fault.deal}><span class="uncertain">▲</span> <strong>${fault.deal}</strong> is left out: ${fault.cause}${fault.detail ? `: ${fault.detail}` : ""}</li>`)}</ul>`}</section>`;
 }
