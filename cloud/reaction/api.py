@@ -6,14 +6,14 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
 
-from cloud.assets import store as asset_store
 from cloud.assets.model import Model, parse_model
 from cloud.bookings import Asker
 from cloud.db import Database
 from cloud.errors import Problem
 from cloud.identity.credentials import Principal
+from cloud.reaction import store
 from cloud.reaction.results import Results
-from cloud.risk import store as settings_store
+from cloud.reaction.store import Text
 from cloud.risk.settings import SettingsError, parse_settings
 from cloud.telemetry.reading import json_columns
 from protocols.clock import Clock
@@ -43,7 +43,7 @@ def routes(db: Database, clock: Clock, results: Results, reader: Asker, asset_wr
         except ConfigError as error:
             raise Problem("invalid-request", str(error)) from error
         async with db.tenant(principal.tenant_id) as connection:
-            stored = await asset_store.add(connection, principal.tenant_id, text, clock.now_us())
+            stored = await store.add_text(connection, principal.tenant_id, Text.MODEL, text, clock.now_us())
         changed(principal.tenant_id)
         return json_columns({"version": stored.version, "sha256": stored.digest.hex()})
 
@@ -51,7 +51,7 @@ def routes(db: Database, clock: Clock, results: Results, reader: Asker, asset_wr
     async def get_assets(principal: who) -> Response:
         """Sites, assets with the roles of their tags, streams, and the text they come from."""
         async with db.tenant(principal.tenant_id) as connection:
-            stored = await asset_store.newest(connection, principal.tenant_id)
+            stored = await store.newest_text(connection, principal.tenant_id, Text.MODEL)
         if stored is None:
             raise Problem("not-found", "there is no asset model yet; hand one in with PUT /v1/assets")
         model = {"version": stored.version, "sha256": stored.digest.hex()}
@@ -67,14 +67,14 @@ def routes(db: Database, clock: Clock, results: Results, reader: Asker, asset_wr
         except SettingsError as error:
             raise Problem("invalid-request", str(error)) from error
         async with db.tenant(principal.tenant_id) as connection:
-            stored = await settings_store.add(connection, principal.tenant_id, text, clock.now_us())
+            stored = await store.add_text(connection, principal.tenant_id, Text.SETTINGS, text, clock.now_us())
         changed(principal.tenant_id)
         return json_columns({"version": stored.version, "sha256": stored.digest.hex()})
 
     @router.get("/v1/risk/settings")
     async def get_settings(principal: who) -> Response:
         async with db.tenant(principal.tenant_id) as connection:
-            stored = await settings_store.newest(connection, principal.tenant_id)
+            stored = await store.newest_text(connection, principal.tenant_id, Text.SETTINGS)
         if stored is None:
             raise Problem("not-found", "there are no settings yet; hand them in with PUT /v1/risk/settings")
         return json_columns({"version": stored.version, "sha256": stored.digest.hex(), "settings": orjson.loads(stored.text)})

@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 
-from cloud.assets import store as asset_store
 from cloud.assets.model import Model, parse_model
 from cloud.db import Connection
 from cloud.market import store as market_store
-from cloud.reaction import stages
+from cloud.reaction import stages, store
 from cloud.reaction.stages import Contents
-from cloud.risk import store as settings_store
+from cloud.reaction.store import Text
 from cloud.risk.desk import Desk
 from cloud.risk.settings import DeskSettings, parse_settings
 from cloud.trading import store as trading_store
@@ -37,11 +36,11 @@ class Booked:
 
 async def read_setup(connection: Connection, tenant_id: int, known: Setup | None) -> Setup | None:
     """None as long as there is no model or there are no settings."""
-    digests = (await asset_store.newest_digest(connection, tenant_id), await settings_store.newest_digest(connection, tenant_id))
+    digests = tuple([await store.newest_digest(connection, tenant_id, kind) for kind in (Text.MODEL, Text.SETTINGS)])
     if known is not None and digests == (known.model_digest, known.settings_digest):
         return known
-    model = await asset_store.newest(connection, tenant_id)
-    settings = await settings_store.newest(connection, tenant_id)
+    model = await store.newest_text(connection, tenant_id, Text.MODEL)
+    settings = await store.newest_text(connection, tenant_id, Text.SETTINGS)
     if model is None or settings is None:
         return None
     texts = model.text.encode(), settings.text.encode()
