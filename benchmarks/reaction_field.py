@@ -1,7 +1,8 @@
 """The field of benchmarks.reaction: the wells of an asset model on signing gateways, polled every second, each poll a batch 200 ms later.
 
-Each well has its own moment within the second, as far from the others as can be, so that the hub never gets two polls at once. In turn a
-well steps away from its normal level and comes back. Not a simulation of wells: normal noise, and steps of some deviations of the class.
+Each well has its own moment within the second, as far from the others as can be, so that the hub never gets two polls at once. Wells step
+away from their normal level and come back, one after the other or all at once: it takes them some polls either way until health stands
+still again. Not a simulation of wells: normal noise, and a step of many deviations of the class.
 """
 
 import asyncio
@@ -25,8 +26,9 @@ S: Final = 1_000_000
 POLL_US: Final = S
 GATHER_US: Final = 200_000  # from the poll to its batch: the longest that seal_every = "200ms" lets it wait
 HISTORY: Final = 60  # polls that a baseline is learned from before the run begins
-AWAY_US, CYCLE_US = 10 * S, 40 * S
-STEP: Final = 5.0  # deviations of the class
+AWAY_US: Final = 4 * S
+TURN_US: Final = 12 * S  # from one step away to the next, of the next well or of all again
+STEP: Final = 20.0  # deviations of the class
 NOISE: Final = 0.3
 NORMAL: Final = 300.0  # level of every tag, in deviations
 
@@ -41,17 +43,25 @@ class Well:
     turn: int
     rng: np.random.Generator
 
-    def counts(self, times_us: Sequence[int], since_us: int | None) -> np.ndarray[tuple[int, int], np.dtype[np.int32]]:
-        away = np.array([self.away(at, since_us) for at in times_us], dtype=np.float64)
+    def counts(self, times_us: Sequence[int], run: "Run") -> np.ndarray[tuple[int, int], np.dtype[np.int32]]:
+        away = np.array([run.away(at, self.turn) for at in times_us], dtype=np.float64)
         level = NORMAL + STEP * away[:, None] + NOISE * self.rng.standard_normal((len(times_us), self.ids.size))
         return np.rint(100 * level).astype(np.int32)
 
-    def away(self, at_us: int, since_us: int | None) -> bool:
-        return (
-            since_us is not None
-            and at_us - since_us >= self.turn * AWAY_US
-            and (at_us - since_us - self.turn * AWAY_US) % CYCLE_US < AWAY_US
-        )
+
+@dataclass(slots=True)
+class Run:
+    """What the wells do now. since_us: when they begin to step away; wells: how many take turns, 1: all at once, 0: none does."""
+
+    since_us: int = 0
+    wells: int = 0
+    over: bool = False
+
+    def away(self, at_us: int, turn: int) -> bool:
+        if not self.wells or at_us < self.since_us:
+            return False
+        turns, into_us = divmod(at_us - self.since_us, TURN_US)
+        return turns % self.wells == turn % self.wells and into_us < AWAY_US
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +83,12 @@ class Rig:
     head: bytes = statement.START
     sent: list[Sent] = field(default_factory=list)
 
-    def seal(self, polls: Sequence[tuple[int, Well]], since_us: int | None) -> bytes:
+    def seal(self, polls: Sequence[tuple[int, Well]], run: Run) -> bytes:
         groups = []
         for well in self.wells:
             times = [at for at, polled in polls if polled is well]
             if times:
-                groups.append(Group(well.ids, np.array(times, np.int64), well.counts(times, since_us)))
+                groups.append(Group(well.ids, np.array(times, np.int64), well.counts(times, run)))
         self.seq += 1
         header = Header(f"urn:qz:gw:{self.gateway.name}", "live", 1, self.seq, self.head)
         data = statement.seal(header, Payload(self.gateway.table.digest, tuple(groups)), self.gateway.signer)
@@ -125,30 +135,22 @@ def _table(model: Model, gateway: str, assets: Sequence[Asset]) -> TagTable:
     return TagTable.parse(json.dumps({"gateway": gateway, "tags": rows}, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
 
 
-@dataclass(slots=True)
-class Run:
-    """until_us ends it; since_us: when the wells begin to step away, None: not yet."""
-
-    until_us: int | None = None
-    since_us: int | None = None
-
-
 async def history(client: httpx.AsyncClient, rig: Rig, begin_us: int) -> None:
     """The polls before `begin_us`, in one batch."""
     polls = [(begin_us - (HISTORY - at) * POLL_US + well.phase_us, well) for well in rig.wells for at in range(HISTORY)]
-    await post(client, [rig.seal(polls, None)])
+    await post(client, [rig.seal(polls, Run())])
 
 
 async def live(client: httpx.AsyncClient, rig: Rig, begin_us: int, run: Run) -> None:
     """Poll, gather, sign, send and wait for the receipt, one request under way; what became due meanwhile goes into the next batch."""
     due = sorted((begin_us + well.phase_us, at) for at, well in enumerate(rig.wells))
-    while run.until_us is None or due[0][0] + GATHER_US < run.until_us:
+    while not run.over:
         await asyncio.sleep(max(0, due[0][0] + GATHER_US - now_us()) / S)
         polls, limit = [], now_us() - GATHER_US
         while due[0][0] <= limit or not polls:
             at_us, at = due.pop(0)
             polls.append((at_us, rig.wells[at]))
             due = sorted([*due, (at_us + POLL_US, at)])
-        data, sent_us = rig.seal(polls, run.since_us), now_us()
+        data, sent_us = rig.seal(polls, run), now_us()
         await post(client, [data])
         rig.sent.append(Sent(polls[0][0], sent_us, now_us()))
