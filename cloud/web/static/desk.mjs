@@ -3,7 +3,7 @@
 import { html, render, signal } from "./vendor/core.mjs";
 import { get, hubNow, stream, takeToken } from "./api.mjs";
 import { Details, Hedge, Risk } from "./desk/risk.mjs";
-import { connected, held_us, latency, latest, model, now, place, positions, risk, state, tags, take, tick, trouble } from "./desk/results.mjs";
+import { connected, held_us, latency, latest, model, now, place, positions, problem, risk, state, tags, take, tick, trouble } from "./desk/results.mjs";
 import { Assets, Positions, Supply } from "./desk/supply.mjs";
 import { Trail } from "./desk/trail.mjs";
 import { fixed, lasting, moment } from "./desk/words.mjs";
@@ -69,7 +69,8 @@ async function readCause() {
     return;
   }
   const told = await fetch("/health").then((reply) => reply.json()).catch(() => null);
-  cause.value = Object.values(told?.components ?? {}).map((/** @type {any} */ one) => one.cause).filter(Boolean).join("; ");
+  const causes = Object.values(told?.components ?? {}).map((/** @type {any} */ one) => one.cause);
+  cause.value = [problem.value, ...causes].filter(Boolean).join("; ");
 }
 
 /**

@@ -44,6 +44,9 @@ export const healths = computed(() => {
     .flatMap((found) => Object.entries(found.output.assets).map(([name, health]) => ({ site: found.subject, name, as_of_us: found.as_of_us, ...health })));
 });
 
+/** Why the newest inputs give no figure; empty when they do. */
+export const problem = computed(() => String(ofKind("problem")[0]?.output.reason ?? ""));
+
 /** When the figure was last known to hold: made, or looked at again and found unmoved. */
 export const held_us = computed(() => {
   if (!risk.value) return null;
@@ -54,6 +57,7 @@ export const held_us = computed(() => {
 export const state = computed(() => {
   if (connected.value === false) return "OFFLINE";
   if (held_us.value === null) return "waiting";
+  if (problem.value) return "DELAYED";
   return now.value / 1e3 - held_us.value / 1e6 > DELAYED_S ? "DELAYED" : connected.value ? "live" : "connecting";
 });
 
