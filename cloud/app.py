@@ -16,6 +16,8 @@ import orjson
 from fastapi import FastAPI, Response
 
 from cloud import problems
+from cloud.assets import api as alarm_api
+from cloud.assets.alarm_board import AlarmFeed, Boards
 from cloud.audit import api as audit_api
 from cloud.audit.keys import LogKeys
 from cloud.audit.log import Log
@@ -30,6 +32,7 @@ from cloud.market import api as market_api
 from cloud.metrics import Metrics
 from cloud.postgres import Cluster, ClusterError
 from cloud.reaction import api as reaction_api
+from cloud.reaction import snapshot
 from cloud.reaction.loop import Reaction
 from cloud.reaction.results import ResultFeed, Results
 from cloud.telemetry import api as telemetry_api
@@ -70,7 +73,8 @@ class Hub:
         self.closing = asyncio.Event()
         self.listeners: list[Callable[[int], None]] = []
         self.results = Results()
-        self.reaction = Reaction(self.db, database_url, clock, self.results, self._tenant_ids, self.log.wake)
+        self.alarms = Boards()
+        self.reaction = Reaction(self.db, database_url, clock, self.results, self._tenant_ids, self.log.wake, self.alarms)
         self.listeners.append(self.reaction.wake)
         self.gate = identity_api.Gate(self.db, clock)
         self.intake = Intake(
@@ -116,7 +120,7 @@ class Hub:
 
     def feeds(self, tenant_id: int) -> Sequence[Feed]:
         """What the live stream carries beside latest values."""
-        return [ResultFeed(self.results, tenant_id)]
+        return [ResultFeed(self.results, tenant_id), AlarmFeed(self.alarms, tenant_id)]
 
     def changed(self, tenant_id: int) -> None:
         """Quotes, deals or calendars of the tenant were committed: tell whoever listens."""
@@ -184,4 +188,5 @@ def _include(app: FastAPI, hub: Hub) -> None:
     app.include_router(market_api.routes(*parts, hub.gate.write_market, hub.changed))
     app.include_router(trading_api.routes(*parts, hub.gate.write_deals, hub.changed))
     gate = hub.gate
+    app.include_router(alarm_api.routes(hub.db, hub.clock, hub.alarms, snapshot.asset_names, gate.read, gate.write_assets, hub.changed))
     app.include_router(reaction_api.routes(hub.db, hub.clock, hub.results, gate.read, gate.write_assets, gate.write_deals, hub.changed))

@@ -5,8 +5,10 @@ replaces or resets them.
 
     NORMAL --raise--> UNACKNOWLEDGED --acknowledge--> ACKNOWLEDGED --clear--> NORMAL
                       UNACKNOWLEDGED --clear--> RETURNED (still unacknowledged) --acknowledge--> NORMAL; --raise--> UNACKNOWLEDGED
+    ACKNOWLEDGED --re-alarm--> UNACKNOWLEDGED: the condition got worse, and has to be heard again
     any of these --shelve / suppress / remove--> SHELVED / SUPPRESSED / OUT_OF_SERVICE, which are silent, follow the condition, and
-    end (unshelve, unsuppress, restore) as UNACKNOWLEDGED where the condition is active, else as NORMAL.
+    end (unshelve, unsuppress, restore) as UNACKNOWLEDGED where the condition is active, else as NORMAL. A shelving for once ends as
+    well when the condition clears (OPC 10000-9, OneShotShelved).
 """
 
 import enum
@@ -37,6 +39,7 @@ class State(enum.StrEnum):
 class Event(enum.StrEnum):
     RAISE = "raise"
     CLEAR = "clear"
+    REALARM = "re-alarm"
     ACKNOWLEDGE = "acknowledge"
     SHELVE = "shelve"
     UNSHELVE = "unshelve"
@@ -48,7 +51,7 @@ class Event(enum.StrEnum):
 
 _SILENCE: Final = {Event.SHELVE: State.SHELVED, Event.SUPPRESS: State.SUPPRESSED, Event.REMOVE: State.OUT_OF_SERVICE}
 _HEARD: Final = (State.NORMAL, State.UNACKNOWLEDGED, State.ACKNOWLEDGED, State.RETURNED)
-_STAYS: Final = {Event.RAISE, Event.CLEAR}  # a silent alarm follows its condition without changing state
+_STAYS: Final = {Event.RAISE, Event.CLEAR, Event.REALARM}  # a silent alarm follows its condition without changing state
 
 # ISA-18.2, alarm state transition diagram. An event that is not listed for a state is refused.
 TRANSITIONS: Final[Mapping[tuple[State, Event], State]] = {
@@ -56,9 +59,11 @@ TRANSITIONS: Final[Mapping[tuple[State, Event], State]] = {
     (State.NORMAL, Event.CLEAR): State.NORMAL,
     (State.UNACKNOWLEDGED, Event.RAISE): State.UNACKNOWLEDGED,
     (State.UNACKNOWLEDGED, Event.CLEAR): State.RETURNED,
+    (State.UNACKNOWLEDGED, Event.REALARM): State.UNACKNOWLEDGED,
     (State.UNACKNOWLEDGED, Event.ACKNOWLEDGE): State.ACKNOWLEDGED,
     (State.ACKNOWLEDGED, Event.RAISE): State.ACKNOWLEDGED,
     (State.ACKNOWLEDGED, Event.CLEAR): State.NORMAL,
+    (State.ACKNOWLEDGED, Event.REALARM): State.UNACKNOWLEDGED,
     (State.RETURNED, Event.RAISE): State.UNACKNOWLEDGED,
     (State.RETURNED, Event.CLEAR): State.RETURNED,
     (State.RETURNED, Event.ACKNOWLEDGE): State.NORMAL,
@@ -75,17 +80,18 @@ _ENDS: Final = {Event.UNSHELVE, Event.UNSUPPRESS, Event.RESTORE}
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """`active`: the condition holds, whatever the state; `until_us`, `reason`: of the shelving, 0 and "" otherwise."""
+    """`active`: the condition holds, whatever the state; `until_us`, `reason`, `once`: of the shelving, 0, "" and False otherwise."""
 
     state: State = State.NORMAL
     active: bool = False
     since_us: int = 0
     until_us: int = 0
     reason: str = ""
+    once: bool = False
 
 
-def step(alarm: Alarm, event: Event, now_us: int, *, reason: str = "", until_us: int = 0) -> Alarm:
-    """The alarm after `event`. Shelving and removal need a reason, shelving an end within eight hours.
+def step(alarm: Alarm, event: Event, now_us: int, *, reason: str = "", until_us: int = 0, once: bool = False) -> Alarm:
+    """The alarm after `event`. Shelving and removal need a reason, shelving an end within eight hours; once: it ends when the condition clears.
 
     Raises AssetError for an event that the state does not allow.
     """
@@ -96,13 +102,15 @@ def step(alarm: Alarm, event: Event, now_us: int, *, reason: str = "", until_us:
         raise AssetError(f'"{event}" needs a reason')
     if event is Event.SHELVE and not now_us < until_us <= now_us + MOST_SHELVED_US:
         raise AssetError('"shelve" needs an end, at most 8 h ahead')
-    active = event is Event.RAISE if event in _STAYS else alarm.active
+    active = {Event.RAISE: True, Event.CLEAR: False}.get(event, alarm.active)
     if event in _ENDS and active:
         after = State.UNACKNOWLEDGED
+    if alarm.state is State.SHELVED and alarm.once and event is Event.CLEAR:
+        after = State.NORMAL
     since = alarm.since_us if after is alarm.state else now_us
     silent = after in _SILENCE.values()
-    kept = (until_us, reason) if event in _SILENCE else (alarm.until_us, alarm.reason)
-    return Alarm(after, active, since, *(kept if silent else (0, "")))
+    kept = (until_us, reason, once) if event in _SILENCE else (alarm.until_us, alarm.reason, alarm.once)
+    return Alarm(after, active, since, *(kept if silent else (0, "", False)))
 
 
 def expire(alarm: Alarm, now_us: int) -> Alarm:

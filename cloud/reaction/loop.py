@@ -13,6 +13,8 @@ from typing import Final
 
 import orjson
 
+from cloud.assets.alarm_board import Boards
+from cloud.assets.alarm_watch import AlarmWatch
 from cloud.db import Database, Unavailable
 from cloud.evidence import store as evidence_store
 from cloud.reaction import stages
@@ -24,7 +26,8 @@ from protocols.batch import evidence
 from protocols.clock import Clock
 
 TICK_S: Final = 1.0  # without news, how often it is looked for what became stale, and for bookings of other processes
-REST_S: Final = 0.05  # between two passes of a tenant, so that what arrives together is taken together
+REST_S: Final = 0.2  # between two passes of a tenant: what arrives together is taken together, and no more than five rows a second are kept
+IDLE_S: Final = 1.0  # a tenant without a model or settings is not looked at more often
 RETRY_S: Final = 2.0
 DETAIL_EVERY_S: Final = 15.0
 KINDS: Final = (stages.HEALTH, stages.FORECAST, stages.RISK, stages.DETAIL)
@@ -32,7 +35,7 @@ _logger = logging.getLogger("qenergyz.hub.reaction")
 
 
 class Reaction:
-    """`async with Reaction(...)`. results: where readers find the newest; wake_log: called after rows were committed."""
+    """`async with Reaction(...)`. results, alarms: where readers find the newest; wake_log: called after rows were committed."""
 
     def __init__(
         self,
@@ -42,8 +45,10 @@ class Reaction:
         results: Results,
         tenants: Callable[[], Awaitable[Sequence[int]]],
         wake_log: Callable[[int], None],
+        alarms: Boards,
     ) -> None:
         self._db, self._clock, self._results, self._tenants, self._wake_log = db, clock, results, tenants, wake_log
+        self._alarms = alarms
         self._threads = ThreadPoolExecutor(1, "reaction")
         self._slow = ThreadPoolExecutor(1, "reaction-detail")
         self._notices = Notices(url, self.wake)
@@ -92,7 +97,7 @@ class Reaction:
             await asyncio.sleep(TICK_S)
 
     async def _follow(self, tenant_id: int) -> None:
-        tenant = TenantReaction(self._db, self._clock, self._threads, self._slow, tenant_id)
+        tenant = TenantReaction(self._db, self._clock, self._threads, self._slow, tenant_id, AlarmWatch(self._alarms, tenant_id))
         led, detailed = False, 0.0
         while True:
             with contextlib.suppress(TimeoutError):
@@ -127,7 +132,7 @@ class Reaction:
             except Exception as error:  # the supervising loop of a task
                 await self._worse(tenant_id, error)
                 tenant.forget()
-            await asyncio.sleep(REST_S)
+            await asyncio.sleep(IDLE_S if tenant.idle else REST_S)
 
     def _tell(self, tenant_id: int, tenant: TenantReaction) -> None:
         """Why there is no risk figure, as a result of its own that is no evidence."""
@@ -174,6 +179,7 @@ class Reaction:
         """What another process made, or this one before it was started anew."""
         async with self._db.tenant(tenant_id) as connection:
             found = await evidence_store.newest_of_each(connection, tenant_id, self._shown.get(tenant_id, 0))
+            await self._alarms.refresh(connection, tenant_id)
         for row in found:
             self._shown[tenant_id] = max(self._shown.get(tenant_id, 0), row.id)
             decoded = row.row

@@ -47,6 +47,12 @@ async def read_setup(connection: Connection, tenant_id: int, known: Setup | None
     return Setup(parse_model(model.text), texts[0], model.digest, parse_settings(texts[1]), texts[1], settings.digest)
 
 
+async def asset_names(connection: Connection, tenant_id: int) -> frozenset[str]:
+    """Of the newest model; none as long as there is no model."""
+    model = await store.newest_text(connection, tenant_id, Text.MODEL)
+    return frozenset() if model is None else frozenset(asset.name for asset in parse_model(model.text).assets)
+
+
 async def revision(connection: Connection, tenant_id: int) -> tuple[int, int]:
     return await market_store.revision(connection, tenant_id), await trading_store.revision(connection, tenant_id)
 

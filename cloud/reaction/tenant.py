@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Final
 
 from cloud.assets import AssetError, assess
+from cloud.assets.alarm_watch import AlarmWatch
 from cloud.assets.assess import AssetHealth
 from cloud.assets.state import SiteState
 from cloud.db import Connection, Database
@@ -107,8 +108,9 @@ class _Pass:
 class TenantReaction:
     """One tenant in this process. `react` once or as often as something may have changed; not at the same time twice."""
 
-    def __init__(self, db: Database, clock: Clock, threads: Executor, slow: Executor, tenant_id: int) -> None:
+    def __init__(self, db: Database, clock: Clock, threads: Executor, slow: Executor, tenant_id: int, alarms: AlarmWatch) -> None:
         self._db, self._clock, self._threads, self._slow, self._tenant_id = db, clock, threads, slow, tenant_id
+        self._alarms = alarms
         self._setup: Setup | None = None
         self._booked: Booked | None = None
         self._tables: dict[bytes, TagTable] = {}
@@ -119,9 +121,15 @@ class TenantReaction:
         self.problem = ""  # why there is no risk figure, for people
         self.behind = False  # more had come than one pass takes
 
+    @property
+    def idle(self) -> bool:
+        """Nothing can be computed yet."""
+        return self._setup is None
+
     def forget(self) -> None:
         """Read everything again: another process may have been at work."""
         self._setup, self._booked, self.risk = None, None, None
+        self._alarms.forget()
         self._sites.clear()
         self._streams.clear()
 
@@ -140,11 +148,14 @@ class TenantReaction:
             if changed:
                 self._booked = await snapshot.read_booked(connection, self._tenant_id, setup.settings, found.as_of_us, now, self._booked)
             arrived = {site.name: await self._arrived(connection, setup, site.name, size) for site in setup.model.sites}
+            await self._alarms.refresh(connection)
         self.behind = any(len(batches) == BATCHES for _, batches in arrived.values())
         risk = await loop.run_in_executor(self._threads, self._compute, found, setup, self._booked, arrived, size)
-        if not found.rows:
+        advanced = {name: (site.healths, site.row) for name, site in found.sites.items()}
+        alarmed = self._alarms.due(setup.model, advanced, found.as_of_us)
+        if not found.rows and not alarmed:
             return []
-        made = await self._keep(found)
+        made = await self._keep(found, alarmed=alarmed)
         self._sites |= found.sites
         self._streams |= found.streams
         if risk is not None:
@@ -271,8 +282,8 @@ class TenantReaction:
         (made,) = await self._keep(found)
         return made
 
-    async def _keep(self, found: _Pass) -> list[Made]:
-        """Rows and standings, in one transaction."""
+    async def _keep(self, found: _Pass, *, alarmed: bool = False) -> list[Made]:
+        """Rows, standings and the alarms that follow, in one transaction."""
         made_us = self._clock.now_us()
         digests = []
         async with self._db.tenant(self._tenant_id) as connection:
@@ -286,6 +297,9 @@ class TenantReaction:
             for site, one in found.sites.items():
                 now = SiteStanding(one.row, one.log_size, one.model, one.anchored, one.state.to_bytes())
                 await store.stand(connection, self._tenant_id, site, now)
+            transitions = await self._alarms.write(connection, found.as_of_us) if alarmed else []
+        if alarmed:
+            self._alarms.wrote(transitions)
         self._remember(found)
         return [Made(digest, row, made_us) for digest, row in zip(digests, found.rows, strict=True)]
 
