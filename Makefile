@@ -48,6 +48,13 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.edge --json bench-out/edge.json
 	$(BIN)/python -m benchmarks.hub --json bench-out/hub.json
 	$(BIN)/python -m benchmarks.kill --kills 20 --json bench-out/kill.json
+	$(BIN)/python -m benchmarks.health --json bench-out/health.json
+	$(BIN)/python -m benchmarks.risk --json bench-out/risk.json
+	$(BIN)/python -m benchmarks.supply --json bench-out/supply.json
+	$(BIN)/python -m benchmarks.reaction --json bench-out/reaction.json
+	$(BIN)/python -m benchmarks.cmapss --json bench-out/cmapss.json
+	$(BIN)/python -m benchmarks.wells --json bench-out/wells.json
+	$(BIN)/python -m benchmarks.tep --json bench-out/tep.json
 
 clean:
 	rm -rf $(VENV) bench-out demo-data demo.json
