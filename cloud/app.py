@@ -34,6 +34,7 @@ from cloud.postgres import Cluster, ClusterError
 from cloud.reaction import api as reaction_api
 from cloud.reaction import snapshot
 from cloud.reaction.loop import Reaction
+from cloud.reaction.production import Production
 from cloud.reaction.results import ResultFeed, Results
 from cloud.telemetry import api as telemetry_api
 from cloud.telemetry import bundles, reading, rebuild
@@ -186,7 +187,7 @@ def _include(app: FastAPI, hub: Hub) -> None:
     app.include_router(evidence_api.routes(hub.windows, hub.log, hub.gate.read))
     parts = (hub.db, hub.clock, hub.threads, hub.gate.read)
     app.include_router(market_api.routes(*parts, hub.gate.write_market, hub.changed))
-    app.include_router(trading_api.routes(*parts, hub.gate.write_deals, hub.changed))
+    app.include_router(trading_api.routes(*parts, hub.gate.write_deals, hub.changed, Production(hub.db)))
     gate = hub.gate
     app.include_router(alarm_api.routes(hub.db, hub.clock, hub.alarms, snapshot.asset_names, gate.read, gate.write_assets, hub.changed))
     app.include_router(reaction_api.routes(hub.db, hub.clock, hub.results, gate.read, gate.write_assets, gate.write_deals, hub.changed))
