@@ -13,8 +13,12 @@ import psycopg
 import pytest
 
 from cloud.app import create_app
+from cloud.assets import alarm_rules, alarm_store
 from cloud.assets.alarm_board import AlarmFeed
+from cloud.assets.alarm_rules import Name, Standing
+from cloud.assets.alarms import Event
 from cloud.config import HubConfig
+from cloud.telemetry import live
 from protocols.clock import SystemClock
 from tests.cloud.conftest import LIMITS, RunHub, TestHub
 from tests.cloud.gateway import problem
@@ -240,3 +244,40 @@ async def test_alarms_of_one_tenant_are_not_those_of_another(desk: Desk) -> None
     assert (await get(theirs))["alarms"] == []
     assert (await get(theirs, "/journal"))["journal"] == []
     assert problem(await act(theirs, "acknowledge")) == "not-found"
+
+
+async def test_a_shelving_for_once_ends_when_the_asset_is_well_again(desk: Desk, clock: MovedClock) -> None:
+    await fall(desk)
+    reply = await act(desk, "shelve", reason="known", until_us=clock.now_us() + HOUR_US, once=True)
+    assert reply.json()["once"] is True
+    await recover(desk)
+    await alarm(desk, lambda _: True)
+    clock.ahead_us += 2 * MINUTE_US
+    await at_rest(desk)
+    assert (await events(desk))[-1] == ("clear", "hub", "normal")
+
+
+async def test_more_than_ten_alarms_in_ten_minutes_are_a_flood_with_its_first_one_on_top(desk: Desk, clock: MovedClock) -> None:
+    assert (await get(desk))["flood"] is None
+    now_us = clock.now_us()
+    raised = [alarm_rules.step(Standing(), Name(f"pump {at:02d}", "health"), Event.RAISE, now_us - 11 + at, "hub") for at in range(11)]
+    async with desk.hub.hub.db.tenant(1) as connection:
+        await alarm_store.lock(connection, 1)
+        await alarm_store.append(connection, 1, raised)
+    found = await get(desk)
+    assert found["flood"] == {"from_us": now_us - 1, "end_us": None, "first": {"asset": "pump 00", "alarm": "health"}}
+    async with asyncio.timeout(20):  # there are no such assets
+        while any(one["active"] for one in (await get(desk))["alarms"] if one["asset"].startswith("pump")):
+            desk.hub.hub.reaction.wake(0)
+            await asyncio.sleep(0.02)
+    clock.ahead_us += 11 * MINUTE_US
+    assert (await get(desk))["flood"] is None
+
+
+async def test_the_live_stream_carries_alarms_beside_values_and_results(desk: Desk) -> None:
+    await fall(desk)
+    hub = desk.hub.hub
+    frames = live.events([live.LatestFeed(hub.latest, 1), *hub.feeds(1)], hub.closing)
+    async with asyncio.timeout(20):
+        shown = [frame async for frame in frames if (frame.startswith(b"event: alarm\n") and not hub.closing.set())]
+    assert b'"asset":"A"' in shown[0]
