@@ -79,7 +79,7 @@ def routes(
     @router.get("/v1/stream")
     async def get_stream(principal: who) -> Response:
         """Server-sent events, first everything, then what changed, at most four times a second: "latest" is the same map, "result" one
-        document of /v1/results."""
+        document of /v1/results, "alarm" one transition as in /v1/alarms/journal."""
         tenant_id = principal.tenant_id
         return StreamingResponse(
             live.events([live.LatestFeed(latest, tenant_id), *feeds(tenant_id)], closing),
