@@ -1,6 +1,6 @@
 """What raises an alarm of an asset, how urgent it is, and the transitions that follow from what a pass has seen.
 
-    AssetHealth -> Observed of each alarm -> plan(present, observed, now) -> transitions, each with how the alarm stands after it
+    AssetHealth -> Observed, where there is something -> plan(present, observed, now) -> transitions, each with how the alarm stands after it
 
 Two alarms for each asset: "health" (index below watch) and "stale tags" (a required tag is silent). Rules. Health that is not evaluated
 neither raises nor clears. Health is smoothed already, so it raises at once; it clears a deadband above the limit and a minute later, so
@@ -68,6 +68,10 @@ class Standing:
     evidence: bytes = b""
 
 
+Present = Mapping[Name, Standing]
+Pending = Mapping[Name, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Transition:
     """reason: as given by whom it was done. after: how the alarm stands since."""
@@ -97,30 +101,43 @@ class Observed:
     evidence: bytes
 
 
-def observe(model: Model, healths: Iterable[AssetHealth], evidence: bytes) -> tuple[Observed, ...]:
-    """Both alarms of each asset, from the health row with this digest."""
+def observe(model: Model, healths: Iterable[AssetHealth], evidence: bytes, present: Present) -> tuple[Observed, ...]:
+    """Of what holds now, or is active in `present`, from the health row with this digest. The others, most of a fleet, have nothing to tell:
+    no alarm is raised later than its condition holds."""
     assets = {asset.name: asset for asset in model.assets}
-    return tuple(one for health in healths if (asset := assets.get(health.asset)) for one in _observe(asset, health, evidence))
+    found: list[Observed] = []
+    for health in healths:
+        asset = assets.get(health.asset)
+        if asset is None:
+            continue
+        name = Name(asset.name, HEALTH)
+        if health.index < LIMITS[0] or _active(present, name):
+            found.append(_observe_health(asset, name, health, evidence))
+        name = Name(asset.name, STALE)
+        if health.stale or _active(present, name):
+            found.append(_observe_stale(asset, name, health, evidence))
+    return tuple(found)
 
 
-def _observe(asset: Asset, health: AssetHealth, evidence: bytes) -> tuple[Observed, Observed]:
-    required = {binding.tag for binding in asset.tags if binding.required}
-    silent = [tag for tag in health.stale if tag in required]
-    high = asset.criticality is Criticality.HIGH
+def _active(present: Present, name: Name) -> bool:
+    standing = present.get(name)
+    return standing is not None and standing.alarm.active
+
+
+def _observe_health(asset: Asset, name: Name, health: AssetHealth, evidence: bytes) -> Observed:
     tags = ", ".join(tag for reason in health.reasons[:2] for tag in reason.tags)
     cause = f"{health.state}: health {health.index:.2f}{f', seen by {tags}' if tags else ''}"
-    usable = health.state != NOT_EVALUATED
-    return (
-        Observed(Name(asset.name, HEALTH), 1.0 - health.index, usable, _urgency(health.state, high), cause, evidence),
-        Observed(
-            Name(asset.name, STALE),
-            float(len(silent)),
-            True,
-            Priority.MEDIUM if high else Priority.LOW,
-            f"no good sample for too long: {', '.join(silent)}" if silent else "",
-            evidence,
-        ),
-    )
+    urgency = _urgency(health.state, asset.criticality is Criticality.HIGH)
+    return Observed(name, 1.0 - health.index, health.state != NOT_EVALUATED, urgency, cause, evidence)
+
+
+def _observe_stale(asset: Asset, name: Name, health: AssetHealth, evidence: bytes) -> Observed:
+    """By the tags that health needs: of one that is known to be dead nobody wants to hear."""
+    required = {binding.tag for binding in asset.tags if binding.required}
+    silent = [tag for tag in health.stale if tag in required]
+    urgency = Priority.MEDIUM if asset.criticality is Criticality.HIGH else Priority.LOW
+    cause = f"no good sample for too long: {', '.join(silent)}" if silent else ""
+    return Observed(name, float(len(silent)), True, urgency, cause, evidence)
 
 
 def _urgency(state: str, high: bool) -> Priority:
@@ -130,16 +147,12 @@ def _urgency(state: str, high: bool) -> Priority:
     return Priority.MEDIUM if state == "warning" else Priority.LOW
 
 
-Present = Mapping[Name, Standing]
-Pending = Mapping[Name, int]
-
-
 def plan(
     present: Present, observed: Sequence[Observed], pending: Pending, now_us: int, assets: Collection[str]
 ) -> tuple[tuple[Transition, ...], dict[Name, int]]:
     """Transitions in their order, and since when values argue for the opposite of what stands, for the next call.
 
-    observed may be of some assets only: the others stay. assets: all that there are; alarms of others are cleared.
+    observed: what is not active and not in it stays at rest; of what is active it may be left out, which changes nothing. assets: all that there are; alarms of others are cleared.
     """
     made: list[Transition] = []
     now = dict(present)

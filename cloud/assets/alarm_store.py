@@ -4,7 +4,7 @@ Who writes holds `lock` to the end of the transaction and reads what stands afte
 their commits, and each follows from the one before.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,6 +23,15 @@ _NEWEST: Final = (
     " WHERE tenant_id = %s AND (%s::bigint IS NULL OR at_us < %s) GROUP BY asset, alarm) ORDER BY transition_id"
 )
 
+_INSERT: Final = (
+    "INSERT INTO alarm_transition (tenant_id, at_us, asset, alarm, event, by, reason, state, active, since_us, active_us, until_us, once,"
+    " priority, cause, evidence) SELECT %s, at_us, asset, alarm, event, who, reason, state, active, since_us, active_us, until_us, once,"
+    " priority, cause, evidence FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],"
+    " %s::boolean[], %s::bigint[], %s::bigint[], %s::bigint[], %s::boolean[], %s::text[], %s::text[], %b::bytea[]) WITH ORDINALITY"
+    " AS new (at_us, asset, alarm, event, who, reason, state, active, since_us, active_us, until_us, once, priority, cause, evidence, at)"
+    " ORDER BY at RETURNING transition_id"  # PostgreSQL numbers rows in this order
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -37,36 +46,19 @@ async def lock(connection: Connection, tenant_id: int) -> None:
     await connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_LOCK, tenant_id))
 
 
-async def append(connection: Connection, tenant_id: int, transitions: Iterable[Transition]) -> list[Stored]:
+async def append(connection: Connection, tenant_id: int, transitions: Sequence[Transition]) -> list[Stored]:
     """In their order. Under `lock`."""
-    stored = []
-    for one in transitions:
-        after, alarm = one.after, one.after.alarm
-        cursor = await connection.execute(
-            "INSERT INTO alarm_transition (tenant_id, at_us, asset, alarm, event, by, reason, state, active, since_us, active_us, until_us,"
-            " once, priority, cause, evidence) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %b)"
-            " RETURNING transition_id",
-            (
-                tenant_id,
-                one.at_us,
-                one.name.asset,
-                one.name.alarm,
-                one.event.value,
-                one.by,
-                one.reason or alarm.reason,
-                alarm.state.value,
-                alarm.active,
-                alarm.since_us,
-                after.active_us,
-                alarm.until_us,
-                alarm.once,
-                after.priority.value,
-                after.cause,
-                after.evidence,
-            ),
-        )
-        stored.append(Stored((await _rows(cursor))[0][0], one))
-    return stored
+    columns = list(zip(*map(_row, transitions), strict=True))
+    cursor = await connection.execute(_INSERT, (tenant_id, *map(list, columns)), binary=True) if columns else None
+    numbers = sorted(row[0] for row in await _rows(cursor)) if cursor else []
+    return [Stored(number, one) for number, one in zip(numbers, transitions, strict=True)]
+
+
+def _row(one: Transition) -> tuple[Any, ...]:
+    after, alarm = one.after, one.after.alarm
+    what = (one.at_us, one.name.asset, one.name.alarm, one.event.value, one.by, one.reason or alarm.reason)
+    state = (alarm.state.value, alarm.active, alarm.since_us, after.active_us, alarm.until_us, alarm.once)
+    return (*what, *state, after.priority.value, after.cause, after.evidence)
 
 
 async def newest_of_each(connection: Connection, tenant_id: int, before_us: int | None = None) -> list[Stored]:

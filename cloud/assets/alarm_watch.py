@@ -38,9 +38,10 @@ class AlarmWatch:
 
     def due(self, model: Model, seen: Mapping[str, tuple[Sequence[AssetHealth], bytes]], now_us: int) -> bool:
         """Whether alarms change. seen: (healths, digest of their row) of the sites that have advanced."""
+        present = self._boards.present(self._tenant_id)
         self._assets = frozenset(asset.name for asset in model.assets)
         for site, (healths, evidence) in seen.items():
-            self._seen[site] = alarm_rules.observe(model, healths, evidence)
+            self._seen[site] = alarm_rules.observe(model, healths, evidence, present)
         waiting = (
             {site for site, found in self._seen.items() if any(one.name in self._pending for one in found)} if self._pending else set()
         )

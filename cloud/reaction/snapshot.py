@@ -1,5 +1,6 @@
 """What the stages of a tenant are computed from besides samples: model, settings, deals, calendars, quotes, read when they have changed."""
 
+import asyncio
 from dataclasses import dataclass
 
 from cloud.assets.model import Model, parse_model
@@ -50,7 +51,7 @@ async def read_setup(connection: Connection, tenant_id: int, known: Setup | None
 async def asset_names(connection: Connection, tenant_id: int) -> frozenset[str]:
     """Of the newest model; none as long as there is no model."""
     model = await store.newest_text(connection, tenant_id, Text.MODEL)
-    return frozenset() if model is None else frozenset(asset.name for asset in parse_model(model.text).assets)
+    return frozenset() if model is None else frozenset(asset.name for asset in (await asyncio.to_thread(parse_model, model.text)).assets)
 
 
 async def revision(connection: Connection, tenant_id: int) -> tuple[int, int]:

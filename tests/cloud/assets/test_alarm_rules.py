@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cloud.assets import AssetError, alarm_rules
 from cloud.assets.alarm_rules import HEALTH, HUB, STALE, Name, Observed, Present, Priority, Standing, Transition
-from cloud.assets.alarms import Event, State
+from cloud.assets.alarms import Alarm, Event, State
 from cloud.assets.assess import AssetHealth, Reason, Wear
 from cloud.assets.health import LIMITS
 from cloud.assets.model import Binding, Criticality, Model, parse_model
@@ -34,7 +34,9 @@ def health(index: float, state: str = "", stale: tuple[str, ...] = ()) -> AssetH
 
 
 def observed(index: float, state: str = "", criticality: Criticality = Criticality.MEDIUM) -> Observed:
-    return alarm_rules.observe(model(criticality), [health(index, state)], ROW)[0]
+    """As of an alarm that is active, so that good health is told as well."""
+    present = {PUMP: Standing(Alarm(State.ACKNOWLEDGED, active=True))}
+    return alarm_rules.observe(model(criticality), [health(index, state)], ROW, present)[0]
 
 
 class Room:
@@ -83,6 +85,10 @@ def test_a_raised_alarm_says_what_is_wrong_where_it_was_seen_and_since_when() ->
 def test_good_health_and_the_very_limit_raise_nothing() -> None:
     assert Room().see(observed(1.0)) == []
     assert Room().see(observed(LIMITS[0])) == []
+
+
+def test_of_an_asset_that_is_well_there_is_nothing_to_tell() -> None:
+    assert alarm_rules.observe(model(), [health(LIMITS[0]), replace(health(0.1), asset="unknown")], ROW, {}) == ()
 
 
 def test_health_that_is_not_evaluated_neither_raises_nor_clears() -> None:
@@ -157,7 +163,7 @@ def test_alarms_of_an_asset_that_left_the_model_are_cleared() -> None:
 )
 def test_silent_tags_that_health_needs_raise_an_alarm_of_their_own(required: bool, criticality: Criticality, told: Priority | None) -> None:
     room = Room()
-    seen = alarm_rules.observe(model(criticality, required=required), [health(1.0, stale=("rig1/plc1.t1",))], ROW)
+    seen = alarm_rules.observe(model(criticality, required=required), [health(1.0, stale=("rig1/plc1.t1",))], ROW, {})
     room.see(*seen)
     found = room.present.get(Name("A", STALE))
     assert (found and found.priority) == told
