@@ -26,7 +26,9 @@ from protocols.batch import evidence
 from protocols.clock import Clock
 
 TICK_S: Final = 1.0  # without news, how often it is looked for what became stale, and for bookings of other processes
-REST_S: Final = 0.2  # between two passes of a tenant: what arrives together is taken together, and no more than five rows a second are kept
+REST_S: Final = (
+    0.2  # between the beginnings of two passes: what arrives together is taken together, and no more than five rows a second are kept
+)
 IDLE_S: Final = 1.0  # a tenant without a model or settings is not looked at more often
 RETRY_S: Final = 2.0
 DETAIL_EVERY_S: Final = 15.0
@@ -58,6 +60,8 @@ class Reaction:
         self._details: set[asyncio.Task[None]] = set()
         self._problems: dict[int, str] = {}
         self._told: dict[int, str] = {}
+        self._led: set[int] = set()
+        self._detail_due: dict[int, float] = {}
 
     async def __aenter__(self) -> "Reaction":
         stages.steady()
@@ -97,31 +101,17 @@ class Reaction:
             await asyncio.sleep(TICK_S)
 
     async def _follow(self, tenant_id: int) -> None:
+        """Passes begin at most every REST_S: one that takes longer is followed at once when something waits."""
         tenant = TenantReaction(self._db, self._clock, self._threads, self._slow, tenant_id, AlarmWatch(self._alarms, tenant_id))
-        led, detailed = False, 0.0
+        loop = asyncio.get_running_loop()
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TICK_S):  # not wait_for, which in Python 3.11 can swallow a cancellation
                     await self._awake[tenant_id].wait()
             self._awake[tenant_id].clear()
+            began = loop.time()
             try:
-                if not await self._notices.leads(tenant_id):
-                    led = False
-                    await self._show_stored(tenant_id)
-                    continue
-                if not led:
-                    await self._show_stored(tenant_id)
-                    tenant.forget()
-                    led = True
-                before = tenant.risk
-                self._show(tenant_id, await tenant.react())
-                if tenant.behind:
-                    self._awake[tenant_id].set()
-                now = asyncio.get_running_loop().time()
-                if tenant.risk is not None and tenant.risk is not before and now - detailed >= DETAIL_EVERY_S and not self._details:
-                    detailed = now
-                    self._later(self._detail(tenant_id, tenant, tenant.risk))
-                self._tell(tenant_id, tenant)
+                await self._pass(tenant_id, tenant)
                 self._better(tenant_id)
             except Overtaken as error:
                 _logger.info("reaction_overtaken tenant=%s site=%s", tenant_id, error)
@@ -132,7 +122,26 @@ class Reaction:
             except Exception as error:  # the supervising loop of a task
                 await self._worse(tenant_id, error)
                 tenant.forget()
-            await asyncio.sleep(IDLE_S if tenant.idle else REST_S)
+            await asyncio.sleep(max(0.0, began + (IDLE_S if tenant.idle else REST_S) - loop.time()))
+
+    async def _pass(self, tenant_id: int, tenant: TenantReaction) -> None:
+        if not await self._notices.leads(tenant_id):
+            self._led.discard(tenant_id)
+            await self._show_stored(tenant_id)
+            return
+        if tenant_id not in self._led:
+            await self._show_stored(tenant_id)
+            tenant.forget()
+            self._led.add(tenant_id)
+        before = tenant.risk
+        self._show(tenant_id, await tenant.react())
+        if tenant.behind:
+            self._awake[tenant_id].set()
+        now = asyncio.get_running_loop().time()
+        if tenant.risk is not None and tenant.risk is not before and now >= self._detail_due.get(tenant_id, 0.0) and not self._details:
+            self._detail_due[tenant_id] = now + DETAIL_EVERY_S
+            self._later(self._detail(tenant_id, tenant, tenant.risk))
+        self._tell(tenant_id, tenant)
 
     def _tell(self, tenant_id: int, tenant: TenantReaction) -> None:
         """Why there is no risk figure, as a result of its own that is no evidence."""

@@ -1,10 +1,11 @@
-"""The live stream as server-sent events, conflated: each reader is sent the newest of what changed, at most four times a second.
+"""The live stream as server-sent events, conflated: each reader is sent the newest of what changed.
 
-What is sent comes from feeds: latest values here, results of the reaction. A reader that is slow or stalled holds up nobody and costs no
+What is sent comes from feeds: latest values here, at most four times a second, and others such as results of the reaction. A reader that is slow or stalled holds up nobody and costs no
 memory: what it missed is simply newer when it reads on.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any, Final, Protocol
 
@@ -13,7 +14,8 @@ import orjson
 
 from cloud.telemetry.latest import Latest, LatestColumns
 
-PERIOD_S: Final = 0.25
+PERIOD_S: Final = 0.25  # between two frames of latest values
+GATHER_S: Final = 0.02  # between two frames of anything
 KEEPALIVE_S: Final = 15.0
 
 
@@ -36,14 +38,18 @@ def document(found: LatestColumns) -> dict[str, list[object]]:
 
 class LatestFeed:
     def __init__(self, latest: Latest, tenant_id: int) -> None:
-        self._latest, self._tenant_id, self._version = latest, tenant_id, 0
+        self._latest, self._tenant_id, self._version, self._due = latest, tenant_id, 0, 0.0
 
     def news(self) -> list[tuple[str, bytes]]:
+        if time.monotonic() < self._due:
+            return []
+        self._due = time.monotonic() + PERIOD_S
         found = self._latest.since(self._tenant_id, self._version)
         self._version = found.version
         return [("latest", orjson.dumps(document(found)))] if found.tag_ids.size else []
 
     async def wait(self) -> None:
+        await asyncio.sleep(max(0.0, self._due - time.monotonic()))
         await self._latest.wait(self._tenant_id, self._version)
 
 
@@ -53,7 +59,7 @@ async def events(feeds: Sequence[Feed], closing: asyncio.Event) -> AsyncIterator
         for feed in feeds:
             for name, data in feed.news():
                 yield b"event: %s\ndata: %s\n\n" % (name.encode(), data)
-        await _unless(closing, asyncio.sleep(PERIOD_S), PERIOD_S * 2)
+        await _unless(closing, asyncio.sleep(GATHER_S), GATHER_S * 2)
         if not await _unless(closing, _any(feeds), KEEPALIVE_S):
             yield b": keep-alive\n\n"
 
