@@ -43,10 +43,12 @@ class LatestFeed:
     def news(self) -> list[tuple[str, bytes]]:
         if time.monotonic() < self._due:
             return []
-        self._due = time.monotonic() + PERIOD_S
         found = self._latest.since(self._tenant_id, self._version)
         self._version = found.version
-        return [("latest", orjson.dumps(document(found)))] if found.tag_ids.size else []
+        if not found.tag_ids.size:
+            return []
+        self._due = time.monotonic() + PERIOD_S
+        return [("latest", orjson.dumps(document(found)))]
 
     async def wait(self) -> None:
         await asyncio.sleep(max(0.0, self._due - time.monotonic()))
