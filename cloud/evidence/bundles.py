@@ -19,7 +19,7 @@ from protocols.batch.evidence import BatchRef, Row
 from protocols.batch.pedigree import Pedigree, ProvenRow
 from protocols.batch.proofs import ProvenBatch
 
-MAX_ROWS: Final = 2_000
+MAX_ROWS: Final = 10_000
 MAX_BATCHES: Final = 20_000
 MAX_BYTES: Final = 256 << 20
 BATCHES_AT_ONCE: Final = 256

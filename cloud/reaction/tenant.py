@@ -34,7 +34,7 @@ from protocols.clock import Clock
 from protocols.devicemap import TagTable
 
 BATCHES: Final = 400  # of one pass; more wait for the next one, which follows at once
-CHAIN: Final = 300  # health rows that follow from each other before one begins anew from its state
+CHAIN: Final = 900  # health rows that follow from each other before one begins anew from its state
 FIRST_LOOK: Final = 5_000  # log entries before the present that a site without a state begins with
 SILENT_US: Final = 2_000_000  # after so long without samples, health is looked at for what has become stale
 REVALUE_US: Final = 60_000_000  # a risk figure is never older while its inputs stand still
