@@ -47,6 +47,7 @@ from cloud.telemetry.tables import TagTables
 from cloud.telemetry.window import Windows
 from cloud.trading import api as trading_api
 from cloud.web import pages
+from protocols import tasks
 from protocols.clock import Clock, SystemClock
 
 DEFAULT_TENANT = "default"
@@ -90,11 +91,11 @@ class Hub:
         for tenant_id, _ in await self._logs():
             await rebuild.rebuild_latest(self.db, self.tables, self.latest, tenant_id)
         await self._stack.enter_async_context(self.log)
-        self._stack.push_async_callback(_end, asyncio.create_task(self.compactor.run(), name="compactor"))
+        self._stack.push_async_callback(tasks.end, asyncio.create_task(self.compactor.run(), name="compactor"))
         await self._stack.enter_async_context(self.reaction)
         if self.cluster:
             guard = asyncio.create_task(self._guard(self.cluster), name="database guard")
-            self._stack.push_async_callback(_end, guard)
+            self._stack.push_async_callback(tasks.end, guard)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -134,11 +135,6 @@ class Hub:
         causes = {"database": database or "", "sequencer": "; ".join(self.log.problems), "compactor": self.compactor.problem}
         causes["reaction"] = self.reaction.problem
         return {name: {"state": "down" if cause else "up", "cause": cause} for name, cause in causes.items()}
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
 
 
 def create_app(config: HubConfig, database_url: str, clock: Clock | None = None, cluster: Cluster | None = None) -> FastAPI:

@@ -24,6 +24,7 @@ from edge.forwarder import TIMEOUT, Forwarder
 from edge.health import HealthPage, Report, TaskState
 from edge.intake import Intake
 from edge.poller import Poller
+from protocols import tasks
 from protocols.clock import Clock
 from protocols.devicemap import Device
 from protocols.driver import Driver, open_driver
@@ -93,9 +94,7 @@ class Agent:
         pollers = [asyncio.create_task(self._supervise(f"device {poller.state.name}", poller.run)) for poller in self._pollers]
         await stop.wait()
         for group in (pollers, [intake], [forwarder] if forwarder else []):
-            for task in group:
-                task.cancel()
-            await asyncio.gather(*group, return_exceptions=True)
+            await tasks.end(*group)
 
     async def _supervise(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         state = TaskState(name)

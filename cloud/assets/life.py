@@ -136,6 +136,7 @@ def unseen(rows: Floats, target: Any, out: tuple[Bools, ...], looks: NDArray[np.
 def _forest(rows: Floats, target: Any, how: Learning, kind: str) -> Forest:
     try:
         from sklearn import ensemble
+        from threadpoolctl import threadpool_limits
     except ImportError as missing:
         raise AssetError("learning needs scikit-learn: install the extra `learn`") from missing
     if kind == "classifier" and np.unique(target).size < 2:
@@ -144,7 +145,9 @@ def _forest(rows: Floats, target: Any, how: Learning, kind: str) -> Forest:
     members = (
         learner(early_stopping=False, random_state=1000 * how.seed + member, **asdict(how.boosting)) for member in range(how.members)
     )
-    return trees.together(tuple(trees.forest(one.fit(rows, target)) for one in members))
+    # Threads that wait for each other after every split gain little here, and stand still for minutes where others use the processors.
+    with threadpool_limits(limits=1, user_api="openmp"):
+        return trees.together(tuple(trees.forest(one.fit(rows, target)) for one in members))
 
 
 def estimate(model: Model, units: Groups, values: Floats, usable: Bools | None = None) -> Life:

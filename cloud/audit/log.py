@@ -20,6 +20,7 @@ from cloud.audit import store, tiles
 from cloud.audit.keys import LogKeys
 from cloud.config import Limits
 from cloud.db import Connection, Database, Unavailable
+from protocols import tasks
 from protocols.batch import checkpoint as notes
 from protocols.batch import merkle, receipt
 from protocols.clock import Clock
@@ -89,10 +90,9 @@ class Log:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        tasks = [task for task in (self._sweeper, *(log.task for log in self._logs.values())) if task]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._sweeper:
+            await tasks.end(self._sweeper)
+        await tasks.end(*(log.task for log in self._logs.values() if log.task))
 
     @property
     def problems(self) -> list[str]:

@@ -22,6 +22,7 @@ from cloud.reaction.notices import ALL, Notices
 from cloud.reaction.results import Results, document
 from cloud.reaction.tenant import Made, Overtaken, Risk, TenantReaction
 from cloud.risk.errors import RiskError
+from protocols import tasks
 from protocols.batch import evidence
 from protocols.clock import Clock
 
@@ -70,10 +71,9 @@ class Reaction:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        tasks = [self._finder, *self._tasks.values(), *self._details]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await tasks.end(self._finder)
+        await tasks.end(*self._tasks.values())
+        await tasks.end(*self._details)
         await self._notices.__aexit__()
         for threads in (self._threads, self._slow):
             threads.shutdown(wait=False, cancel_futures=True)

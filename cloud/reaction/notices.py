@@ -13,6 +13,7 @@ from typing import Final
 import psycopg
 
 from cloud.audit.log import CHANNEL
+from protocols import tasks
 
 ALL: Final = 0  # no tenant has this number
 RETRY_S: Final = 1.0
@@ -34,8 +35,7 @@ class Notices:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await tasks.end(self._task)
         if self._holder is not None:
             await self._holder.close()
 

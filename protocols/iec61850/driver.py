@@ -10,7 +10,6 @@ integrity) is dropped where it is the last thing already read of that tag.
 """
 
 import asyncio
-import contextlib
 import struct
 from collections.abc import Collection
 from typing import Any, Final
@@ -18,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols import quality
+from protocols import quality, tasks
 from protocols.clock import Clock
 from protocols.devicemap import Device, TagType
 from protocols.driver import DeviceMisbehaves, DeviceUnreachable, DriverError, DriverSetup
@@ -191,8 +190,6 @@ class Iec61850Driver:
         receiving, self._receiving = self._receiving, None
         worker, self._worker = self._worker, None
         if receiving is not None:
-            receiving.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await receiving
+            await tasks.end(receiving)
         if worker is not None:
             await end_child(worker)

@@ -18,7 +18,7 @@ from typing import Any, Final
 import asyncua.ua
 from asyncua.client.client import Client
 
-from protocols import quality
+from protocols import quality, tasks
 from protocols.clock import Clock
 from protocols.devicemap import Device
 from protocols.driver import DeviceMisbehaves, DeviceUnreachable, DriverError, DriverSetup
@@ -227,9 +227,7 @@ class OpcUaDriver:
         publishing, self._publishing = self._publishing, None
         client, self._client = self._client, None
         if publishing is not None:
-            publishing.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await publishing
+            await tasks.end(publishing)
         if client is not None:
             client.connection_lost_callback = None
             with contextlib.suppress(Exception):
