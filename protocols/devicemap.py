@@ -12,8 +12,8 @@ import functools
 import hashlib
 import importlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from sys import intern
@@ -66,11 +66,31 @@ _COLUMN: Final[Mapping[TagType, np.dtype[Any]]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Thinning:
+    """Which samples of a tag need not be kept: see `edge/thinning.py`. deadband: engineering units, > 0; no silence is longer than max_silence_us."""
+
+    deadband: float
+    max_silence_us: int = 60_000_000
+    swinging_door: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRule:
+    """What may be written to a tag at all, in engineering units. A site allows it by naming the tag in its device's `writable`. arm: in two steps."""
+
+    low: float
+    high: float
+    arm: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Tag:
     """One measured quantity of a device map.
 
-    at: address in the protocol's own words. every_us: poll or publishing interval. invalid: raw value by which the device says
-    "no value" (becomes BAD_SENSOR_FAILURE). quality_at: address of a word that is 0 good, 1 uncertain, 2 bad.
+    at: address in the protocol's own words. type: as carried (`extra` may say how it looks on the wire). every_us: poll or publishing
+    interval. invalid: raw value by which the device says "no value" (becomes BAD_SENSOR_FAILURE). quality_at: address of a word that is
+    0 good, 1 uncertain, 2 bad. labels: names of the numbers of an enumeration. counter: rises only; rollover: the raw number after the
+    highest, where it begins at 0 again. extra: the protocol's own keys, as parsed by `protocols/<protocol>/plan.py: parse_tag`.
     """
 
     name: str
@@ -84,11 +104,30 @@ class Tag:
     invalid: int | None = None
     quality_at: str = ""
     vendor: str = ""
+    labels: Mapping[int, str] = field(default_factory=dict)
+    counter: bool = False
+    rollover: int | None = None
+    thinning: Thinning | None = None
+    write: WriteRule | None = None
+    extra: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text that a device shows (serial number, product code): read at connect and every `every_us`, told as an event when it changes.
+
+    length: bytes that it takes, where the protocol does not say (Modbus: two per register).
+    """
+
+    name: str
+    at: str
+    length: int = 0
+    every_us: int = 3_600_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceMap:
-    """options: the protocol's own table of the file, parsed by `protocols/<protocol>/plan.py: parse_options`."""
+    """options: the protocol's own table of the file, parsed by `protocols/<protocol>/plan.py: parse_options`. source: where the list comes from."""
 
     name: str
     maker: str
@@ -98,6 +137,8 @@ class DeviceMap:
     tags: tuple[Tag, ...]
     golden: tuple[Mapping[str, Any], ...] = ()
     path: Path = field(default=Path(), compare=False)
+    texts: tuple[Text, ...] = ()
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +146,8 @@ class Device:
     """One box. `first_id` + position in `map.tags` is a tag's id in the gateway's tag table.
 
     address: "host:port" (Modbus, IEC 61850), "opc.tcp://host:port/path", "mqtt://host:port". settings: what differs per box and
-    protocol (unit, credentials by reference, client id), as parsed by the protocol's `parse_settings`.
+    protocol (unit, credentials by reference, client id), as parsed by the protocol's `parse_settings`. writable: tags that this site
+    allows to be written; none unless named.
     """
 
     name: str
@@ -114,6 +156,7 @@ class Device:
     settings: Any = None
     asset: str = ""
     first_id: int = 0
+    writable: frozenset[str] = frozenset()
 
     @property
     def ids(self) -> NDArray[np.uint32]:
@@ -135,6 +178,8 @@ class TagEntry:
     asset: str
     protocol: str
     range: tuple[float, float] | None = None
+    labels: Mapping[int, str] = field(default_factory=dict)
+    rollover: int | None = None
 
     @property
     def name(self) -> str:
@@ -165,6 +210,8 @@ class TagTable:
                 "asset": device.asset,
                 "protocol": device.map.protocol,
                 "range": list(tag.range) if tag.range else None,
+                **({"labels": {str(number): label for number, label in tag.labels.items()}} if tag.labels else {}),
+                **({} if tag.rollover is None else {"rollover": tag.rollover}),
             }
             for device in devices
             for index, tag in enumerate(device.map.tags)
@@ -191,6 +238,8 @@ class TagTable:
                     asset=intern(str(row["asset"])),
                     protocol=intern(str(row["protocol"])),
                     range=(float(row["range"][0]), float(row["range"][1])) if row["range"] else None,
+                    labels={int(number): str(label) for number, label in row["labels"].items()} if "labels" in row else {},
+                    rollover=int(row["rollover"]) if "rollover" in row else None,
                 )
                 for row in document["tags"]
             )
@@ -250,30 +299,42 @@ def load_device_map(path: Path) -> DeviceMap:
         raise root.error(None, f"expected exactly one of the tables {', '.join(PROTOCOLS)}, found {', '.join(protocols) or 'none'}")
     protocol = protocols[0]
     maker, models = root.text("maker"), root.texts("models")
-    for key in ("source", "tested_with", "caveats"):
+    source = root.raw("source", "")
+    for key in ("tested_with", "caveats", "version"):
         root.raw(key, None)
     options_section = root.section(protocol)
     plan = importlib.import_module(f"protocols.{protocol}.plan")
     options = plan.parse_options(options_section)
     options_section.done()
     sections = root.sections("tags")
-    tags = tuple(_tag(section) for section in sections)
+    tags = tuple(_tag(section, getattr(plan, "parse_tag", None)) for section in sections)
     if not tags:
         raise root.error("tags", '"tags": expected at least one tag')
+    text_sections = root.sections("texts", optional=True)
+    texts = tuple(_text(section) for section in text_sections)
     golden = tuple(root.raw("golden", []))
     root.done()
-    seen: dict[str, Section] = {}
-    for tag, section in zip(tags, sections, strict=True):
-        if tag.name in seen:
-            raise section.error("name", f'tag "{tag.name}": the name is used twice')
-        seen[tag.name] = section
-    device_map = DeviceMap(name, maker, models, protocol, options, tags, golden, path)
+    seen: set[str] = set()
+    for section in (*sections, *text_sections):
+        if (used := section.text("name")) in seen:
+            raise section.error("name", f'tag "{used}": the name is used twice')
+        seen.add(used)
+    device_map = DeviceMap(name, maker, models, protocol, options, tags, golden, path, texts, str(source))
     for index, message in plan.problems(device_map):
         raise sections[index].error("at", f'tag "{tags[index].name}": {message}')
     return device_map
 
 
-def _tag(section: Section) -> Tag:
+def _text(section: Section) -> Text:
+    text = Text(
+        section.text("name"), section.text("at"), section.integer("length", 0, low=0, high=1024), section.duration_us("every", "1h")
+    )
+    section.raw("vendor", None)
+    section.done()
+    return text
+
+
+def _tag(section: Section, parse_extra: Callable[[Section, TagType], Any] | None) -> Tag:
     name = section.text("name")
     kind = TagType(section.choice("type", [kind.value for kind in TagType]))
     scale, offset = _decimal(section, "scale", ONE), _decimal(section, "offset", ZERO)
@@ -302,9 +363,58 @@ def _tag(section: Section) -> Tag:
         invalid=section.integer("invalid", None),
         quality_at=section.text("quality_at", ""),
         vendor=section.text("vendor", ""),
+        labels=_labels(section),
+        counter=section.boolean("counter", False),
+        rollover=section.integer("rollover", None, low=2),
+        write=_write(section),
+        extra=parse_extra(section, kind) if parse_extra else None,
     )
+    if tag.rollover is not None and not tag.counter:
+        raise section.error("rollover", f'tag "{name}": "rollover" is for a counter; add counter = true')
+    tag = replace(tag, thinning=_thinning(section, tag))
     section.done()
     return tag
+
+
+def _labels(section: Section) -> dict[int, str]:
+    table = section.section("labels", optional=True)
+    labels: dict[int, str] = {}
+    for key in section.raw("labels", {}):
+        try:
+            labels[int(key)] = table.text(key)
+        except ValueError as error:
+            raise table.error(key, f'"labels": expected numbers with their names, found "{key}"') from error
+    return labels
+
+
+def _write(section: Section) -> WriteRule | None:
+    if "write" not in section:
+        return None
+    table = section.section("write")
+    rule = WriteRule(table.number("min"), table.number("max"), table.boolean("arm", True))
+    if not rule.low <= rule.high:
+        raise table.error("max", f'"max" {rule.high:g} is below "min" {rule.low:g}')
+    table.done()
+    return rule
+
+
+def _thinning(section: Section, tag: Tag) -> Thinning | None:
+    """Raises for what must never be thinned: truth values, enumerations and counters."""
+    silence_us = section.duration_us("max_silence", "60s")
+    swinging = section.boolean("swinging_door", False)
+    if "deadband" not in section:
+        for key in ("max_silence", "swinging_door"):
+            if key in section:
+                raise section.error(key, f'tag "{tag.name}": "{key}" needs a "deadband"')
+        return None
+    deadband = section.number("deadband")
+    if not 0 < deadband < float("inf"):
+        raise section.error("deadband", f'tag "{tag.name}": "deadband" must be above 0 {tag.unit}, found {deadband}')
+    if tag.type is TagType.BOOL or tag.labels or tag.counter:
+        raise section.error("deadband", f'tag "{tag.name}": a truth value, enumeration or counter is never thinned; leave out "deadband"')
+    if silence_us <= 0:
+        raise section.error("max_silence", f'tag "{tag.name}": "max_silence" must be longer than nothing')
+    return Thinning(deadband, silence_us, swinging)
 
 
 def _decimal(section: Section, key: str, default: Decimal) -> Decimal:
@@ -353,6 +463,7 @@ def parse_devices(sections: Sequence[Section], maps: DeviceMaps) -> tuple[Device
             raise section.error("name", f'device "{name}": the name is used twice')
         device_map = maps.get(section.text("map"), section, "map")
         plan = importlib.import_module(f"protocols.{device_map.protocol}.plan")
+        writable = _writable(section, device_map)
         devices.append(
             Device(
                 name=name,
@@ -361,8 +472,20 @@ def parse_devices(sections: Sequence[Section], maps: DeviceMaps) -> tuple[Device
                 settings=plan.parse_settings(section),
                 asset=section.text("asset", ""),
                 first_id=first_id,
+                writable=writable,
             )
         )
         first_id += len(device_map.tags)
         section.done()
     return tuple(devices)
+
+
+def _writable(section: Section, device_map: DeviceMap) -> frozenset[str]:
+    names = section.texts("writable", [])
+    rules = {tag.name: tag.write for tag in device_map.tags}
+    for name in names:
+        if name not in rules:
+            raise section.error("writable", f'"writable": map "{device_map.name}" has no tag "{name}"{nearest(name, rules)}')
+        if rules[name] is None:
+            raise section.error("writable", f'"writable": tag "{name}" has no "write" with its limits in map "{device_map.name}"')
+    return frozenset(names)

@@ -6,7 +6,7 @@ the driver and later opens it again, so a driver keeps no state worth saving acr
 
 import importlib
 from collections.abc import Collection, Mapping
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from protocols.clock import Clock
 from protocols.devicemap import Device
@@ -33,6 +33,10 @@ class DriverSetup(DriverError):
     """Our configuration does not fit this device: a person has to change it."""
 
 
+class WriteRefused(Exception):
+    """Nothing was changed, or the device said that it would not; the link stands. The message says who refused and why."""
+
+
 class Driver(Protocol):
     async def open(self) -> None:
         """Connect and prepare. Raises DriverError; afterwards `close` is still called."""
@@ -40,12 +44,24 @@ class Driver(Protocol):
     async def read(self) -> Frame:
         """Wait until a poll is due or data has arrived, and return it with per-tag quality. Raises DriverError when the link is gone.
 
-        Never returns a frame without samples, never blocks the loop, may be cancelled at any await without losing data that
+        Never returns a frame without samples or events, never blocks the loop, may be cancelled at any await without losing data that
         was not yet acknowledged to the peer.
         """
 
     async def close(self) -> None:
         """Let go of the link; never raises, may be called twice."""
+
+
+@runtime_checkable
+class WritingDriver(Driver, Protocol):
+    """A driver that can also set values. `edge/commands.py` decides whether it may."""
+
+    async def write(self, index: int, raw: float, expected: float | None) -> None:
+        """Set tag number `index` of the map to the raw value (of the tag's type). May be called while `read` waits; goes before polls.
+
+        expected: the value is read first, and nothing is written when it is another. Returns when the device has confirmed. Raises
+        WriteRefused, or DriverError when the link is gone and it is not known what happened.
+        """
 
 
 # Imported on first use, so that an agent without OPC UA devices never loads asyncua.

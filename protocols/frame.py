@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from protocols.event import Event
+
 Values = NDArray[Any]  # int32, int64, float32 or float64: see TagType.column
 
 
@@ -39,7 +41,8 @@ class Frame:
 
     messages: 16-byte identities of the broker messages that the frame was made of. They are kept with the frame in one transaction and handed
     to the driver's next session (`delivered`), which drops a redelivery of any of them: an agent killed between commit and
-    acknowledgement doubles nothing.
+    acknowledgement doubles nothing. events: what is no number (alarms, texts, writes), kept and signed like samples. A frame has samples
+    or events.
     """
 
     device: str
@@ -47,6 +50,7 @@ class Frame:
     blocks: Sequence[Block]
     acknowledge: Callable[[], None] | None = None
     messages: Sequence[bytes] = ()
+    events: Sequence[Event] = ()
 
     @property
     def samples(self) -> int:
