@@ -1,18 +1,25 @@
 """What an OPC UA device map and device may say. Pure: no network, no OPC UA library.
 
-The namespace is named by its URI; its index is the server's own affair and is asked for at every connect. `at` is "s=<text>" or
-"i=<number>" within that namespace; "{device}" in it stands for the device's name.
+The namespace is named by its URI; its index is the server's own affair and is asked for at every connect. What an address may be is
+said in `address.py`. Nothing here is a secret: passwords and keys are named by their files, relative to the gateway's file.
 """
 
 import enum
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
-from protocols.devicemap import DeviceMap
+from protocols.devicemap import DeviceMap, TagType
+from protocols.opcua.address import parse
 from protocols.tomlfile import Section
 
-_AT = re.compile(r"s=\S(?:.*\S)?|i=\d{1,10}")
+POLICIES: Final = ("Aes256_Sha256_RsaPss", "Aes128_Sha256_RsaOaep", "Basic256Sha256")  # best first
+DEPRECATED: Final = ("Basic256", "Basic128Rsa15")  # SHA-1: taken only when a person names them
+MODES: Final = ("SignAndEncrypt", "Sign")
+NONE: Final = "none"
+IDENTITY_FOLDER: Final = "opcua-identity"
 
 
 class Trigger(enum.StrEnum):
@@ -24,7 +31,10 @@ class Trigger(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """sampling_us 0 = as fast as the server can. max_silence_us: how long nothing may be heard before the link is doubted."""
+    """sampling_us 0 = as fast as the server can. max_silence_us: how long nothing may be heard before the link is doubted.
+
+    events: notifier nodes whose events and alarms are taken. history: what an outage hid is read from the server's history.
+    """
 
     namespace: str
     publishing_us: int = 100_000
@@ -32,11 +42,42 @@ class Options:
     queue_size: int = 1000
     trigger: Trigger = Trigger.TIMESTAMP
     max_silence_us: int = 60_000_000
+    events: tuple[str, ...] = ()
+    history: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
+    """security: a policy's name, "none", or "" = not said yet. fingerprint: SHA-256 of the one server certificate that is accepted (hex).
+
+    trust: folder with `certificates`, `issuers` and `crls`. certificate_host: the host name that the server's certificate carries, where
+    it is not the address's. identity: folder of our own application key and certificate, made once.
+    """
+
     timeout_us: int = 4_000_000
+    security: str = ""
+    mode: str = "SignAndEncrypt"
+    fingerprint: str = ""
+    trust: Path | None = None
+    certificate_host: str = ""
+    identity: Path | None = None
+    username: str = ""
+    password_file: Path | None = None
+    user_certificate: Path | None = None
+    user_key: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TagOptions:
+    """What a tag says beside the common keys. sampling_us None = as the map says. deadband: raw units, or percent of the node's EURange.
+
+    heartbeat_us: a tag with a deadband that was not heard of for so long is read.
+    """
+
+    sampling_us: int | None = None
+    deadband: float = 0.0
+    percent: bool = False
+    heartbeat_us: int = 60_000_000
 
 
 def parse_options(section: Section) -> Options:
@@ -47,34 +88,100 @@ def parse_options(section: Section) -> Options:
         queue_size=section.integer("queue_size", 1000, low=1, high=100_000),
         trigger=Trigger(section.choice("trigger", [trigger.value for trigger in Trigger], "timestamp")),
         max_silence_us=section.duration_us("max_silence", "60s"),
+        events=section.texts("events", ()) if "events" in section else (),
+        history=section.boolean("history", False),
     )
     if options.publishing_us < 1000:
         raise section.error("publishing", '"publishing": expected at least 1ms')
     if options.max_silence_us < 10_000_000:
         raise section.error("max_silence", '"max_silence": expected at least 10s')
+    for at in options.events:
+        try:
+            whole = not parse(at).path
+        except ValueError as error:
+            raise section.error("events", f'"events": {error}') from error
+        if not whole:
+            raise section.error("events", f'"events": a notifier is a whole node, found "{at}"')
     return options
 
 
+def parse_tag(section: Section, kind: TagType) -> TagOptions | None:
+    """None for a tag that says nothing of its own."""
+    percent = "server_deadband_percent" in section
+    if percent and "server_deadband" in section:
+        raise section.error("server_deadband", 'expected "server_deadband" or "server_deadband_percent", found both')
+    key = "server_deadband_percent" if percent else "server_deadband"
+    deadband = section.number(key, 0.0)
+    heartbeat_us = section.duration_us("heartbeat", "60s")
+    if key in section:
+        if not 0 < deadband < (100 if percent else float("inf")):
+            raise section.error(key, f'"{key}": expected above 0{" and below 100" if percent else ""}, found {deadband}')
+        if kind is TagType.BOOL or "labels" in section or section.raw("counter", False):
+            raise section.error(key, "a truth value, enumeration or counter is never thinned")
+    elif "heartbeat" in section:
+        raise section.error("heartbeat", f'"heartbeat" needs a "{key}"')
+    sampling_us = section.duration_us("every") if "every" in section else None
+    return TagOptions(sampling_us, deadband, percent, heartbeat_us) if deadband or sampling_us is not None else None
+
+
 def parse_settings(section: Section) -> Settings:
-    settings = Settings(timeout_us=section.duration_us("timeout", "4s"))
+    settings = Settings(
+        timeout_us=section.duration_us("timeout", "4s"),
+        security=section.choice("security", (*POLICIES, *DEPRECATED, NONE), ""),
+        mode=section.choice("mode", MODES, "SignAndEncrypt"),
+        fingerprint=section.text("fingerprint", "").replace(":", "").lower(),
+        trust=_path(section, "trust"),
+        certificate_host=section.text("certificate_host", ""),
+        identity=_path(section, "identity") or section.path.parent / IDENTITY_FOLDER,
+        username=section.text("username", ""),
+        password_file=_path(section, "password_file"),
+        user_certificate=_path(section, "user_certificate"),
+        user_key=_path(section, "user_key"),
+    )
+    _check(section, settings)
+    return settings
+
+
+def _path(section: Section, key: str) -> Path | None:
+    text = section.text(key, "")
+    return section.path.parent / text if text else None
+
+
+def _check(section: Section, settings: Settings) -> None:
     if settings.timeout_us < 100_000:
         raise section.error("timeout", '"timeout": expected at least 100ms')
-    return settings
+    if settings.fingerprint and not re.fullmatch(r"[0-9a-f]{64}", settings.fingerprint):
+        raise section.error("fingerprint", '"fingerprint": expected a SHA-256, 64 hexadecimal digits')
+    if settings.security in (*POLICIES, *DEPRECATED) and not settings.fingerprint and settings.trust is None:
+        raise section.error("security", '"security" needs a "fingerprint" or a "trust" folder: without one, any server would be believed')
+    if settings.security in ("", NONE) and "mode" in section:
+        raise section.error("mode", '"mode" needs a "security" policy')
+    if (settings.password_file is None) != (not settings.username):
+        raise section.error("username", '"username" and "password_file" go together')
+    if (settings.user_certificate is None) != (settings.user_key is None):
+        raise section.error("user_certificate", '"user_certificate" and "user_key" go together')
+    if settings.username and settings.user_certificate:
+        raise section.error("username", 'expected "username" or "user_certificate", found both')
 
 
 def problems(device_map: DeviceMap) -> Iterable[tuple[int, str]]:
     seen: dict[str, str] = {}
     for index, tag in enumerate(device_map.tags):
-        if not _AT.fullmatch(tag.at):
-            yield index, f'expected an address such as "s=Well1.Pressure" or "i=2001", found "{tag.at}"'
-        elif tag.at in seen:
-            yield index, f'address "{tag.at}" is already read by tag "{seen[tag.at]}"'
+        try:
+            parse(tag.at)
+        except ValueError as error:
+            yield index, str(error)
+        else:
+            if tag.at in seen:
+                yield index, f'address "{tag.at}" is already read by tag "{seen[tag.at]}"'
         seen.setdefault(tag.at, tag.name)
         if tag.quality_at:
             yield index, "an OPC UA value carries its own quality; leave out quality_at"
 
 
 def identifier(at: str, device: str) -> str | int:
-    """The node's identifier inside its namespace: text or number."""
-    kind, _, value = at.partition("=")
-    return int(value) if kind == "i" else value.replace("{device}", device)
+    """The node's identifier inside its namespace: text or number (what a simulated device can be built from)."""
+    found = parse(at, device).identifier
+    if not isinstance(found, str | int):
+        raise ValueError(f'"{at}": expected a text or a number')
+    return found
