@@ -7,6 +7,7 @@ as an end is printed beside. Exit code 1 when seed 0 misses a limit.
 
 import argparse
 import gzip
+import os
 import sys
 import time
 from dataclasses import asdict, dataclass, replace
@@ -119,7 +120,7 @@ def choose(data: Path, repeats: int = 2) -> list[tuple[str, float, float]]:
 
 def covered(data: Path, seed: int = 0) -> list[tuple[str, float, float]]:
     """(true life, coverage, width) of training engines, by forests and bands that never saw the engine, at every cycle after the first."""
-    train, learning = read(data / "train_FD001.txt.gz"), Learning(seed=seed)
+    train, learning = read(data / "train_FD001.txt.gz"), Learning(seed=seed, threads=os.cpu_count() or 1)
     moving = train.sensors.std(axis=0) > 1e-6 * np.abs(train.sensors.mean(axis=0))
     rows, capped = wear.features(train.units, train.sensors[:, moving]), np.minimum(life.remaining(train.units), learning.cap)
     every = np.arange(train.units.size)
@@ -142,7 +143,7 @@ def covered(data: Path, seed: int = 0) -> list[tuple[str, float, float]]:
 
 
 def _folded(rows: Floats, left: Floats, units: Groups, boosting: Boosting, seed: int) -> tuple[float, float]:
-    learning = Learning(seed=seed, members=1, boosting=boosting)
+    learning = Learning(seed=seed, members=1, threads=os.cpu_count() or 1, boosting=boosting)
     out = conformal.folds(units, learning.folds, seed)
     looks = conformal.truncations(units, learning.looks, seed, learning.first)
     capped, fails = np.minimum(left, learning.cap), left <= 30
@@ -183,7 +184,7 @@ def main() -> int:
         report.table("Intervals on left-out training engines", ("true life", "coverage", "mean width"), rows)
         report.write(asked.json, {"choose": found, "covered": inside})
         return 0
-    runs = [run(asked.data, Learning(seed=seed)) for seed in range(asked.seeds)]
+    runs = [run(asked.data, Learning(seed=seed, threads=os.cpu_count() or 1)) for seed in range(asked.seeds)]
     show(runs)
     report.write(asked.json, {"limits": LIMITS, "learning": asdict(Learning()), "seeds": runs})
     missed = [name for name, (low, high) in LIMITS.items() if not low <= runs[0][name] <= high]

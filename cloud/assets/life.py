@@ -40,7 +40,8 @@ class Boosting:
 class Learning:
     """How to learn. cap: cycles beyond which remaining life is not told apart; horizons: cycles, ascending; margin: added to the
     confidence, because units will not be looked at as evenly as here; edges: of the bins of predicted life with an interval of their
-    own; first: cycles before which nobody asks; members: forests whose mean is taken."""
+    own; first: cycles before which nobody asks; members: forests whose mean is taken; threads: the model is the same with any number, but where
+    others use the processors, threads that wait for each other after every split stand still for minutes."""
 
     cap: float = 125.0
     horizons: tuple[float, ...] = (15.0, 30.0, 50.0)
@@ -51,6 +52,7 @@ class Learning:
     looks: int = 40
     first: int = 20
     members: int = 2
+    threads: int = 1
     seed: int = 0
     boosting: Boosting = field(default_factory=Boosting)
 
@@ -145,8 +147,7 @@ def _forest(rows: Floats, target: Any, how: Learning, kind: str) -> Forest:
     members = (
         learner(early_stopping=False, random_state=1000 * how.seed + member, **asdict(how.boosting)) for member in range(how.members)
     )
-    # Threads that wait for each other after every split gain little here, and stand still for minutes where others use the processors.
-    with threadpool_limits(limits=1, user_api="openmp"):
+    with threadpool_limits(limits=how.threads, user_api="openmp"):
         return trees.together(tuple(trees.forest(one.fit(rows, target)) for one in members))
 
 
