@@ -37,7 +37,7 @@ from cloud.reaction.loop import Reaction
 from cloud.reaction.production import Production
 from cloud.reaction.results import ResultFeed, Results
 from cloud.telemetry import api as telemetry_api
-from cloud.telemetry import bundles, reading, rebuild
+from cloud.telemetry import bundles, events, reading, rebuild
 from cloud.telemetry.arrivals import Arrivals
 from cloud.telemetry.compactor import Compactor
 from cloud.telemetry.intake import Intake
@@ -178,6 +178,7 @@ def _include(app: FastAPI, hub: Hub) -> None:
     app.include_router(identity_api.routes(hub.db, hub.clock, lambda tenant: hub.log.log_key(tenant.tenant_id, tenant.origin), watch_log))
     app.include_router(telemetry_api.gateway_routes(hub.intake))
     app.include_router(reading.routes(hub.windows, hub.latest, hub.intake.receipted, hub.gate.read, hub.closing, hub.feeds))
+    app.include_router(events.routes(hub.db, hub.gate.read))
     app.include_router(bundles.routes(hub.windows, hub.log, hub.gate.read))
     app.include_router(audit_api.routes(hub.log, hub.gate.read))
     app.include_router(evidence_api.routes(hub.windows, hub.log, hub.gate.read))

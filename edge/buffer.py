@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge.rows import Rows
-from protocols.batch import columns, statement
+from protocols.batch import cbor, columns, statement
 from protocols.batch.columns import Gap, GapReason, is_sequence
 from protocols.batch.errors import BatchError
 from protocols.devicemap import TagTable
@@ -28,7 +28,9 @@ from protocols.signing import Signer
 
 LIVE: Final = "live"
 BACKFILL: Final = "backfill"
+EVENT: Final = "event"
 MAX_BATCH_SAMPLES: Final = 250_000
+MAX_BATCH_EVENTS: Final = 2_000
 QUICK_CHECK_BYTES: Final = 256_000_000  # about 0.5 s; damage in a larger file is found when it is read
 SCHEMA_VERSION: Final = 1
 RESUME_BATCHES: Final = 16
@@ -42,6 +44,7 @@ CREATE TABLE IF NOT EXISTS tag_table (id INTEGER PRIMARY KEY, digest BLOB UNIQUE
 CREATE TABLE IF NOT EXISTS layout (id INTEGER PRIMARY KEY, tags BLOB UNIQUE NOT NULL);
 CREATE TABLE IF NOT EXISTS open (id INTEGER PRIMARY KEY AUTOINCREMENT, table_id INTEGER NOT NULL, gateway_us INTEGER NOT NULL, samples INTEGER NOT NULL, blocks BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS set_aside (id INTEGER PRIMARY KEY, gateway_us INTEGER NOT NULL, cause TEXT NOT NULL, blocks BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS event (id INTEGER PRIMARY KEY AUTOINCREMENT, gateway_us INTEGER NOT NULL, record BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS message (id INTEGER PRIMARY KEY AUTOINCREMENT, device TEXT NOT NULL, identities BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS gap (id INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL, reason INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS chain (stream TEXT PRIMARY KEY, seq INTEGER NOT NULL, entry BLOB NOT NULL) WITHOUT ROWID;
@@ -159,11 +162,16 @@ class Buffer:
         """Commit frames; returns the number of samples that now count as collected. Raises BufferFull and keeps nothing of `frames` then."""
         try:
             with self._db:
-                rows = [(self._table_id, frame.gateway_us, frame.samples, self._rows.pack(frame.blocks)) for frame in frames]
-                size = sum(len(row[3]) for row in rows)
+                rows = [
+                    (self._table_id, frame.gateway_us, frame.samples, self._rows.pack(frame.blocks)) for frame in frames if frame.blocks
+                ]
+                events = [(event.gateway_us, cbor.encode(event.members())) for frame in frames for event in frame.events]
+                size = sum(len(row[3]) for row in rows) + sum(len(row[1]) for row in events)
                 if self._bytes + size > self._max_bytes:
                     self._make_room(size)
                 self._db.executemany("INSERT INTO open (table_id, gateway_us, samples, blocks) VALUES (?, ?, ?, ?)", rows)
+                if events:
+                    self._db.executemany("INSERT INTO event (gateway_us, record) VALUES (?, ?)", events)
                 messages = [(frame.device, b"".join(frame.messages)) for frame in frames if frame.messages]
                 if messages:
                     self._db.executemany("INSERT INTO message (device, identities) VALUES (?, ?)", messages)
@@ -198,6 +206,20 @@ class Buffer:
             more_batches, more_samples = self._seal_or_split(rows, gaps, gateway, signer, stream, now_us)
             batches += more_batches
             samples += more_samples
+
+    def seal_events(self, gateway: str, signer: Signer, now_us: int) -> int:
+        """Cut all open events into batches of the stream `event`; returns how many batches."""
+        batches = 0
+        query = "SELECT id, gateway_us, record FROM event ORDER BY id LIMIT ?"
+        while rows := self._db.execute(query, (MAX_BATCH_EVENTS,)).fetchall():
+            payload = self._payload(self._table_id, (), (), tuple(cbor.decode_strict(record) for _, _, record in rows))
+            signed, seq = self._sign(payload, gateway, signer, EVENT)
+            with self._db:
+                self._store(signed, EVENT, seq, self._table_id, rows[0][1], rows[-1][1], now_us, 0)
+                self._db.execute("DELETE FROM event WHERE id <= ?", (rows[-1][0],))
+            self._bytes += len(signed) - sum(len(record) for _, _, record in rows)
+            batches += 1
+        return batches
 
     def _cut(self) -> list[OpenRow]:
         """The oldest open rows of one tag table, up to MAX_BATCH_SAMPLES."""
@@ -242,43 +264,42 @@ class Buffer:
         now_us: int,
     ) -> int:
         table_id = rows[0][1] if rows else self._table_id
-        digest = self._db.execute("SELECT digest FROM tag_table WHERE id = ?", (table_id,)).fetchone()[0]
         groups = columns.gather([block for row in rows for block in self._rows.unpack(row[4])])
-        seq, prev = self._db.execute("SELECT seq, entry FROM chain WHERE stream = ?", (stream,)).fetchone() or (0, bytes(32))
-        header = statement.Header(gateway=gateway, stream=stream, epoch=self.epoch, seq=seq + 1, prev=prev)
-        payload = statement.Payload(
-            table_digest=digest,
-            groups=groups,
-            gaps=tuple(Gap(start, end, GapReason(reason)) for _, start, end, reason in gaps),
-            clock=columns.ClockRecord(source=0, offset_us=0, error_us=0, boot=self._boot, mono_us=time.monotonic_ns() // 1000),
-        )
-        signed = statement.seal(header, payload, signer)
+        told = tuple(Gap(start, end, GapReason(reason)) for _, start, end, reason in gaps)
+        signed, seq = self._sign(self._payload(table_id, groups, told, ()), gateway, signer, stream)
         samples = sum(row[3] for row in rows)
         freed = sum(len(row[4]) for row in rows)
+        first_us, last_us = (rows[0][2], rows[-1][2]) if rows else (now_us, now_us)
         with self._db:
-            self._db.execute(
-                "INSERT INTO batch (stream, epoch, seq, state, table_id, first_us, last_us, sealed_us, samples, bytes, statement)"
-                " VALUES (?, ?, ?, 'sealed', ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    stream,
-                    self.epoch,
-                    seq + 1,
-                    table_id,
-                    rows[0][2] if rows else now_us,
-                    rows[-1][2] if rows else now_us,
-                    now_us,
-                    samples,
-                    len(signed),
-                    signed,
-                ),
-            )
-            self._db.execute("INSERT OR REPLACE INTO chain VALUES (?, ?, ?)", (stream, seq + 1, statement.entry_hash(signed)))
+            self._store(signed, stream, seq, table_id, first_us, last_us, now_us, samples)
             if rows:
                 self._db.execute("DELETE FROM open WHERE id BETWEEN ? AND ?", (rows[0][0], rows[-1][0]))
             if gaps:
                 self._db.executemany("DELETE FROM gap WHERE id = ?", [gap[:1] for gap in gaps])
         self._bytes += len(signed) - freed
         return samples
+
+    def _payload(
+        self, table_id: int, groups: tuple[columns.Group, ...], gaps: tuple[Gap, ...], events: tuple[dict[Any, Any], ...]
+    ) -> statement.Payload:
+        digest = self._db.execute("SELECT digest FROM tag_table WHERE id = ?", (table_id,)).fetchone()[0]
+        clock = columns.ClockRecord(source=0, offset_us=0, error_us=0, boot=self._boot, mono_us=time.monotonic_ns() // 1000)
+        return statement.Payload(table_digest=digest, groups=groups, gaps=gaps, clock=clock, events=events)
+
+    def _sign(self, payload: statement.Payload, gateway: str, signer: Signer, stream: str) -> tuple[bytes, int]:
+        """The next batch of the stream's chain, and its number."""
+        seq, prev = self._db.execute("SELECT seq, entry FROM chain WHERE stream = ?", (stream,)).fetchone() or (0, bytes(32))
+        header = statement.Header(gateway=gateway, stream=stream, epoch=self.epoch, seq=seq + 1, prev=prev)
+        return statement.seal(header, payload, signer), seq + 1
+
+    def _store(self, signed: bytes, stream: str, seq: int, table_id: int, first_us: int, last_us: int, now_us: int, samples: int) -> None:
+        """Within a transaction of the caller."""
+        self._db.execute(
+            "INSERT INTO batch (stream, epoch, seq, state, table_id, first_us, last_us, sealed_us, samples, bytes, statement)"
+            " VALUES (?, ?, ?, 'sealed', ?, ?, ?, ?, ?, ?, ?)",
+            (stream, self.epoch, seq, table_id, first_us, last_us, now_us, samples, len(signed), signed),
+        )
+        self._db.execute("INSERT OR REPLACE INTO chain VALUES (?, ?, ?)", (stream, seq, statement.entry_hash(signed)))
 
     def waiting(self, stream: str, *, max_batches: int, max_bytes: int) -> list[Sealed]:
         """The oldest sealed batches of a stream, at least one if any waits."""
@@ -412,7 +433,7 @@ class Buffer:
     def _note_downtime(self, now_us: int) -> None:
         stopped = self._meta("stopped_us")
         last = self._db.execute(
-            "SELECT max(m) FROM (SELECT max(gateway_us) AS m FROM open UNION ALL SELECT max(last_us) FROM batch)"
+            "SELECT max(m) FROM (SELECT max(gateway_us) AS m FROM open UNION ALL SELECT max(gateway_us) FROM event UNION ALL SELECT max(last_us) FROM batch)"
         ).fetchone()[0]
         self._db.execute("DELETE FROM meta WHERE key = 'stopped_us'")
         if stopped is not None:
@@ -446,7 +467,10 @@ class Buffer:
         self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
     def _stored_bytes(self) -> int:
-        query = "SELECT (SELECT coalesce(sum(bytes), 0) FROM batch) + (SELECT coalesce(sum(length(blocks)), 0) FROM open)"
+        query = (
+            "SELECT (SELECT coalesce(sum(bytes), 0) FROM batch) + (SELECT coalesce(sum(length(blocks)), 0) FROM open)"
+            " + (SELECT coalesce(sum(length(record)), 0) FROM event)"
+        )
         return int(self._db.execute(query).fetchone()[0])
 
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from edge.buffer import BACKFILL, LIVE, Sealed
+from edge.buffer import BACKFILL, EVENT, LIVE, Sealed
 from edge.enrolment import Enrolment
 from edge.intake import Intake
 from protocols.batch import cbor, checkpoint, merkle, receipt, statement
@@ -116,11 +116,12 @@ class Forwarder:
         buffer = self._intake.buffer
         live = buffer.waiting(LIVE, max_batches=MAX_BATCHES, max_bytes=MAX_REQUEST_BYTES)
         self._intake.live_acknowledged(len(live))
-        room = MAX_BATCHES - len(live)
-        if not room:
-            return live
-        spare = MAX_REQUEST_BYTES - sum(len(batch.statement) for batch in live)
-        return live + buffer.waiting(BACKFILL, max_batches=room, max_bytes=max(0, spare))
+        for stream in (EVENT, BACKFILL):
+            room = MAX_BATCHES - len(live)
+            spare = MAX_REQUEST_BYTES - sum(len(batch.statement) for batch in live)
+            if room:
+                live += buffer.waiting(stream, max_batches=room, max_bytes=max(0, spare))
+        return live
 
     async def _offer_tag_tables(self, batches: Sequence[Sealed]) -> None:
         digests = {batch.table_digest for batch in batches}

@@ -25,6 +25,7 @@ from protocols.signing import Signer
 
 log = logging.getLogger("qenergyz.edge")
 MAX_PENDING_BYTES: Final = 64_000_000
+EVENT_BYTES: Final = 1_000  # in memory, about
 SEAL_SAMPLES: Final = 100_000
 LAG_LIMIT: Final = 3  # unacknowledged live batches; beyond it new data goes to the backfill stream, so that live is never behind
 EVICT_EVERY_US: Final = 5_000_000
@@ -47,9 +48,10 @@ class Intake:
         self._thread = OneThread()
         self._buffer: Buffer
         self._pending: deque[Frame] = deque()
-        self._pending_samples = 0
+        self._pending_samples = self._pending_events = 0
         self._arrived = asyncio.Event()
         self._unsealed = 0
+        self._events_waiting = True  # of an earlier run, perhaps
         self._live_waiting = 0
         self.collected = 0
         self.dropped = 0
@@ -86,10 +88,12 @@ class Intake:
         """Take a frame; it is durable within `commit_every_us`. Drops the oldest waiting frames, counted, when the disk refuses for long."""
         self._pending.append(frame)
         self._pending_samples += frame.samples
-        while self._pending_samples * 8 > MAX_PENDING_BYTES:
+        self._pending_events += len(frame.events)
+        while self._pending_samples * 8 + self._pending_events * EVENT_BYTES > MAX_PENDING_BYTES:
             oldest = self._pending.popleft()
             self._pending_samples -= oldest.samples
-            self.dropped += oldest.samples
+            self._pending_events -= len(oldest.events)
+            self.dropped += oldest.samples + len(oldest.events)
             times = [int(moment) for block in oldest.blocks for moment in (block.times_us.min(), block.times_us.max())]
             self._lost.append(Lost(min(times, default=oldest.gateway_us), max(times, default=oldest.gateway_us), oldest.gateway_us))
         self._arrived.set()
@@ -115,7 +119,7 @@ class Intake:
         if not self._pending:
             timeout = max(0.0, (seal_due - self._clock.monotonic_us()) / 1e6)
             try:
-                async with asyncio.timeout(timeout if self._unsealed else 1.0):
+                async with asyncio.timeout(timeout if self._unsealed or self._events_waiting else 1.0):
                     await self._arrived.wait()
             except TimeoutError:
                 return
@@ -127,11 +131,13 @@ class Intake:
             return
         frames, lost = self._pending, self._lost
         samples, self._pending, self._pending_samples, self._lost = self._pending_samples, deque(), 0, []
+        events, self._pending_events = self._pending_events, 0
         try:
             await self.call(self._guard, functools.partial(self._append, list(frames), lost))
         except Exception as error:  # nothing was committed; a cancelled call is not here: it still runs to its end
             self._pending, self._lost = frames + self._pending, lost + self._lost
             self._pending_samples += samples
+            self._pending_events += events
             self._arrived.set()
             if not isinstance(error, BufferFull):
                 raise
@@ -144,6 +150,7 @@ class Intake:
             self.full_since_us = None
         self.collected += samples
         self._unsealed += samples
+        self._events_waiting = self._events_waiting or events > 0
         for frame in frames:
             if frame.acknowledge is not None:
                 frame.acknowledge()
@@ -173,14 +180,21 @@ class Intake:
     async def _seal(self) -> None:
         stream = LIVE if self._live_waiting < LAG_LIMIT else BACKFILL
         try:
-            batches, _ = await self.call(self._guard, lambda: self._buffer.seal(self._gateway, self._signer, stream, self._clock.now_us()))
+            batches, told = await self.call(self._guard, functools.partial(self._seal_all, stream))
         except OperationalError as error:
             self._note_full(str(error))
             return
         self._unsealed = 0
-        if batches:
+        self._events_waiting = False
+        if batches or told:
             self._live_waiting += batches if stream == LIVE else 0
             self._waker()
+
+    def _seal_all(self, stream: str) -> tuple[int, int]:
+        """Batches of samples, and of events."""
+        now_us = self._clock.now_us()
+        batches, _ = self._buffer.seal(self._gateway, self._signer, stream, now_us)
+        return batches, self._buffer.seal_events(self._gateway, self._signer, now_us)
 
     def _evict(self) -> None:
         self._buffer.evict(self._clock.now_us())

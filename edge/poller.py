@@ -126,7 +126,7 @@ class Poller:
         self._kept.remember(blocks)
         if blocks is not frame.blocks:
             frame = replace(frame, blocks=blocks)
-        if blocks or frame.acknowledge is not None:
+        if blocks or frame.events or frame.acknowledge is not None:
             self._deliver(frame)
 
     def _back(self) -> None:

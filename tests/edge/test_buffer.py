@@ -10,10 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge.buffer import BACKFILL, LIVE, Buffer, BufferFull, BufferTrouble
+from edge.buffer import BACKFILL, EVENT, LIVE, Buffer, BufferFull, BufferTrouble
 from protocols.batch import columns, statement
 from protocols.batch.columns import Gap, GapReason
 from protocols.devicemap import Device, DeviceMap, Tag, TagTable, TagType
+from protocols.event import Event
 from protocols.frame import Block, Frame
 from protocols.signing import Ed25519Signer, Ed25519Verifier
 
@@ -304,3 +305,33 @@ def test_any_sequence_of_operations_keeps_every_sample_once(tmp_path_factory: py
     buffer.seal(GATEWAY, SIGNER, LIVE, clock)
     assert sorted(samples_of(cleared + everything(buffer))) == sorted(expected)
     assert sqlite3.connect(path).execute("SELECT count(*) FROM open").fetchone() == (0,)
+
+
+def happened(number: int) -> Event:
+    return Event("alarm", "d", "level", NOW + number, NOW + number, f"message {number}", 500, {"active": True, "share": 0.25})
+
+
+def test_events_are_signed_in_a_stream_of_their_own_and_survive_a_kill(tmp_path: Path) -> None:
+    buffer = open_buffer(tmp_path / "buffer.db")
+    buffer.append([Frame("d", NOW, (), events=[happened(1), happened(2)]), replace(grid(NOW, 7), events=[happened(3)])])
+    buffer.abandon()
+    again = open_buffer(tmp_path / "buffer.db", NOW + 10)
+    assert again.seal(GATEWAY, SIGNER, LIVE, NOW + 20)[1] == 4
+    assert again.seal_events(GATEWAY, SIGNER, NOW + 20) == 1
+    (batch,) = again.waiting(EVENT, max_batches=9, max_bytes=1_000_000)
+    parsed = statement.parse(batch.statement)
+    assert parsed.header.stream == "event"
+    assert [Event.parse(members) for members in parsed.open().events] == [happened(1), happened(2), happened(3)]
+    assert again.seal_events(GATEWAY, SIGNER, NOW + 21) == 0
+    assert again.backlog().sealed_batches == 2
+
+
+def test_many_events_become_several_batches_of_one_chain(tmp_path: Path) -> None:
+    buffer = open_buffer(tmp_path / "buffer.db")
+    buffer.append([Frame("d", NOW, (), events=[happened(number) for number in range(4_500)])])
+    assert buffer.seal_events(GATEWAY, SIGNER, NOW + 20) == 3
+    batches = buffer.waiting(EVENT, max_batches=9, max_bytes=10_000_000)
+    assert [batch.seq for batch in batches] == [1, 2, 3]
+    found = [Event.parse(members) for batch in batches for members in statement.parse(batch.statement).open().events]
+    assert found == [happened(number) for number in range(4_500)]
+    assert statement.parse(batches[1].statement).header.prev == statement.entry_hash(batches[0].statement)
