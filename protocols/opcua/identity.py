@@ -34,8 +34,8 @@ class Identity:
 def load_or_make(folder: Path) -> Identity:
     """Raises OSError where the folder cannot be used, ValueError where what is in it does not fit together."""
     key_path, certificate_path = folder / KEY, folder / CERTIFICATE
-    if not key_path.exists() and not certificate_path.exists():
-        _make(folder)
+    if not certificate_path.exists():
+        _make(key_path, certificate_path)
     key = load_pem_private_key(key_path.read_bytes(), password=None)
     certificate = x509.load_der_x509_certificate(certificate_path.read_bytes())
     if not isinstance(key, rsa.RSAPrivateKey) or certificate.public_key() != key.public_key():
@@ -44,12 +44,18 @@ def load_or_make(folder: Path) -> Identity:
     return Identity(key, certificate, names.get_values_for_type(x509.UniformResourceIdentifier)[0])
 
 
-def _make(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    certificate = self_signed(key, f"urn:{socket.gethostname()}:qenergyz:edge", socket.gethostname(), "Qenergyz edge agent")
-    _put(folder / KEY, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), 0o600)
-    _put(folder / CERTIFICATE, certificate.public_bytes(Encoding.DER), 0o644)
+def _make(key_path: Path, certificate_path: Path) -> None:
+    """The key may already be there: the certificate is written last."""
+    key_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not key_path.exists():
+        fresh = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        _put(key_path, fresh.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), 0o600)
+    key = load_pem_private_key(key_path.read_bytes(), password=None)
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise ValueError(f"{key_path} is no RSA key; remove it to have a new one made")
+    host = socket.gethostname()
+    certificate = self_signed(key, f"urn:{host}:qenergyz:edge", host, "Qenergyz edge agent")
+    _put(certificate_path, certificate.public_bytes(Encoding.DER), 0o644)
 
 
 def _put(path: Path, content: bytes, mode: int) -> None:

@@ -93,7 +93,8 @@ def fingerprint(certificate: x509.Certificate) -> str:
 
 def described(certificate: x509.Certificate) -> str:
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return f'"{names[0].value if names else certificate.subject.rfc4514_string()}" valid to {certificate.not_valid_after_utc:%Y-%m-%d}'
+    name = str(names[0].value) if names else certificate.subject.rfc4514_string()
+    return f'"{name}" valid to {certificate.not_valid_after_utc:%Y-%m-%d}'
 
 
 def check(chain: Sequence[x509.Certificate], expected: Expected, clock: Clock) -> None:

@@ -1,0 +1,309 @@
+"""One session with an OPC UA server: channel with the security that the gateway's file asks for, identity, namespaces, limits.
+
+Every connect begins by asking the server for its endpoints, so that a renewed certificate is seen and judged (`trust.py`) before anything
+is sent to its owner. What the file does not say is not guessed: a server that offers security is used only with a pinned fingerprint or a
+trust folder, and the error of the first contact holds the lines to paste. Not for subscriptions: those are the driver's.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import asyncua.ua
+from asyncua.client.client import Client
+from asyncua.common.utils import ServiceError
+from asyncua.crypto import security_policies
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
+
+from protocols import quality
+from protocols.clock import Clock
+from protocols.driver import DeviceMisbehaves, DeviceUnreachable, DriverSetup
+from protocols.opcua import identity, trust
+from protocols.opcua.address import Address
+from protocols.opcua.plan import DEPRECATED, MODES, NONE, POLICIES, Settings
+
+ua: Any = asyncua.ua  # built by star imports, which type checkers do not follow
+log = logging.getLogger("qenergyz.edge")
+
+_PROBE_S: Final = 10.0
+_CLASSES: Final[dict[str, Any]] = {
+    "Basic256Sha256": security_policies.SecurityPolicyBasic256Sha256,
+    "Aes128_Sha256_RsaOaep": security_policies.SecurityPolicyAes128Sha256RsaOaep,
+    "Aes256_Sha256_RsaPss": security_policies.SecurityPolicyAes256Sha256RsaPss,
+    "Basic256": security_policies.SecurityPolicyBasic256,
+    "Basic128Rsa15": security_policies.SecurityPolicyBasic128Rsa15,
+}
+_USER_REFUSALS: Final = (ua.uaerrors.BadUserAccessDenied, ua.uaerrors.BadIdentityTokenRejected, ua.uaerrors.BadIdentityTokenInvalid)
+_REFUSALS: Final = (
+    *_USER_REFUSALS,
+    ua.uaerrors.BadSecurityChecksFailed,
+    ua.uaerrors.BadCertificateUntrusted,
+    ua.uaerrors.BadCertificateUriInvalid,
+    ua.uaerrors.BadCertificateInvalid,
+)
+_NO_POLICY: Final = security_policies.SecurityPolicyNone.URI
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """OperationLimits of the server (OPC 10000-5, 6.3.11), or ours where it names none. Requests follow one another, so none adds up."""
+
+    read: int = 500
+    write: int = 500
+    browse: int = 100
+    items: int = 500
+    history: int = 50
+
+
+_LIMIT_NODES: Final = {
+    "read": ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead,
+    "write": ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerWrite,
+    "browse": ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerBrowse,
+    "items": ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall,
+    "history": ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerHistoryReadData,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """namespaces: URIs by index, as they are in this session."""
+
+    client: Any
+    namespaces: tuple[str, ...]
+    limits: Limits = field(default_factory=Limits)
+
+    def node(self, address: Address, default: str) -> Any:
+        """NodeId of an address in this session. Raises KeyError for a namespace that the server does not have."""
+        uri = address.namespace or default
+        if uri not in self.namespaces:
+            raise KeyError(uri)
+        return ua.NodeId(address.identifier, self.namespaces.index(uri))
+
+    async def read(self, nodes: Sequence[Any], attribute: Any = ua.AttributeIds.Value) -> list[Any]:
+        """DataValues, in requests that the server allows."""
+        found: list[Any] = []
+        for start in range(0, len(nodes), self.limits.read):
+            found += await self.client.uaclient.read_attributes(list(nodes[start : start + self.limits.read]), attribute)
+        return found
+
+    async def close(self, timeout_s: float) -> None:
+        self.client.connection_lost_callback = None
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(timeout_s):
+                await self.client.disconnect()
+        with contextlib.suppress(Exception):
+            self.client.disconnect_socket()
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Whom we call: the device's name for messages, its address, how it is secured."""
+
+    name: str
+    address: str
+    settings: Settings
+
+    def setup(self, message: str) -> DriverSetup:
+        return DriverSetup(f'device "{self.name}": {message}', quality.BAD_CONFIGURATION)
+
+
+@contextlib.contextmanager
+def plain_errors(address: str) -> Any:
+    """What asyncua raises, as DriverErrors."""
+    try:
+        yield
+    except ua.UaStatusCodeError as error:
+        raise DeviceUnreachable(f"{address}: {error}", quality.BAD_NO_COMMUNICATION) from error
+    except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+        raise DeviceUnreachable(f"{address}: {error or type(error).__name__}", quality.BAD_NO_COMMUNICATION) from error
+    except ua.UaError as error:
+        raise DeviceMisbehaves(f"{address}: {error}", quality.BAD_NO_COMMUNICATION) from error
+
+
+async def connect(peer: Peer, clock: Clock) -> Session:
+    """Raises DriverError."""
+    logging.getLogger("asyncua").setLevel(logging.CRITICAL)  # it reports by exception as well, and we pass those on
+    client = _client(peer)
+    with plain_errors(peer.address):
+        endpoint = None
+        if peer.settings.security != NONE or peer.settings.username:
+            endpoint = choose(await client.connect_and_get_server_endpoints(), peer)
+            client = _client(peer)
+            _secure(client, endpoint, peer, clock)
+        await _identify(client, endpoint, peer)
+        try:
+            await client.connect(auto_reconnect=False)
+        except _REFUSALS as error:
+            raise peer.setup(_refusal(error, peer.settings)) from error
+        try:
+            namespaces = tuple(await client.get_namespace_array())
+            return Session(client, namespaces, await _limits(client))
+        except BaseException:
+            await Session(client, ()).close(peer.settings.timeout_us / 1e6)
+            raise
+
+
+@contextlib.asynccontextmanager
+async def session(peer: Peer, clock: Clock) -> AsyncIterator[Session]:
+    """A session for a while: for browsing and onboarding."""
+    opened = await connect(peer, clock)
+    try:
+        with plain_errors(peer.address):
+            yield opened
+    finally:
+        await opened.close(peer.settings.timeout_us / 1e6)
+
+
+def _client(peer: Peer) -> Any:
+    return Client(peer.address, timeout=peer.settings.timeout_us / 1e6, watchdog_intervall=_PROBE_S)
+
+
+def _policy(endpoint: Any) -> str:
+    return str(endpoint.SecurityPolicyUri).partition("#")[2]
+
+
+def choose(endpoints: Sequence[Any], peer: Peer) -> Any:
+    """The endpoint to use. Raises DriverSetup; for a first contact with the lines to paste."""
+    settings = peer.settings
+    offers = {(_policy(end), end.SecurityMode.name): end for end in endpoints if str(end.EndpointUrl).startswith("opc.tcp")}
+    plain = next((end for (policy, _), end in offers.items() if policy == "None"), None)
+    secure = [(policy, mode) for policy in POLICIES for mode in MODES if (policy, mode) in offers]
+    if settings.security == NONE or (not settings.security and not secure and plain is not None):
+        if plain is None:
+            raise peer.setup(f'security = "none", but the server offers only {_listed(offers)}')
+        if not settings.security and not any(policy in DEPRECATED for policy, _ in offers):
+            log.warning("opcua_unsecured device=%s address=%s cause=the server offers no security", peer.name, peer.address)
+            return plain
+        if settings.security == NONE:
+            return plain
+    if not settings.security:
+        raise peer.setup(_first_contact(offers, secure, settings))
+    wanted = (settings.security, settings.mode)
+    if wanted not in offers:
+        raise peer.setup(f"the server does not offer {settings.security} with {settings.mode}, but {_listed(offers)}")
+    return offers[wanted]
+
+
+def _listed(offers: dict[tuple[str, str], Any]) -> str:
+    return ", ".join(f"{policy} {mode}".removesuffix(" None_") for policy, mode in offers) or "nothing"
+
+
+def _first_contact(offers: dict[tuple[str, str], Any], secure: Sequence[tuple[str, str]], settings: Settings) -> str:
+    if not secure:
+        return (
+            f"the server offers only deprecated security ({_listed(offers)}); to use it all the same, name the policy in "
+            '"security", or say security = "none"'
+        )
+    policy, mode = secure[0]
+    endpoint = offers[secure[0]]
+    try:
+        leaf = trust.split_chain(endpoint.ServerCertificate or b"")[0]
+    except trust.Untrusted as error:
+        return f"the server offers {policy}, but {error}"
+    vouched = (
+        f'trust       = "{settings.trust}"' if settings.trust else f'fingerprint = "{settings.fingerprint or trust.fingerprint(leaf)}"'
+    )
+    return (
+        f"the server offers security ({_listed(offers)}) and the gateway's file does not say which to use. Its certificate is "
+        f"{trust.described(leaf)}, application {endpoint.Server.ApplicationUri}. Compare the fingerprint with the one that the server itself "
+        f'shows, then add to this [[device]]:\nsecurity    = "{policy}"\nmode        = "{mode}"\n{vouched}\n'
+        'or, to go without any protection: security = "none"'
+    )
+
+
+def _secure(client: Any, endpoint: Any, peer: Peer, clock: Clock) -> None:
+    settings = peer.settings
+    if settings.fingerprint or settings.trust is not None:
+        host = settings.certificate_host or urlsplit(peer.address).hostname or ""
+        expected = trust.Expected(settings.fingerprint, settings.trust, host, str(endpoint.Server.ApplicationUri))
+        try:
+            chain = trust.split_chain(endpoint.ServerCertificate or b"")
+            trust.check(chain, expected, clock)
+        except trust.Untrusted as error:
+            raise peer.setup(str(error)) from error
+        client.certificate_validator = _same(chain[0])
+    policy = _CLASSES.get(_policy(endpoint))
+    if policy is None:
+        return
+    if settings.identity is None:
+        raise peer.setup('secured, but no folder for our own key is given; name one as "identity"')
+    try:
+        ours = identity.load_or_make(settings.identity)
+    except (OSError, ValueError) as error:
+        raise peer.setup(f'our own key in {settings.identity}: {error}; name a folder that can be written as "identity"') from error
+    client.application_uri = ours.application_uri
+    client.security_policy = policy(chain[0], ours.certificate, ours.key, endpoint.SecurityMode)
+    client.uaclient.set_security(client.security_policy)
+
+
+def _same(believed: x509.Certificate) -> Any:
+    """The session must be with whom the endpoint was judged by: without a secure channel nothing else ties them together."""
+
+    async def validator(certificate: x509.Certificate, _: Any) -> None:
+        if certificate != believed:
+            raise ServiceError(ua.StatusCodes.BadCertificateUntrusted)
+
+    return validator
+
+
+async def _identify(client: Any, endpoint: Any, peer: Peer) -> None:
+    """User name or certificate. A password never leaves readable, and is encrypted only for a server that is believed."""
+    settings = peer.settings
+    if settings.username and settings.password_file is not None:
+        if _policy(endpoint) == "None":
+            believed = settings.fingerprint or settings.trust is not None
+            if not believed or not _encrypts_password(endpoint):
+                raise peer.setup("without security the password would be readable on its way; choose a policy, or leave out the user name")
+        client.set_user(settings.username)
+        client.set_password(_read(settings.password_file, peer).decode().rstrip("\r\n"))
+    elif settings.user_certificate is not None and settings.user_key is not None:
+        certificate, key = _read(settings.user_certificate, peer), _read(settings.user_key, peer)
+        try:
+            pem = certificate.lstrip().startswith(b"-----BEGIN")
+            client.user_certificate = x509.load_pem_x509_certificate(certificate) if pem else x509.load_der_x509_certificate(certificate)
+            load = load_pem_private_key if key.lstrip().startswith(b"-----BEGIN") else load_der_private_key
+            client.user_private_key = load(key, None)
+        except (ValueError, TypeError) as error:
+            raise peer.setup(f"user_certificate or user_key: {error}") from error
+
+
+def _encrypts_password(endpoint: Any) -> bool:
+    policies = [token.SecurityPolicyUri for token in endpoint.UserIdentityTokens if token.TokenType == ua.UserTokenType.UserName]
+    return bool(policies) and all(policy and policy != _NO_POLICY for policy in policies)
+
+
+def _read(path: Any, peer: Peer) -> bytes:
+    try:
+        content: bytes = path.read_bytes()
+    except OSError as error:
+        raise peer.setup(f"{path} cannot be read: {error.strerror}") from error
+    return content
+
+
+def _refusal(error: Any, settings: Settings) -> str:
+    if isinstance(error, _USER_REFUSALS):
+        who = f'user "{settings.username}"' if settings.username else "user certificate" if settings.user_certificate else "anonymous user"
+        return f"the server refuses the {who}: {error}"
+    folder = settings.identity or identity.CERTIFICATE
+    return f"the server refuses our certificate: {error}; put {folder}/{identity.CERTIFICATE} into its list of trusted clients"
+
+
+async def _limits(client: Any) -> Limits:
+    """One read; a server that knows no limits answers with bad status or 0."""
+    nodes = [ua.NodeId(number, 0) for number in _LIMIT_NODES.values()]
+    try:
+        found = await client.uaclient.read_attributes(nodes, ua.AttributeIds.Value)
+    except ua.UaStatusCodeError:
+        return Limits()
+    ours = Limits()
+    chosen = {}
+    for name, value in zip(_LIMIT_NODES, found, strict=True):
+        limit = value.Value.Value if value.Value is not None else None
+        if isinstance(limit, int) and limit > 0:
+            chosen[name] = min(limit, getattr(ours, name))
+    return Limits(**chosen)
