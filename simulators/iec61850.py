@@ -1,4 +1,4 @@
-"""Devices served as IEC 61850 servers: a model made from the device map, one data set, one buffered report control block.
+"""Devices served as IEC 61850 servers: a model made from the device map, or from the SCL file that the map names or is given for it.
 
 The native library runs in a child process per device (`simulators.iec61850_server`); a relay stands before it, so that a link is cut
 without touching the library. A step is one report: values, q and t of every tag
@@ -9,16 +9,18 @@ first enabled reporting count only if they still stood then.
 import asyncio
 import contextlib
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 
 from protocols.devicemap import Device
 from protocols.iec61850.pipe import end_child, pack, receive_async, start_child
-from protocols.iec61850.plan import Mode, Options, decode_quality, encode_quality, parse_point
+from protocols.iec61850.plan import Options, Tls, decode_quality, encode_quality
+from protocols.iec61850.scl import Ied, read_scl
 from simulators.face import Step, TruthLog
 from simulators.faults import Disturbance, suffer
+from simulators.iec61850_model import Model, model_of_map, model_of_scl
 from simulators.relay import Relay
 from simulators.served import Served, serve
 
@@ -26,8 +28,18 @@ ANSWER_S: Final = 10.0
 
 
 class Iec61850Face:
-    def __init__(self, truth: TruthLog | None = None) -> None:
+    """ieds: per device the IED of an SCL file that it is. control_models: per writable tag, see `model_of_map`. tls: all devices speak it."""
+
+    def __init__(
+        self,
+        truth: TruthLog | None = None,
+        *,
+        ieds: Mapping[str, Ied] | None = None,
+        control_models: Mapping[str, int] | None = None,
+        tls: Tls | None = None,
+    ) -> None:
         self._truth = truth
+        self._ieds, self._control_models, self._tls = ieds or {}, control_models or {}, tls
         self._servers: dict[str, _DeviceServer] = {}
 
     async def start(self, devices: Sequence[Device], first: Sequence[Step]) -> None:
@@ -36,7 +48,31 @@ class Iec61850Face:
             raise ModuleNotFoundError("No module named 'pyiec61850'", name="pyiec61850")
         for device, step in zip(devices, first, strict=True):
             self._servers[device.name] = _DeviceServer(device, self._truth)
-            await self._servers[device.name].start(step)
+            message = self._model(device).message(device.map)
+            tls = self._tls and [str(path) for path in (self._tls.ca_file, self._tls.certificate_file, self._tls.key_file)]
+            await self._servers[device.name].start({**message, "tls": tls or []}, step)
+
+    def _model(self, device: Device) -> Model:
+        options: Options = device.map.options
+        ied = self._ieds.get(device.name)
+        if ied is None and options.scl is not None:
+            read = read_scl(options.scl.read_bytes(), strict=False)
+            ied = next((one for one in read.ieds if options.domain in [found.domain for found in one.devices]), None)
+            if ied is None:
+                raise ValueError(f'{options.scl}: no IED has the logical device "{options.domain}"')
+        return model_of_scl(ied) if ied else model_of_map(device.map, self._control_models)
+
+    async def set_clock(self, device_name: str, flags: int) -> None:
+        """From now on the device's time stamps carry these flags (IEC 61850-7-2, TimeQuality)."""
+        await self._servers[device_name].ask("clock", flags)
+
+    async def set_plate(self, device_name: str, place: str, text: str) -> None:
+        """A text of the device changes. place: "domain/LPHD1.PhyNam.serNum"."""
+        await self._servers[device_name].ask("plate", place, text)
+
+    async def kill(self, device_name: str) -> None:
+        """The device's process ends at once, as by a loss of power."""
+        await self._servers[device_name].kill()
 
     def address_of(self, device: Device) -> str:
         return self._servers[device.name].address
@@ -57,7 +93,6 @@ class _DeviceServer:
 
     def __init__(self, device: Device, truth: TruthLog | None) -> None:
         self._device, self._truth = device, truth
-        self._options: Options = device.map.options
         self._process: asyncio.subprocess.Process | None = None
         self._relay: Relay | None = None
         self._turn = asyncio.Lock()
@@ -67,19 +102,11 @@ class _DeviceServer:
         self.disturbance = Disturbance()
         self.address = device.address
 
-    async def start(self, first: Step) -> None:
+    async def start(self, model: Mapping[str, Any], first: Step) -> None:
         host, _, port = self._device.address.rpartition(":")
         self._process = await start_child("simulators.iec61850_server")
         assert self._process.stdin is not None
-        points = [(parse_point(tag.at), tag.type.value) for tag in self._device.map.tags]
-        model = {
-            "host": host.strip("[]"),
-            "ied": self._options.ied,
-            "ld": self._options.ld,
-            "block": self._options.report.rpartition(".")[2] if self._options.mode is Mode.REPORT else "",
-            "points": [[point.node, point.object, point.attribute, point.constraint, kind] for point, kind in points],
-        }
-        self._process.stdin.write(pack(model))
+        self._process.stdin.write(pack({"host": host.strip("[]"), **model}))
         await self._show(first)
         (inner,) = await self.ask("listen")
         self._relay = Relay(host.strip("[]"), inner)
@@ -125,8 +152,11 @@ class _DeviceServer:
         words = [encode_quality(code) for code in served.quality.tolist()]
         codes = np.array([decode_quality(word) for word in words], dtype=np.uint32)
         served = Served(served.time_us, served.raw, served.values, codes)
-        before, now = await self.ask("show", served.time_us, list(served.raw), words)
+        before, now, written = await self.ask("show", served.time_us, list(served.raw), words)
         self._settle(before)
+        for number, raw in written.items():
+            tag = self._device.map.tags[number]
+            served.values[number] = raw * float(tag.scale) + float(tag.offset)
         self._shown, self._logged = served, False
         self._settle(now)
 
@@ -136,6 +166,11 @@ class _DeviceServer:
             self._logged = True
             if self._truth is not None:
                 self._truth.served(self._device, self._shown.time_us, self._shown.values, self._shown.quality)
+
+    async def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            await self._process.wait()
 
     async def stop(self) -> None:
         with contextlib.suppress(OSError):

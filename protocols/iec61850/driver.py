@@ -80,7 +80,7 @@ class Iec61850Driver:
             "timeout_ms": self._settings.timeout_us // 1000,
             "domain": self._options.domain,
             "mode": self._options.mode.value,
-            "report": self._options.report,
+            "report": self._options.reports[0],
             "integrity_ms": self._options.integrity_us // 1000,
             "every_ms": self._options.every_us // 1000,
             "entry": self._entry if self._options.mode is Mode.REPORT else b"",

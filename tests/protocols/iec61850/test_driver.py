@@ -193,7 +193,7 @@ async def test_nobody_listening_is_unreachable():
 
 async def test_an_unknown_report_control_block_is_a_setup_error(closing):
     _, reached = await served(closing, device_of(TAGS[:1]), step_at(0, [1]))
-    other = dataclasses.replace(reached, map=device_of(TAGS[:1], report="LLN0.BR.other01").map)
+    other = dataclasses.replace(reached, map=device_of(TAGS[:1], reports=("LLN0.BR.other01",)).map)
     driver = Iec61850Driver(other, SystemClock())
     closing(driver)
     await driver.open()

@@ -29,7 +29,7 @@ def test_problems_name_the_tag_and_the_reason():
     tags = (
         Tag("a", "MMXU1.TotW.mag.f[MX]", TagType.FLOAT32),
         Tag("b", "MMXU1.TotW.mag.f[MX]", TagType.FLOAT32),
-        Tag("c", "XCBR1.OpCnt.stVal[ST]", TagType.INT64),
+        Tag("c", "XCBR1.OpCnt.stVal[ST]", TagType.UINT64),
         Tag("d", "nonsense", TagType.BOOL),
     )
     found = dict(problems(DeviceMap("m", "x", (), "iec61850", Options("I", "L"), tags)))
