@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 
 from edge.resume import LastKept
+from edge.thinning import Thinning
 from protocols import quality
 from protocols.clock import Clock
 from protocols.devicemap import Device
@@ -73,6 +74,7 @@ class Poller:
         self._reported_bad_us = 0
         self._said = ""
         self._kept = LastKept(device)
+        self._thinning = Thinning(device)
         self.state = DeviceState(device.name, device.map.protocol, device.address)
 
     def resume(self, blocks: Iterable[Block]) -> None:
@@ -88,6 +90,12 @@ class Poller:
                 self._kept.remember((Block(block.tags[ours], times, block.values[..., ours], codes),))
 
     async def run(self) -> None:
+        try:
+            await self._run()
+        finally:
+            self._deliver_held()
+
+    async def _run(self) -> None:
         while True:
             try:
                 await self._session()
@@ -124,10 +132,16 @@ class Poller:
         """Deliver what is new. A frame without anything new is delivered empty when somebody waits for its acknowledgement."""
         blocks = self._kept.fresh(frame.blocks)
         self._kept.remember(blocks)
+        blocks = self._thinning.thin(blocks)
         if blocks is not frame.blocks:
             frame = replace(frame, blocks=blocks)
         if blocks or frame.events or frame.acknowledge is not None:
             self._deliver(frame)
+
+    def _deliver_held(self) -> None:
+        """What thinning holds back is kept before the device falls silent."""
+        if blocks := self._thinning.held():
+            self._deliver(Frame(self._device.name, self._clock.now_us(), blocks))
 
     def _back(self) -> None:
         state = self.state
@@ -147,4 +161,6 @@ class Poller:
         state.up, state.connected, state.cause = False, False, str(error)
         if fresh or now_us - self._reported_bad_us >= BAD_HEARTBEAT_US:
             self._reported_bad_us = now_us
+            self._deliver_held()
+            self._thinning.forget()
             self._deliver(failure_frame(self._device, now_us, error.quality if error.quality else quality.BAD_NO_COMMUNICATION))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edge.poller import BAD_HEARTBEAT_US, LONGEST_BACKOFF_US, Poller, failure_frame, next_backoff_us
-from protocols import quality
-from protocols.devicemap import Device, DeviceMap, Tag, TagType
+from protocols import quality, tasks
+from protocols.devicemap import Device, DeviceMap, Tag, TagType, Thinning
 from protocols.driver import DeviceMisbehaves, DeviceUnreachable
 from protocols.frame import Block, Frame
 from tests.fakes import FakeClock
@@ -120,3 +120,27 @@ def test_backoff_grows_to_its_limit_and_never_exceeds_it() -> None:
     assert waits[0] == 500_000
     assert waits[-1] == LONGEST_BACKOFF_US
     assert all(next_backoff_us(failures, 0.0) * 2 == next_backoff_us(failures, 1.0) for failures in range(1, 60))
+
+
+async def test_thinned_device_keeps_what_waits_before_it_falls_silent() -> None:
+    rule = Thinning(0.5, 60_000_000, swinging_door=True)
+    device = Device("pump1", DeviceMap("acme", "Acme", (), "modbus", None, (Tag("a", "x", TagType.UINT16, thinning=rule),)), "nowhere:1")
+    clock, frames, done = FakeClock(), [], asyncio.Event()
+
+    def polled(second: int) -> Frame:
+        block = Block(np.array([0], np.uint32), np.array([second * 1_000_000], np.int64), np.array([[7]], np.int32))
+        return Frame("pump1", clock.now_us(), [block])
+
+    driver = ScriptedDriver([[polled(1), polled(2), polled(3), DeviceUnreachable("cut", quality.BAD_NO_COMMUNICATION)]], done.set)
+
+    async def open_driver() -> ScriptedDriver:
+        return driver
+
+    poller = Poller(device, open_driver, frames.append, clock)
+    task = asyncio.create_task(poller.run())
+    async with asyncio.timeout(5):
+        await done.wait()
+    await tasks.end(task)
+    found = [(int(block.times_us[0]), block.quality is None) for frame in frames for block in frame.blocks]
+    assert found[:2] == [(1_000_000, True), (3_000_000, True)]
+    assert found[2][1] is False
