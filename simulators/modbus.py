@@ -165,13 +165,14 @@ class ModbusFace:
             single = all(len(group.requests) == 1 for group in plan(device.map)) and len(plan(device.map)) == 1
             served = _Served(device, unit, image, image.show(step), single, last=step)
             self._served[device.name] = served
-            _, port = parse_endpoint(device.address)
+            port = parse_endpoint(device.address).port
             by_address.setdefault(device.address if port else f"{device.address}#{number}", []).append(served)
         for here in by_address.values():
             await self._listen(here)
 
     async def _listen(self, here: list[_Served]) -> None:
-        host, port = parse_endpoint(here[0].device.address)
+        endpoint_ = parse_endpoint(here[0].device.address)
+        host, port = endpoint_.host, endpoint_.port
         units = {served.unit: served for served in here}
         links: set[_Conversation] = set()
         server = await asyncio.get_running_loop().create_server(lambda: _Conversation(self, units, links), host, port)

@@ -1,15 +1,15 @@
-"""Reads one device over Modbus TCP: one connection per device, one request outstanding on it.
+"""Reads and writes one device over Modbus: TCP, TLS, UDP, RTU over TCP, serial lines (see `endpoint`).
 
-Framing is ours (`mbap`), because a general client decodes every register into a Python object and forgives answers to other requests;
-here a foreign, late or misshapen answer ends the link and nothing of it is kept. There are no retries: the poller reopens with backoff.
+Framing is ours (`mbap`, `rtu`), because a general client decodes every register into a Python object and forgives answers to other requests;
+here nothing of a foreign, late or misshapen answer is kept. Devices with the same endpoint share one connection (`bus`). A poll that gets no
+answer ends the session: the poller reopens with backoff.
 
 A poll reads a whole group. With `source_time` the time is read before and, when the group needs several requests, again after the values;
 a poll during which it changed is repeated, and a poll that shows the time already delivered yields nothing. A block that the device refuses
-(exceptions 2, 3, 4) is split until the refused registers stand alone, so that they cost only their own tags.
+(exceptions 2, 3, 4) is split until the refused registers stand alone, so that they cost only their own tags. A busy device (5, 6) is asked
+again after a pause, a few times per poll. Texts are read between polls; one that cannot be read is asked for again at its next time.
 """
 
-import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any, Final
@@ -22,116 +22,25 @@ from protocols.clock import Clock
 from protocols.devicemap import Device
 from protocols.driver import DeviceMisbehaves, DeviceUnreachable, DriverSetup
 from protocols.frame import Block, Frame
-from protocols.modbus import mbap
+from protocols.modbus import writing
 from protocols.modbus.address import Span
+from protocols.modbus.ask import Ask
 from protocols.modbus.decode import Layout, decode, layout
-from protocols.modbus.plan import Group, ModbusOptions, ModbusSettings, Request, parse_endpoint, plan, quality_span, value_span
+from protocols.modbus.endpoint import parse_endpoint
+from protocols.modbus.link import Link as _Link  # noqa: F401  benchmarks.framing
+from protocols.modbus.plan import Group, Request, aside_spans, plan, value_span
+from protocols.modbus.settings import ModbusOptions, ModbusSettings
+from protocols.modbus.telling import Teller
+from protocols.modbus.texts import text_problems
+from protocols.modbus.wire import Wire
 
 SPLITTING: Final = frozenset((2, 3, 4))  # may concern single registers only (Modbus AP v1.1b3, 7)
+BUSY: Final = frozenset((5, 6))
+BUSY_TRIES: Final = 3  # times that one poll asks a busy device again
+BUSY_PAUSE_US: Final = 50_000
 TORN_READS: Final = 3  # reads of one poll before it is given up
 TORN_POLLS: Final = 5  # polls in a row given up before the device is declared unfit
 LATEST_US: Final = 1 << 62
-
-
-class _Link(asyncio.Protocol):
-    """One connection. Every reason to distrust it is final: `exchange` raises it from then on."""
-
-    def __init__(self, name: str, timeout_us: int) -> None:
-        self._name, self._timeout = name, timeout_us / 1_000_000
-        self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport | None = None
-        self._transaction = 0
-        self._ask: mbap.Ask | None = None
-        self._asks: Sequence[mbap.Ask] = ()
-        self._answers: list[bytes | int] = []
-        self._waiter: asyncio.Future[list[bytes | int]] | None = None
-        self._buffer = b""
-        self._deadline = 0.0
-        self._alarm: asyncio.TimerHandle | None = None
-        self._failure: DeviceUnreachable | DeviceMisbehaves | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment]
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._fail(
-            DeviceUnreachable(f'device "{self._name}": connection lost ({exc or "closed by the device"})', quality.BAD_NO_COMMUNICATION)
-        )
-
-    def data_received(self, data: bytes) -> None:
-        if self._failure:
-            return
-        frame = self._buffer + data if self._buffer else data
-        try:
-            if self._ask is None or self._waiter is None:
-                raise mbap.BadAnswer(f"expected nothing, no request is outstanding; found {len(frame)} bytes")
-            size = mbap.frame_size(frame)
-            if not size or len(frame) < size:
-                self._buffer = frame
-                return
-            if len(frame) > size:
-                raise mbap.BadAnswer(f"expected one answer of {size} bytes, found {len(frame)}")
-            result = mbap.answer(frame, self._transaction, self._ask)
-        except mbap.BadAnswer as error:
-            self._fail(DeviceMisbehaves(f'device "{self._name}": {error}; link dropped', quality.BAD_NO_COMMUNICATION))
-            return
-        self._buffer = b""
-        self._answers.append(result)
-        if isinstance(result, bytes) and len(self._answers) < len(self._asks):
-            self._send()
-            return
-        waiter, self._waiter, self._ask = self._waiter, None, None
-        if not waiter.done():
-            waiter.set_result(self._answers)
-
-    async def exchange(self, ask: mbap.Ask) -> bytes | int:
-        """The data of the answer, or its exception code."""
-        return (await self.exchange_all((ask,)))[0]
-
-    async def exchange_all(self, asks: Sequence[mbap.Ask]) -> list[bytes | int]:
-        """One after the other, each sent when the one before is answered; ends with the first exception code. The reader is woken once."""
-        if self._failure or self._transport is None:
-            raise self._failure or DeviceUnreachable(f'device "{self._name}": not open', quality.BAD_NOT_CONNECTED)
-        self._asks, self._answers, self._waiter = asks, [], self._loop.create_future()
-        self._send()
-        try:
-            return await self._waiter
-        except asyncio.CancelledError:
-            self._fail(DeviceUnreachable(f'device "{self._name}": read cancelled before the answer', quality.BAD_NO_COMMUNICATION))
-            raise
-
-    def _send(self) -> None:
-        assert self._transport is not None
-        self._transaction = self._transaction % 0xFFFF + 1
-        self._ask = self._asks[len(self._answers)]
-        self._deadline = self._loop.time() + self._timeout
-        if self._alarm is None:
-            self._alarm = self._loop.call_at(self._deadline, self._overdue)
-        self._transport.write(self._ask.frame(self._transaction))
-
-    def close(self) -> None:
-        self._fail(DeviceUnreachable(f'device "{self._name}": closed', quality.BAD_NOT_CONNECTED))
-
-    def _overdue(self) -> None:
-        """One timer serves many exchanges: it moves itself to the newest deadline."""
-        self._alarm = None
-        if self._waiter is None:
-            return
-        if self._loop.time() < self._deadline:
-            self._alarm = self._loop.call_at(self._deadline, self._overdue)
-            return
-        self._fail(DeviceUnreachable(f'device "{self._name}": no answer within {self._timeout:g}s', quality.BAD_TIMEOUT))
-
-    def _fail(self, failure: DeviceUnreachable | DeviceMisbehaves) -> None:
-        self._failure = self._failure or failure
-        if self._alarm:
-            self._alarm.cancel()
-            self._alarm = None
-        if self._transport:
-            self._transport.abort()
-        waiter, self._waiter, self._ask = self._waiter, None, None
-        if waiter and not waiter.done():
-            waiter.set_exception(self._failure)
 
 
 @dataclass(slots=True)
@@ -139,7 +48,7 @@ class _Piece:
     """A read that is really sent for a request: the whole of it, or a part after a split. refused: last exception code, 0 = answered."""
 
     parts: tuple[Span, ...]
-    ask: mbap.Ask
+    ask: Ask
     span: Span
     refused: int = 0
 
@@ -159,58 +68,78 @@ class _Poll:
 
 
 class ModbusDriver:
-    """See `protocols.driver.Driver`."""
+    """See `protocols.driver.WritingDriver`."""
 
     def __init__(self, device: Device, clock: Clock) -> None:
         self._device, self._clock = device, clock
-        self._options: ModbusOptions = device.map.options
-        settings = device.settings or ModbusSettings()
-        self._unit: int = settings.unit
-        self._link: _Link | None = None
+        self._settings: ModbusSettings = device.settings or ModbusSettings()
+        self._options: ModbusOptions = self._settings.over(device.map.options)
+        self._unit: int = self._settings.unit
+        self._wire: Wire | None = None
         self._polls: list[_Poll] = []
         time_span = self._options.source_time
-        self._time_ask = mbap.Ask.read(self._unit, time_span) if time_span else None
+        self._time_ask = Ask.read(self._unit, time_span) if time_span else None
         self._seen: dict[int, int] = {}
+        self._teller: Teller | None = None
+        self._patience = BUSY_TRIES
+
+    @property
+    def dropped(self) -> int:
+        """Frames so far that came over the wire and were no answer to what was asked."""
+        return self._wire.dropped if self._wire else 0
+
+    @property
+    def unread_texts(self) -> int:
+        """Times that a text could not be read, or was none."""
+        return self._teller.failures if self._teller else 0
 
     async def open(self) -> None:
+        name = self._device.name
         try:
-            host, port = parse_endpoint(self._device.address)
+            endpoint = parse_endpoint(self._device.address)
         except ValueError as error:
-            raise DriverSetup(f'device "{self._device.name}": {error}', quality.BAD_CONFIGURATION) from error
+            raise DriverSetup(f'device "{name}": {error}', quality.BAD_CONFIGURATION) from error
+        for index, problem in text_problems(self._device.map):
+            text = self._device.map.texts[index].name
+            raise DriverSetup(f'device "{name}": text "{text}" of map "{self._device.map.name}": {problem}', quality.BAD_CONFIGURATION)
         await self.close()
-        loop = asyncio.get_running_loop()
-        name, timeout = self._device.name, self._options.timeout_us / 1_000_000
-        try:
-            async with asyncio.timeout(timeout):
-                _, link = await loop.create_connection(lambda: _Link(name, self._options.timeout_us), host, port)
-        except TimeoutError as error:
-            raise DeviceUnreachable(f'device "{name}": no connection to {host}:{port} within {timeout:g}s', quality.BAD_TIMEOUT) from error
-        except OSError as error:
-            raise DeviceUnreachable(
-                f'device "{name}": no connection to {host}:{port} ({error.strerror or error})', quality.BAD_NO_COMMUNICATION
-            ) from error
-        self._link = link
+        self._wire = Wire(name, endpoint, self._settings, self._options)
+        await self._wire.open()
         now_us = self._clock.monotonic_us()
-        self._polls = [self._prepare(group, now_us) for group in plan(self._device.map)]
+        self._polls = [self._prepare(group, now_us) for group in plan(self._device.map, self._options)]
+        self._teller = self._teller or Teller(self._device, self._options, self._unit)
+        self._teller.begin(now_us)
 
     async def close(self) -> None:
-        if self._link:
-            self._link.close()
-        self._link = None
+        if self._wire:
+            self._wire.close()
+        self._wire = None
 
     async def read(self) -> Frame:
-        if self._link is None:
+        wire, teller = self._wire, self._teller
+        if wire is None or teller is None:
             raise DeviceUnreachable(f'device "{self._device.name}": not open', quality.BAD_NOT_CONNECTED)
         while True:
             poll = min(self._polls, key=lambda poll: poll.due_us)
             now_us = self._clock.monotonic_us()
+            if teller.due_us < poll.due_us and teller.due_us <= now_us:
+                if frame := await teller.tell(wire, self._clock):
+                    return frame
+                continue
             if poll.due_us > now_us:
-                await self._clock.sleep_us(poll.due_us - now_us)
+                await self._clock.sleep_us(min(poll.due_us, teller.due_us) - now_us)
                 continue
             every_us = poll.group.every_us
             poll.due_us += ((now_us - poll.due_us) // every_us + 1) * every_us  # missed ticks are skipped, the grid stays
-            if frame := await self._read(poll, self._link):
+            if frame := await self._read(poll, wire):
                 return frame
+
+    async def write(self, index: int, raw: float, expected: float | None) -> None:
+        """See `protocols.driver.WritingDriver`."""
+        if self._wire is None:
+            raise DeviceUnreachable(f'device "{self._device.name}": not open', quality.BAD_NOT_CONNECTED)
+        async with self._wire.turn() as held:
+            await writing.write(held, self._device.map, self._options, self._clock, writing.Order(index, raw, expected))
 
     def _prepare(self, group: Group, now_us: int) -> _Poll:
         where = layout(self._device.map, group)
@@ -218,8 +147,7 @@ class ModbusDriver:
         needs: dict[Span, list[int]] = {}
         for index in group.tags:
             tag = self._device.map.tags[index]
-            needs.setdefault(value_span(tag, self._options)[1], []).append(index)
-            if span := quality_span(tag, self._options):
+            for span in (value_span(tag, self._options)[1], *aside_spans(tag, self._options)):
                 needs.setdefault(span, []).append(index)
         if self._options.source_time:
             needs.setdefault(self._options.source_time, []).extend(group.tags)
@@ -228,15 +156,16 @@ class ModbusDriver:
 
     def _piece(self, parts: tuple[Span, ...]) -> _Piece:
         span = Span(parts[0].area, parts[0].start, parts[-1].end - parts[0].start)
-        return _Piece(parts, mbap.Ask.read(self._unit, span), span)
+        return _Piece(parts, Ask.read(self._unit, span), span)
 
-    async def _read(self, poll: _Poll, link: _Link) -> Frame | None:
+    async def _read(self, poll: _Poll, wire: Wire) -> Frame | None:
         """One poll; None when the device shows nothing new."""
+        self._patience = BUSY_TRIES
         for _ in range(TORN_READS):
-            words, bits, source_us = await self._image(poll, link)
+            words, bits, source_us = await self._image(poll, wire)
             if source_us is not None and self._delivered(poll, source_us):
                 return None
-            if source_us is None or await self._still(poll, link, source_us):
+            if source_us is None or await self._still(poll, wire, source_us):
                 poll.torn = 0
                 return self._frame(poll, words, bits, source_us)
         poll.torn += 1
@@ -248,7 +177,7 @@ class ModbusDriver:
             )
         return None
 
-    async def _image(self, poll: _Poll, link: _Link) -> tuple[bytes, bytes, int | None]:
+    async def _image(self, poll: _Poll, wire: Wire) -> tuple[bytes, bytes, int | None]:
         """Register words, bits and source time of the group. Stops early when the time is already known."""
         words: list[bytes] = []
         bits: list[bytes] = []
@@ -257,13 +186,13 @@ class ModbusDriver:
         for number, request in enumerate(poll.group.requests):
             pieces = poll.pieces[number]
             if not answers:
-                if number and self._options.min_pause_us:
-                    await self._clock.sleep_us(self._options.min_pause_us)
                 asks = self._in_one_go(poll, number)
-                answers = (await link.exchange_all(asks))[::-1] if asks else [2]
+                answers = (await wire.exchange_all(asks))[::-1] if asks else [2]
             answer = answers.pop()
+            if isinstance(answer, int) and answer in BUSY:
+                answer = await self._insist(pieces[0].ask, answer, wire)
             if isinstance(answer, int):
-                answer = await self._in_pieces(poll, number, request, answer, link)
+                answer = await self._in_pieces(poll, number, request, answer, wire)
             else:
                 pieces[0].refused = 0
                 poll.whole_refused.discard(number)
@@ -274,7 +203,15 @@ class ModbusDriver:
                     break
         return b"".join(words), b"".join(bits), source_us
 
-    def _in_one_go(self, poll: _Poll, number: int) -> list[mbap.Ask]:
+    async def _insist(self, ask: Ask, answer: bytes | int, wire: Wire) -> bytes | int:
+        """The answer of a busy device after some pauses."""
+        while isinstance(answer, int) and answer in BUSY and self._patience:
+            self._patience -= 1
+            await self._clock.sleep_us(BUSY_PAUSE_US)
+            answer = await wire.exchange(ask)
+        return answer
+
+    def _in_one_go(self, poll: _Poll, number: int) -> list[Ask]:
         """Requests from `number` on that need no decision in between; none when this one is split."""
         alone = self._options.min_pause_us or (number == 0 and self._options.source_time)
         unsplit = takewhile(lambda pieces: len(pieces) == 1, poll.pieces[number : number + 1 if alone else None])
@@ -295,28 +232,28 @@ class ModbusDriver:
             )
         return source_us
 
-    async def _still(self, poll: _Poll, link: _Link, source_us: int) -> bool:
+    async def _still(self, poll: _Poll, wire: Wire, source_us: int) -> bool:
         """True when everything was read under the one source time."""
         if self._time_ask is None or sum(len(pieces) for pieces in poll.pieces) == 1:
             return True
-        answer = await link.exchange(self._time_ask)
+        answer = await wire.exchange(self._time_ask)
         return isinstance(answer, bytes) and poll.layout.time_alone_us(answer) == source_us
 
-    async def _in_pieces(self, poll: _Poll, number: int, request: Request, code: int, link: _Link) -> bytes:
+    async def _in_pieces(self, poll: _Poll, number: int, request: Request, code: int, wire: Wire) -> bytes:
         """The answer of a refused or already split request, with zeros where the device refused."""
         pieces = poll.pieces[number]
         answers: list[tuple[_Piece, bytes]] = []
         if len(pieces) == 1:
             pieces[0].refused = code
             if len(request.parts) > 1 and code in SPLITTING and number not in poll.whole_refused:
-                pieces, answers = await self._bisect(request.parts, link)
+                pieces, answers = await self._bisect(request.parts, wire)
                 if answers:
                     poll.pieces[number] = pieces
                 else:  # the device refuses everything: not a matter of addresses, ask for the whole again
                     poll.whole_refused.add(number)
         else:
             for piece in pieces:
-                answer = await link.exchange(piece.ask)
+                answer = await self._insist(piece.ask, await wire.exchange(piece.ask), wire)
                 piece.refused = answer if isinstance(answer, int) else 0
                 if isinstance(answer, bytes):
                     answers.append((piece, answer))
@@ -326,7 +263,7 @@ class ModbusDriver:
                 poll.whole_refused.add(number)
         return _assemble(request.span, answers)
 
-    async def _bisect(self, parts: tuple[Span, ...], link: _Link) -> tuple[list[_Piece], list[tuple[_Piece, bytes]]]:
+    async def _bisect(self, parts: tuple[Span, ...], wire: Wire) -> tuple[list[_Piece], list[tuple[_Piece, bytes]]]:
         """Halves until each piece is answered whole or is a single part."""
         pieces: list[_Piece] = []
         answers: list[tuple[_Piece, bytes]] = []
@@ -334,7 +271,7 @@ class ModbusDriver:
         halves = [parts[middle:], parts[:middle]]
         while halves:
             piece = self._piece(halves.pop())
-            answer = await link.exchange(piece.ask)
+            answer = await self._insist(piece.ask, await wire.exchange(piece.ask), wire)
             if isinstance(answer, int) and answer in SPLITTING and len(piece.parts) > 1:
                 middle = len(piece.parts) // 2
                 halves += [piece.parts[middle:], piece.parts[:middle]]

@@ -2,12 +2,12 @@
 
 Rules (Modbus messaging on TCP/IP v1.0b, 3.1.3; Modbus AP v1.1b3, 6): one request is outstanding per link; its answer has the same
 transaction, unit and function, protocol 0, and exactly the asked number of bytes. Anything else is the peer's misbehaviour, never data.
+The requests themselves are in `ask`.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
-from protocols.modbus.address import Span
+from protocols.modbus.ask import Ask
 
 HEADER: Final = 7
 MAX_LENGTH: Final = 254  # unit + PDU of at most 253 bytes
@@ -15,26 +15,6 @@ MAX_LENGTH: Final = 254  # unit + PDU of at most 253 bytes
 
 class BadAnswer(Exception):
     """The bytes are no answer to the request."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """A read without its transaction number: what is sent, and the two beginnings an answer may have after that number."""
-
-    body: bytes
-    good: bytes
-    refusal: bytes
-
-    def frame(self, transaction: int) -> bytes:
-        return transaction.to_bytes(2, "big") + self.body
-
-    @classmethod
-    def read(cls, unit: int, span: Span) -> "Ask":
-        function = span.area.function
-        body = bytes([0, 0, 0, 6, unit, function]) + span.start.to_bytes(2, "big") + span.count.to_bytes(2, "big")
-        size = (span.count + 7) // 8 if span.area.of_bits else 2 * span.count
-        good = b"\0\0" + (3 + size).to_bytes(2, "big") + bytes([unit, function, size])
-        return cls(body, good, bytes([0, 0, 0, 3, unit, 0x80 | function]))
 
 
 def frame_size(buffer: bytes) -> int:
@@ -52,7 +32,9 @@ def answer(frame: bytes, transaction: int, ask: Ask) -> bytes | int:
     if int.from_bytes(frame[:2], "big") != transaction:
         raise BadAnswer(f"expected transaction {transaction}, found {int.from_bytes(frame[:2], 'big')}")
     if frame.startswith(ask.good, 2):
-        return frame[9:]
+        return frame[ask.data_at :]
     if frame.startswith(ask.refusal, 2) and frame[8]:
         return frame[8]
+    if ask.open and frame[2:4] == b"\0\0" and frame.startswith(ask.open, 6):
+        return frame[6 + len(ask.open) :]
     raise BadAnswer(f"expected an answer beginning {ask.good.hex(' ')} or {ask.refusal.hex(' ')}, found {frame[2:9].hex(' ')}")

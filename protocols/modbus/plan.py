@@ -1,15 +1,10 @@
-"""Which Modbus requests a device map needs: options, checks and the read planner. Pure.
+"""Which Modbus requests a device map needs: checks and the read planner. Pure. Options and keys are in `settings`.
 
 Tags of one polling interval form a group; the spans of a group are sorted and joined while a request stays within `max_words`
 (`max_bits`) and bridges no gap of more than `max_gap` unused registers. Spans do not overlap partially (checked), so taking as much as
 fits from left to right gives the fewest requests there can be.
-
-Word order of values of two or four registers, for a value with the bytes A B C D (E F G H) from high to low:
-ABCD as the standard has it; CDAB registers reversed (GHEFCDAB); BADC bytes swapped inside each register (BADCFEHG);
-DCBA both, little-endian (HGFEDCBA). Values of one register are always high byte first.
 """
 
-import enum
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,53 +13,44 @@ from typing import Final
 import numpy as np
 
 from protocols.devicemap import DeviceMap, Tag, TagType
-from protocols.modbus.address import LAST, Address, Area, Span, parse_address, words
-from protocols.tomlfile import Section
+from protocols.modbus.address import LAST_RECORD, Address, Area, Span, parse_address
+from protocols.modbus.endpoint import parse_endpoint
+from protocols.modbus.settings import (
+    ModbusOptions,
+    ModbusSettings,
+    WordOrder,
+    check_registers,
+    form_of,
+    look_of,
+    parse_options,
+    parse_settings,
+    parse_tag,
+    registers,
+)
+from protocols.modbus.texts import text_problems
 
-MAX_WORDS: Final = 125  # Modbus AP v1.1b3, 6.3
-MAX_BITS: Final = 2000  # Modbus AP v1.1b3, 6.1
-TIME_WORDS: Final = 4
+__all__ = [
+    "Group",
+    "ModbusOptions",
+    "ModbusSettings",
+    "Request",
+    "WordOrder",
+    "aside_spans",
+    "coalesce",
+    "describe",
+    "parse_endpoint",
+    "parse_options",
+    "parse_settings",
+    "parse_tag",
+    "plan",
+    "problems",
+    "quality_span",
+    "scale_span",
+    "text_problems",
+    "value_span",
+]
+
 _FLOATS: Final = (TagType.FLOAT32, TagType.FLOAT64)
-
-
-class WordOrder(enum.StrEnum):
-    ABCD = "ABCD"
-    CDAB = "CDAB"
-    BADC = "BADC"
-    DCBA = "DCBA"
-
-    @property
-    def low_word_first(self) -> bool:
-        return self in (WordOrder.CDAB, WordOrder.DCBA)
-
-    @property
-    def low_byte_first(self) -> bool:
-        return self in (WordOrder.BADC, WordOrder.DCBA)
-
-
-@dataclass(frozen=True, slots=True)
-class ModbusOptions:
-    """The `modbus` table of a device map.
-
-    source_time: a uint64 of microseconds since the epoch, in the map's word order, that stamps everything the device shows;
-    it must change whenever a value does. base: number of the first register (0, or 1 with one-based addressing).
-    """
-
-    base: int = 0
-    word_order: WordOrder = WordOrder.ABCD
-    max_words: int = MAX_WORDS
-    max_bits: int = MAX_BITS
-    max_gap: int = 8
-    timeout_us: int = 1_000_000
-    min_pause_us: int = 0
-    source_time: Span | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ModbusSettings:
-    """The device's own keys."""
-
-    unit: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,48 +70,6 @@ class Group:
     requests: tuple[Request, ...]
 
 
-def parse_options(section: Section) -> ModbusOptions:
-    base = 1 if section.choice("addressing", ("zero_based", "one_based"), "zero_based") == "one_based" else 0
-    timeout_us = section.duration_us("timeout", "1s")
-    if timeout_us <= 0:
-        raise section.error("timeout", '"timeout" must be longer than nothing')
-    where = section.text("source_time", "")
-    source_time = None
-    if where:
-        try:
-            source_time = _registers(parse_address(where, base), TIME_WORDS, where)
-        except ValueError as error:
-            raise section.error("source_time", f'"source_time": {error}') from error
-    return ModbusOptions(
-        base=base,
-        word_order=WordOrder(section.choice("word_order", tuple(WordOrder), WordOrder.ABCD)),
-        max_words=section.integer("max_words", MAX_WORDS, low=TIME_WORDS, high=MAX_WORDS),
-        max_bits=section.integer("max_bits", MAX_BITS, low=1, high=MAX_BITS),
-        max_gap=section.integer("max_gap", 8, low=0, high=MAX_WORDS),
-        timeout_us=timeout_us,
-        min_pause_us=section.duration_us("min_pause", "0ms"),
-        source_time=source_time,
-    )
-
-
-def parse_settings(section: Section) -> ModbusSettings:
-    try:
-        parse_endpoint(section.text("address"))
-    except ValueError as error:
-        raise section.error("address", f'"address": {error}') from error
-    return ModbusSettings(unit=section.integer("unit", 1, low=0, high=255))
-
-
-def parse_endpoint(address: str) -> tuple[str, int]:
-    """Host and port of "host:port" or "[v6]:port"; port 502 when left out. Raises ValueError."""
-    host, colon, port = address.rpartition(":")
-    if not colon or address.endswith("]"):
-        host, port = address, "502"
-    if not host or not (port.isascii() and port.isdigit()) or int(port) > LAST:
-        raise ValueError(f'expected "host:port", found "{address}"')
-    return host.removeprefix("[").removesuffix("]"), int(port)
-
-
 def value_span(tag: Tag, options: ModbusOptions) -> tuple[Address, Span]:
     """Where the value stands. Raises ValueError with a sentence."""
     address = parse_address(tag.at, options.base)
@@ -133,27 +77,54 @@ def value_span(tag: Tag, options: ModbusOptions) -> tuple[Address, Span]:
         if tag.type is not TagType.BOOL:
             raise ValueError(f'"{tag.at}" is a single bit; expected type bool, found {tag.type.value}')
         return address, address.span(1)
-    if address.bit is not None and tag.type is not TagType.BOOL:
+    if address.bit is not None:
+        _check_bits(tag, address)
+        return address, address.span(1)
+    return address, _registers(address, registers(tag), tag.at)
+
+
+def _check_bits(tag: Tag, address: Address) -> None:
+    if tag.extra is not None:
+        raise ValueError(f'"{tag.at}" names bits; form, scale_at and word_order are for whole registers')
+    if address.width == 1 and tag.type is not TagType.BOOL:
         raise ValueError(f'"{tag.at}" names a bit; expected type bool, found {tag.type.value}')
-    return address, _registers(address, words(tag.type), tag.at)
+    if address.width > 1 and (tag.type is TagType.BOOL or tag.type in _FLOATS or address.width > 8 * tag.type.native.itemsize):
+        raise ValueError(f'"{tag.at}" names {address.width} bits; expected an integer type that holds them, found {tag.type.value}')
 
 
 def quality_span(tag: Tag, options: ModbusOptions) -> Span | None:
     """Where the quality word stands, if the tag has one. Raises ValueError with a sentence."""
-    if not tag.quality_at:
+    return _aside("quality_at", tag.quality_at, options)
+
+
+def scale_span(tag: Tag, options: ModbusOptions) -> Span | None:
+    """Where the exponent stands that scales the tag, if one does. Raises ValueError with a sentence."""
+    return _aside("scale_at", look_of(tag).scale_at, options)
+
+
+def aside_spans(tag: Tag, options: ModbusOptions) -> tuple[Span, ...]:
+    """What must be read besides the value."""
+    return tuple(span for span in (quality_span(tag, options), scale_span(tag, options)) if span)
+
+
+def _aside(key: str, text: str, options: ModbusOptions) -> Span | None:
+    if not text:
         return None
     try:
-        return _registers(parse_address(tag.quality_at, options.base), 1, tag.quality_at)
+        address = parse_address(text, options.base)
+        if address.bit is not None:
+            raise ValueError(f'"{text}" names bits; expected a whole register')
+        return _registers(address, 1, text)
     except ValueError as error:
-        raise ValueError(f"quality_at: {error}") from error
+        raise ValueError(f"{key}: {error}") from error
 
 
 def _registers(address: Address, count: int, text: str) -> Span:
-    if address.area.of_bits:
-        raise ValueError(f'"{text}" is a single bit; expected a holding or input register')
-    if address.start + count - 1 > LAST:
-        raise ValueError(f'"{text}" with {count} registers ends above register {LAST}')
-    return address.span(count)
+    span = address.span(count)
+    check_registers(span, text)
+    if span.area is Area.FILE and span.record + count - 1 > LAST_RECORD:
+        raise ValueError(f'"{text}" with {count} records ends above record {LAST_RECORD}')
+    return span
 
 
 def problems(device_map: DeviceMap) -> Iterator[tuple[int, str]]:
@@ -163,17 +134,21 @@ def problems(device_map: DeviceMap) -> Iterator[tuple[int, str]]:
     for index, tag in enumerate(device_map.tags):
         try:
             address, span = value_span(tag, options)
-            quality = quality_span(tag, options)
+            quality, scale = quality_span(tag, options), scale_span(tag, options)
         except ValueError as error:
             yield index, str(error)
             continue
         if span.count > options.max_words and not span.area.of_bits:
             yield index, f'"{tag.at}" needs {span.count} registers, max_words allows {options.max_words}'
         if tag.invalid is not None and not _fits(tag):
-            yield index, f'"invalid": {tag.invalid} does not fit into {tag.type.value}'
-        found.append((span, None if address.bit is not None else tag.type, index))
+            yield index, f'"invalid": {tag.invalid} does not fit into {form_of(tag).value}'
+        if tag.write and span.area in (Area.INPUT, Area.DISCRETE, Area.FILE):
+            yield index, f'"write": "{tag.at}" can only be read; holding registers and coils can be written'
+        found.append((span, None if address.bit is not None else form_of(tag), index))
         if quality:
             found.append((quality, TagType.UINT16, index))
+        if scale:
+            found.append((scale, TagType.INT16, index))
     if options.source_time:
         found.append((options.source_time, TagType.UINT64, -1))
     yield from _overlaps(device_map, sorted(found, key=lambda row: (row[0], row[2])))
@@ -193,28 +168,28 @@ def _overlaps(device_map: DeviceMap, rows: list[tuple[Span, TagType | None, int]
 
 def _fits(tag: Tag) -> bool:
     """A sentinel may be written signed or as its bit pattern."""
-    if tag.type in _FLOATS or tag.invalid is None:
+    kind = form_of(tag)
+    if kind in _FLOATS or tag.invalid is None:
         return True
-    bits = 8 * tag.type.native.itemsize if tag.type is not TagType.BOOL else 1
-    low = int(np.iinfo(tag.type.native).min) if tag.type is not TagType.BOOL else 0
+    bits = 8 * kind.native.itemsize if kind is not TagType.BOOL else 1
+    low = int(np.iinfo(kind.native).min) if kind is not TagType.BOOL else 0
     return low <= tag.invalid < int(2**bits)
 
 
-def plan(device_map: DeviceMap) -> tuple[Group, ...]:
-    """The polls of a device, shortest interval first. The map has no `problems`."""
-    options: ModbusOptions = device_map.options
+def plan(device_map: DeviceMap, options: ModbusOptions | None = None) -> tuple[Group, ...]:
+    """The polls of a device, shortest interval first. The map has no `problems`. options: the device's own, None = the map's."""
+    limits: ModbusOptions = options or device_map.options
     groups: dict[int, list[int]] = {}
     for index, tag in enumerate(device_map.tags):
         groups.setdefault(tag.every_us, []).append(index)
-    return tuple(_group(every_us, indices, device_map.tags, options) for every_us, indices in sorted(groups.items()))
+    return tuple(group_of(every_us, indices, device_map.tags, limits) for every_us, indices in sorted(groups.items()))
 
 
-def _group(every_us: int, indices: list[int], tags: tuple[Tag, ...], options: ModbusOptions) -> Group:
+def group_of(every_us: int, indices: list[int], tags: tuple[Tag, ...], options: ModbusOptions) -> Group:
     spans: set[Span] = {options.source_time} if options.source_time else set()
     for index in indices:
         spans.add(value_span(tags[index], options)[1])
-        if quality := quality_span(tags[index], options):
-            spans.add(quality)
+        spans.update(aside_spans(tags[index], options))
     requests = coalesce(spans, options)
     if options.source_time:
         requests.sort(key=lambda request: options.source_time not in request.parts)
@@ -226,7 +201,7 @@ def coalesce(spans: Iterable[Span], options: ModbusOptions) -> list[Request]:
     requests: list[Request] = []
     parts: list[Span] = []
     for span in sorted(spans):
-        limit = options.max_bits if span.area.of_bits else options.max_words
+        limit = options.most(span.area)
         if parts and (span.area is not parts[0].area or span.end - parts[0].start > limit or span.start - parts[-1].end > options.max_gap):
             requests.append(_request(parts))
             parts = []
@@ -240,14 +215,30 @@ def _request(parts: list[Span]) -> Request:
     return Request(Span(parts[0].area, parts[0].start, parts[-1].end - parts[0].start), tuple(parts))
 
 
-def describe(groups: Iterable[Group]) -> str:
-    """One line per group: "every 1s: 3 requests touching 118 holding registers for 60 tags"."""
-    return "\n".join(f"every {group.every_us / 1_000_000:g}s: {_describe(group)}" for group in groups)
+def describe(groups: Iterable[Group], device_map: DeviceMap | None = None) -> str:
+    """One line per group: "every 1s: 3 requests touching 118 holding registers for 60 tags"; with the map, one more per request."""
+    lines: list[str] = []
+    for group in groups:
+        lines.append(f"every {group.every_us / 1_000_000:g}s: {_describe(group)}")
+        if device_map:
+            lines.extend(f"  {_request_line(request, group, device_map)}" for request in group.requests)
+    return "\n".join(lines)
 
 
 def _describe(group: Group) -> str:
     touched = {area: sum(request.span.count for request in group.requests if request.span.area is area) for area in Area}
     areas = " and ".join(f"{count} {area.plural}" for area, count in touched.items() if count)
-    requests = "1 request" if len(group.requests) == 1 else f"{len(group.requests)} requests"
-    tags = "1 tag" if len(group.tags) == 1 else f"{len(group.tags)} tags"
-    return f"{requests} touching {areas} for {tags}"
+    return f"{_count(len(group.requests), 'request')} touching {areas} for {_count(len(group.tags), 'tag')}"
+
+
+def _request_line(request: Request, group: Group, device_map: DeviceMap) -> str:
+    """ "holding:100..215, 116 words, 60 tags" in the map's own numbers; the time between them is the device's."""
+    options: ModbusOptions = device_map.options
+    parts = set(request.parts)
+    tags = sum(value_span(device_map.tags[index], options)[1] in parts for index in group.tags)
+    size = _count(request.span.count, "bit" if request.span.area.of_bits else "word")
+    return f"{request.span.text(options.base)}, {size}, {_count(tags, 'tag')}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

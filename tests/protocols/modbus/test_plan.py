@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from protocols.devicemap import DeviceMap
 from protocols.modbus.address import Area, Span
-from protocols.modbus.plan import ModbusOptions, coalesce, describe, parse_endpoint, plan
+from protocols.modbus.plan import ModbusOptions, coalesce, describe, plan
 from protocols.tomlfile import ConfigError
 from tests.protocols.modbus.maps import device_map
 
@@ -138,15 +138,6 @@ def test_plan_has_the_fewest_requests_and_keeps_the_limits(seed: int, count: int
 def test_five_hundred_bits_are_planned_by_max_bits() -> None:
     spans = [Span(Area.COIL, 2 * number, 1) for number in range(500)]
     assert len(coalesce(spans, ModbusOptions(max_bits=100))) == 10
-
-
-def test_endpoint_is_host_and_port() -> None:
-    assert parse_endpoint("10.0.0.1:1502") == ("10.0.0.1", 1502)
-    assert parse_endpoint("plc") == ("plc", 502)
-    assert parse_endpoint("[::1]:1502") == ("::1", 1502)
-    for wrong in (":1502", "plc:x", "plc:70000"):
-        with pytest.raises(ValueError, match="expected"):
-            parse_endpoint(wrong)
 
 
 def test_map_type_is_what_the_driver_expects(tmp_path: Path) -> None:
