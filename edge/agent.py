@@ -19,7 +19,9 @@ from typing import Final
 import httpx
 
 from edge import enrolment as enrolments
+from edge.commands import Gate
 from edge.config import GatewayConfig
+from edge.control import ControlSocket
 from edge.forwarder import TIMEOUT, Forwarder
 from edge.health import HealthPage, Report, TaskState
 from edge.intake import Intake
@@ -78,6 +80,9 @@ class Agent:
                 self._intake.on_sealed(self._forwarder.wake)
             elif self._config.hub:
                 log.warning("not_enrolled hub=%s next_step='qenergyz edge enrol'", self._config.hub)
+            control = ControlSocket(self._config.data, Gate(self._config.devices, self._intake, self._clock, self._send), self._clock)
+            await control.start()
+            stack.push_async_callback(control.stop)
             page = HealthPage(self._config.health, self.report)
             url = await page.start()
             stack.push_async_callback(page.stop)
@@ -86,6 +91,9 @@ class Agent:
             log.info("agent_started gateway=%s devices=%d health=%s", self._config.name, len(self._pollers), url)
             await self._work(stop)
         log.info("agent_stopped gateway=%s collected=%d", self._config.name, self._intake.collected)
+
+    async def _send(self, device: str, index: int, raw: float, expected: float | None) -> None:
+        await next(poller for poller in self._pollers if poller.state.name == device).write(index, raw, expected)
 
     async def _work(self, stop: asyncio.Event) -> None:
         """Pollers stop first, then the intake commits and seals what is left, then the forwarder."""

@@ -23,6 +23,7 @@ from protocols.batch import cbor, columns, statement
 from protocols.batch.columns import Gap, GapReason, is_sequence
 from protocols.batch.errors import BatchError
 from protocols.devicemap import TagTable
+from protocols.event import Event
 from protocols.frame import Block, Frame
 from protocols.signing import Signer
 
@@ -37,6 +38,7 @@ RESUME_BATCHES: Final = 16
 KEEP_MESSAGE_ROWS: Final = 4096  # frames whose messages a broker might still redeliver: far above any in-flight window
 GAP_JOIN_US: Final = 1_000_000
 KEEP_ACKNOWLEDGED_US: Final = 7 * 86_400_000_000
+KEEP_WRITTEN_US: Final = 30 * 86_400_000_000
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -45,6 +47,7 @@ CREATE TABLE IF NOT EXISTS layout (id INTEGER PRIMARY KEY, tags BLOB UNIQUE NOT 
 CREATE TABLE IF NOT EXISTS open (id INTEGER PRIMARY KEY AUTOINCREMENT, table_id INTEGER NOT NULL, gateway_us INTEGER NOT NULL, samples INTEGER NOT NULL, blocks BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS set_aside (id INTEGER PRIMARY KEY, gateway_us INTEGER NOT NULL, cause TEXT NOT NULL, blocks BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS event (id INTEGER PRIMARY KEY AUTOINCREMENT, gateway_us INTEGER NOT NULL, record BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS written (key TEXT PRIMARY KEY, digest TEXT NOT NULL, outcome TEXT NOT NULL, cause TEXT NOT NULL, at_us INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS message (id INTEGER PRIMARY KEY AUTOINCREMENT, device TEXT NOT NULL, identities BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS gap (id INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL, reason INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS chain (stream TEXT PRIMARY KEY, seq INTEGER NOT NULL, entry BLOB NOT NULL) WITHOUT ROWID;
@@ -190,6 +193,29 @@ class Buffer:
                 self._add_gap(gap)
         except sqlite3.OperationalError as error:
             raise self._full(error) from error
+
+    # -- writes to devices
+
+    def written(self, key: str) -> tuple[str, str, str] | None:
+        """Digest, outcome and cause of the write with that key."""
+        found: tuple[str, str, str] | None = self._db.execute("SELECT digest, outcome, cause FROM written WHERE key = ?", (key,)).fetchone()
+        return found
+
+    def record_write(self, key: str, digest: str, outcome: str, cause: str, event: Event) -> None:
+        """Commit what came of a write, with its event; without a key only the event. Raises BufferFull: then nothing may be written."""
+        record = cbor.encode(event.members())
+        try:
+            with self._db:
+                if key:
+                    self._db.execute(
+                        "INSERT OR REPLACE INTO written (key, digest, outcome, cause, at_us) VALUES (?, ?, ?, ?, ?)",
+                        (key, digest, outcome, cause, event.gateway_us),
+                    )
+                self._db.execute("DELETE FROM written WHERE at_us < ?", (event.gateway_us - KEEP_WRITTEN_US,))
+                self._db.execute("INSERT INTO event (gateway_us, record) VALUES (?, ?)", (event.gateway_us, record))
+        except sqlite3.OperationalError as error:
+            raise self._full(error) from error
+        self._bytes += len(record)
 
     # -- batches
 

@@ -1,4 +1,4 @@
-"""`qenergyz edge`: run, check, status, enrol. Exit codes: 0 done, 1 it did not work, 2 the file or the command line is wrong."""
+"""`qenergyz edge`: run, check, status, enrol, arm, write. Exit codes: 0 done, 1 it did not work, 2 the file or the command line is wrong."""
 
 import argparse
 import asyncio
@@ -26,10 +26,20 @@ def main(argv: Sequence[str]) -> int:
         ("check", "read the configuration and say what is wrong with it; touches neither network nor buffer"),
         ("status", "ask the running agent how it is"),
         ("enrol", "introduce this gateway to its hub with a one-time voucher"),
+        ("arm", "ask the running agent for the code that lets one value be written to a tag"),
+        ("write", "write a value to a tag that the site allows to be written"),
     ):
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument("config", type=Path, help="gateway file, e.g. gateway.toml")
-        if name in ("check", "status"):
+        if name in ("arm", "write"):
+            command.add_argument("tag", help="device.tag")
+            command.add_argument("value", type=float, help="in the tag's unit")
+        if name == "write":
+            command.add_argument("--arm", default="", metavar="CODE", help="what `arm` gave")
+            command.add_argument("--expect", type=float, metavar="VALUE", help="write only if the tag has this value now")
+            command.add_argument("--life", type=float, default=10.0, metavar="SECONDS", help="never write later than this (10)")
+            command.add_argument("--key", default="", help="the same for a repetition of the same write, which is then done once")
+        if name in ("check", "status", "arm", "write"):
             command.add_argument("--json", action="store_true", help="for machines")
         if name == "enrol":
             command.add_argument("--voucher", required=True, help="text, or @FILE to read it from a file")
@@ -45,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
             print(json.dumps({"ok": False, "file": str(error.path), "line": error.line, "error": error.message}))
         print(error, file=sys.stderr)
         return 2
-    commands_by_name = {"run": _run, "check": _check, "status": _status, "enrol": _enrol}
+    commands_by_name = {"run": _run, "check": _check, "status": _status, "enrol": _enrol, "arm": _arm, "write": _write}
     return commands_by_name[options.command](gateway, options)
 
 
@@ -161,3 +171,40 @@ def _enrol(gateway: "GatewayConfig", options: argparse.Namespace) -> int:
         return 1
     print(f"{done.gateway} enrolled with tenant {done.tenant}, log {done.origin}")
     return 0
+
+
+def _arm(gateway: "GatewayConfig", options: argparse.Namespace) -> int:
+    answer = _ask(gateway, options, {"do": "arm", "tag": options.tag, "value": options.value}, 10.0)
+    if options.json:
+        print(json.dumps(answer))
+    elif answer["ok"]:
+        print(f"armed for a minute: qenergyz edge write {options.config} {options.tag} {options.value:g} --arm {answer['arm']}")
+    else:
+        print(f"not armed: {answer['error']}", file=sys.stderr)
+    return 0 if answer["ok"] else 1
+
+
+def _write(gateway: "GatewayConfig", options: argparse.Namespace) -> int:
+    import secrets
+
+    request = {"do": "write", "tag": options.tag, "value": options.value, "life_s": options.life, "arm": options.arm}
+    request |= {"key": options.key or secrets.token_hex(8), "expected": options.expect}
+    answer = _ask(gateway, options, request, options.life + 10.0)
+    done = answer["ok"] and answer["outcome"] == "done"
+    if options.json:
+        print(json.dumps(answer | {"key": request["key"]}))
+    elif done:
+        print(f"{options.tag} = {options.value:g}: done")
+    else:
+        said = f"{answer['outcome']}: {answer['cause']}" if answer["ok"] else answer["error"]
+        print(f"{options.tag}: {said} (key {request['key']})", file=sys.stderr)
+    return 0 if done else 1
+
+
+def _ask(gateway: "GatewayConfig", options: argparse.Namespace, request: "dict[str, Any]", patience_s: float) -> "dict[str, Any]":
+    from edge.control import ask
+
+    try:
+        return ask(gateway.data, request, patience_s)
+    except (OSError, ValueError) as error:
+        return {"ok": False, "error": f"the agent does not answer ({error}); start it with `qenergyz edge run {options.config}`"}

@@ -15,11 +15,13 @@ from sqlite3 import DatabaseError, OperationalError
 from typing import Any, Final, NamedTuple, TypeVar
 
 from edge.buffer import BACKFILL, GAP_JOIN_US, LIVE, Backlog, Buffer, BufferFull
+from edge.commands import Answer, Kept, Outcome
 from edge.config import BufferConfig
 from edge.onethread import OneThread
 from protocols.batch.columns import Gap, GapReason
 from protocols.clock import Clock
 from protocols.devicemap import TagTable
+from protocols.event import Event
 from protocols.frame import Frame
 from protocols.signing import Signer
 
@@ -202,6 +204,18 @@ class Intake:
     def live_acknowledged(self, waiting: int) -> None:
         """The forwarder says how many live batches still wait for a receipt."""
         self._live_waiting = waiting
+
+    async def find(self, key: str) -> Kept | None:
+        """Of the journal of writes: see `edge.commands.Journal`."""
+        found = await self.call(self._buffer.written, key)
+        return None if found is None else Kept(found[0], Answer(Outcome(found[1]), found[2]))
+
+    async def begin(self, key: str, digest: str, event: Event) -> None:
+        await self.end(key, digest, Answer(Outcome.BEGUN), event)
+
+    async def end(self, key: str, digest: str, answer: Answer, event: Event) -> None:
+        await self.call(self._buffer.record_write, key, digest, answer.outcome.value, answer.cause, event)
+        self._events_waiting = True
 
     async def backlog(self) -> Backlog:
         return await self.call(self._buffer.backlog)

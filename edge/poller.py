@@ -18,7 +18,7 @@ from edge.thinning import Thinning
 from protocols import quality
 from protocols.clock import Clock
 from protocols.devicemap import Device
-from protocols.driver import Driver, DriverError
+from protocols.driver import Driver, DriverError, WriteRefused, WritingDriver
 from protocols.frame import Block, Frame
 
 log = logging.getLogger("qenergyz.edge")
@@ -75,6 +75,7 @@ class Poller:
         self._said = ""
         self._kept = LastKept(device)
         self._thinning = Thinning(device)
+        self._driver: Driver | None = None
         self.state = DeviceState(device.name, device.map.protocol, device.address)
 
     def resume(self, blocks: Iterable[Block]) -> None:
@@ -115,7 +116,7 @@ class Poller:
             except TimeoutError as error:
                 raise DriverError(f"no session within {OPEN_TIMEOUT_S:.0f} s", quality.BAD_TIMEOUT) from error
             state, kept = self.state, self._kept
-            state.connected, state.cause = True, "connected, no data yet"
+            state.connected, state.cause, self._driver = True, "connected, no data yet", driver
             kept.begin()
             while True:
                 frame = await driver.read()
@@ -126,7 +127,17 @@ class Poller:
                 if not state.up:
                     self._back()
         finally:
+            self._driver = None
             await driver.close()
+
+    async def write(self, index: int, raw: float, expected: float | None) -> None:
+        """Whether it may be is decided in `edge.commands`. Raises WriteRefused, DriverError."""
+        driver = self._driver
+        if driver is None:
+            raise WriteRefused(f'device "{self._device.name}" is not connected: {self.state.cause}')
+        if not isinstance(driver, WritingDriver):
+            raise WriteRefused(f'device "{self._device.name}": {self._device.map.protocol} devices cannot be written to')
+        await driver.write(index, raw, expected)
 
     def _keep(self, frame: Frame) -> None:
         """Deliver what is new. A frame without anything new is delivered empty when somebody waits for its acknowledgement."""
