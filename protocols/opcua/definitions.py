@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import asyncua.ua
 
+from protocols.opcua.maptext import Part as MapPart
 from protocols.opcua.parts import Member, Structure
 from protocols.opcua.session import Session
 
@@ -17,7 +18,7 @@ _DEEPEST: Final = 16
 
 async def read_structures(session: Session, nodes: Sequence[Any]) -> dict[str, Structure]:
     """By the text of their binary encoding's NodeId. A node that is no structure, or does not say what it is, is left out."""
-    reader = _Reader(session)
+    reader = Definitions(session)
     for value in await session.read(nodes, ua.AttributeIds.DataType):
         data_type = value.Value.Value if value.Value is not None else None
         if isinstance(data_type, ua.NodeId) and not _builtin(data_type):
@@ -32,11 +33,46 @@ def _builtin(data_type: Any) -> int:
     return data_type.Identifier if data_type.Identifier <= _LAST_BUILTIN else 0
 
 
-class _Reader:
+def flat_parts(structure: Structure, path: tuple[str, ...] = ()) -> tuple[MapPart, ...]:
+    """The single values in a structure, nested ones too; arrays and optional members are left to those who know them."""
+    parts: list[MapPart] = []
+    for member in structure.members if not structure.union else ():
+        if member.rank >= 1 or member.optional:
+            continue
+        if member.structure is not None:
+            parts += flat_parts(member.structure, (*path, member.name))
+        else:
+            parts.append(MapPart((*path, member.name), member.kind))
+    return tuple(parts)
+
+
+class Definitions:
+    """Data types of one session, each asked for once."""
+
     def __init__(self, session: Session) -> None:
         self._session = session
         self.known: dict[str, Structure | None] = {}
         self._kinds: dict[str, int] = {}
+        self._labels: dict[str, dict[int, str]] = {}
+
+    async def labels(self, data_type: Any) -> dict[int, str]:
+        """Names of the numbers of an enumeration, where the server tells them."""
+        key = data_type.to_string()
+        if key not in self._labels:
+            definition = None
+            if not _builtin(data_type):
+                (value,) = await self._session.read([data_type], ua.AttributeIds.DataTypeDefinition)
+                definition = value.Value.Value if value.Value is not None else None
+            fields = definition.Fields or [] if isinstance(definition, ua.EnumDefinition) else []
+            self._labels[key] = {int(found.Value): str(found.Name) for found in fields}
+        return self._labels[key]
+
+    async def kind(self, data_type: Any) -> int:
+        """The built-in type that a type derives from; 24 for one that is abstract."""
+        key = data_type.to_string()
+        if key not in self._kinds:
+            self._kinds[key] = await self._kind(data_type)
+        return self._kinds[key]
 
     async def structure(self, data_type: Any, depth: int) -> Structure | None:
         """None for what is no structure."""
@@ -63,11 +99,11 @@ class _Reader:
             nested = await self.structure(found.DataType, depth + 1)
             if nested is not None:
                 return Member(found.Name, _STRUCTURE, found.ValueRank, optional, nested)
-            kind = await self._kind(found.DataType)
+            kind = await self.kind(found.DataType)
         return Member(found.Name, kind, found.ValueRank, optional)
 
     async def _kind(self, data_type: Any) -> int:
-        """The built-in type that a type derives from; enumerations are Int32."""
+        """Enumerations are Int32."""
         steps = 0
         at = data_type
         while not _builtin(at) and at.Identifier != _ENUMERATION and steps < _DEEPEST:
