@@ -19,8 +19,10 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from protocols import quality
 from protocols.devicemap import Device, Tag, TagType, to_engineering, to_raw
+from protocols.mqtt.datatypes import DataType
+from protocols.mqtt.node import Kind, birth
 from protocols.mqtt.plan import MqttOptions, PathSteps, PayloadKind, TimeUnit, command_topic, parse_endpoint, parse_path
-from protocols.mqtt.sparkplug import DataType, Kind, Metric, Payload, birth, encode_payload
+from protocols.mqtt.sparkplug import Metric, Payload, encode_payload
 from simulators.face import Step, TruthLog
 from simulators.mqtt_broker import KeepingBroker
 

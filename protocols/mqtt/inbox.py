@@ -7,16 +7,17 @@ the last `REACH` messages of this process and those that an earlier one had made
 
 from collections import OrderedDict
 from collections.abc import Collection
-from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Final
+from typing import Final, NamedTuple
 
 REACH: Final = 8192
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """mid: the packet number, 0 for QoS 0. again: the broker says that it may have sent it before (DUP, or retained)."""
+class Message(NamedTuple):
+    """mid: the packet number, 0 for QoS 0. again: the broker says that it may have sent it before (DUP, or retained).
+
+    too_large: size of a message whose payload was left out for that, else 0.
+    """
 
     topic: str
     payload: bytes
@@ -24,6 +25,8 @@ class Message:
     qos: int
     again: bool
     arrived_us: int
+    retained: bool = False
+    too_large: int = 0
 
 
 class Inbox:
@@ -33,17 +36,18 @@ class Inbox:
         self._stamped = stamped
         self._durable: OrderedDict[bytes, bool] = OrderedDict.fromkeys(delivered, True)
         self._joined: dict[bytes, list[int]] = {}
+        self._unreleased: dict[int, bytes] = {}
 
     def key(self, message: Message) -> bytes:
         """16 bytes, the same in every process."""
-        number = b"" if self._stamped else message.mid.to_bytes(2, "big")
+        number = b"" if self._stamped and not message.too_large else message.mid.to_bytes(2, "big")
         return blake2b(number + message.topic.encode() + b"\0" + message.payload, digest_size=16).digest()
 
     def repeated(self, message: Message, key: bytes) -> bool | None:
         """None: new, take it. True: already durable, acknowledge it now. False: wait for the original's frame."""
         known = self._durable.get(key) if message.again or self._stamped else None
         if known is False and message.qos:
-            self._joined.setdefault(key, []).append(message.mid)
+            self._joined.setdefault(key, []).append(message.mid if message.qos == 1 else message.mid | 1 << 16)
         return known
 
     def taken(self, key: bytes) -> None:
@@ -51,6 +55,16 @@ class Inbox:
         self._durable[key] = False
         while len(self._durable) > REACH:
             self._durable.popitem(last=False)
+
+    def expect_release(self, mid: int, key: bytes) -> None:
+        """A message of QoS 2: its number means this message until it is released."""
+        self._unreleased[mid] = key
+
+    def released(self, mid: int) -> None:
+        """The broker is done with the message; its number, and without a time its bytes, may now mean another (MQTT 3.1.1, 4.3.3)."""
+        key = self._unreleased.pop(mid, None)
+        if key is not None and not self._stamped and self._durable.get(key):
+            del self._durable[key]
 
     def durable(self, key: bytes) -> list[int]:
         """Numbers of redeliveries that can be acknowledged together with the original."""

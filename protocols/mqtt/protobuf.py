@@ -42,6 +42,17 @@ def fields(data: bytes) -> Iterator[tuple[int, Value]]:
         yield number, value
 
 
+def numbers(value: Value) -> list[int]:
+    """A repeated number, which may come one by one or packed. Raises WireError."""
+    if isinstance(value, int):
+        return [value]
+    found, at = [], 0
+    while at < len(value):
+        number, at = _varint(value, at)
+        found.append(number)
+    return found
+
+
 def _varint(data: bytes, at: int) -> tuple[int, int]:
     value = shift = 0
     for place in range(at, min(at + MAX_VARINT, len(data))):

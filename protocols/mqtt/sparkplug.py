@@ -1,49 +1,51 @@
-"""Sparkplug B: payloads in and out of bytes, and the state of one edge node (births, aliases, sequence). Pure; no sockets, no clock.
+"""Sparkplug B payloads in and out of bytes (3.0, chapter 6.4). Pure; no sockets, no clock, no memory of earlier payloads: see `node.py`.
 
-Written from the Sparkplug 3.0 specification, chapters 5 and 6. Templates, data sets and arrays are passed over: they are no tags.
-The sequence number runs over all messages of a node, those of its devices included; a gap, an unknown alias or data before the birth
-asks for a rebirth, because the alias table can no longer be trusted.
+Bytes that are no payload raise WireError. A metric whose value is of an unknown kind, is damaged or is nested deeper than DEEPEST is not `known`
+and costs itself only. Property sets other than the quality are passed over.
 """
 
-import enum
-import math
 import struct
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
 
-from protocols.mqtt.protobuf import Value, WireError, bytes_field, double_field, fields, float_field, number_field
+from protocols.mqtt.datatypes import ARRAYS, KNOWN, LONG, DataType, pack, signed, unpack
+from protocols.mqtt.protobuf import Value, WireError, bytes_field, double_field, fields, float_field, number_field, numbers
 
-BD_SEQ: Final = "bdSeq"
-REBIRTH: Final = "Node Control/Rebirth"
 QUALITY: Final = "Quality"
-MessageValue = int | float | bool | str | bytes | None
+DEEPEST: Final = 8
+MAX_METRICS: Final = 50_000  # of one payload; a birth of the largest nodes has some 20,000
 
 
-class DataType(enum.IntEnum):
-    INT8 = 1
-    INT16 = 2
-    INT32 = 3
-    INT64 = 4
-    UINT8 = 5
-    UINT16 = 6
-    UINT32 = 7
-    UINT64 = 8
-    FLOAT = 9
-    DOUBLE = 10
-    BOOLEAN = 11
-    STRING = 12
-    DATETIME = 13
-    TEXT = 14
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """types: data types of the columns. A cell may be None."""
+
+    columns: tuple[str, ...]
+    types: tuple[int, ...]
+    rows: tuple[tuple[Any, ...], ...]
 
 
-_SIGNED_BITS: Final[dict[int, int]] = {DataType.INT8: 8, DataType.INT16: 16, DataType.INT32: 32, DataType.INT64: 64}
-_LONG: Final = (DataType.INT64, DataType.UINT64, DataType.DATETIME)
+@dataclass(frozen=True, slots=True)
+class Template:
+    """reference: name of the definition, "" in the definition itself. parameters: without aliases or times."""
+
+    metrics: "tuple[Metric, ...]"
+    reference: str = ""
+    version: str = ""
+    definition: bool = False
+    parameters: "tuple[Metric, ...]" = ()
+
+
+MessageValue = int | float | bool | str | bytes | tuple[Any, ...] | DataSet | Template | None
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """quality: the property "Quality" where given. value None: null, or of a kind that is no tag (`known` is then False)."""
+    """quality: the property "Quality" where given. value None: null, or one that cannot be understood (`known` is then False).
+
+    datatype 0: not told here, but in the birth; bytes and whole numbers are then as they came.
+    """
 
     name: str = ""
     value: MessageValue = None
@@ -74,6 +76,8 @@ def decode_payload(data: bytes) -> Payload:
                 timestamp_ms = _whole(value)
             case 2:
                 metrics.append(_metric(_octets(value)))
+                if len(metrics) > MAX_METRICS:
+                    raise WireError(f"more than {MAX_METRICS} metrics")
             case 3:
                 seq = _whole(value)
             case _:
@@ -81,41 +85,127 @@ def decode_payload(data: bytes) -> Payload:
     return Payload(timestamp_ms, seq, tuple(metrics))
 
 
-def _metric(data: bytes) -> Metric:
+def _metric(data: bytes, depth: int = 0) -> Metric:
     found: dict[int, Value] = dict(fields(data))
     datatype = _whole(found.get(4, 0))
     properties = found.get(9)
     carried = next((number for number in range(10, 20) if number in found), 0)
     alias, timestamp = found.get(2), found.get(3)
+    value, known = _value_of(carried, found[carried], datatype, depth) if carried else (None, True)
     return Metric(
         name=_text(found.get(1, b"")),
-        value=_value(carried, found[carried], datatype) if 10 <= carried <= 15 else None,
+        value=value,
         datatype=datatype,
         timestamp_ms=None if timestamp is None else _whole(timestamp),
         alias=None if alias is None else _whole(alias),
         historical=bool(found.get(5, 0)),
         null=bool(found.get(7, 0)),
         quality=None if properties is None else _quality(_octets(properties)),
-        known=carried < 16,
+        known=known,
     )
 
 
-def _value(number: int, value: Value, datatype: int) -> MessageValue:
-    match number:
-        case 10 | 11:
-            whole = _whole(value)
-            if bits := _SIGNED_BITS.get(datatype, 0):
-                whole &= (1 << bits) - 1
-                return whole - (1 << bits) if whole >> bits - 1 else whole
-            return whole
-        case 12:
+def _value_of(carried: int, value: Value, datatype: int, depth: int) -> tuple[MessageValue, bool]:
+    """The value and whether it is understood."""
+    if carried < 16:
+        return _scalar(carried - 10, value, datatype), datatype in KNOWN or not datatype
+    try:
+        match carried:
+            case 16:
+                return typed(_octets(value), datatype), datatype in KNOWN or not datatype
+            case 17:
+                return _data_set(_octets(value)), True
+            case 18 if depth < DEEPEST:
+                return _template(_octets(value), depth + 1), True
+    except ValueError:  # WireError among them
+        pass
+    return None, False
+
+
+def _scalar(place: int, value: Value, datatype: int) -> int | float | bool | str:
+    """place: of the value's field behind int_value, which comes first in every message that has values."""
+    match place:
+        case 0 | 1:
+            return signed(_whole(value), datatype)
+        case 2:
             return float(struct.unpack("<f", _whole(value).to_bytes(8, "little")[:4])[0])
-        case 13:
+        case 3:
             return float(struct.unpack("<d", _whole(value).to_bytes(8, "little"))[0])
-        case 14:
+        case 4:
             return bool(value)
         case _:
             return _text(value)
+
+
+def typed(value: MessageValue, datatype: int) -> MessageValue:
+    """A value that came without its type, with it. Raises ValueError when it is none of that type."""
+    if isinstance(value, bytes) and datatype in ARRAYS:
+        return unpack(value, datatype)
+    return signed(value, datatype) if type(value) is int else value
+
+
+def retyped(metric: Metric, name: str, datatype: int) -> Metric:
+    """The metric with name and type from its birth. Without a type, a number that may be a negative one is not known."""
+    value, known = metric.value, metric.known
+    if isinstance(value, int | bytes):
+        try:
+            value = typed(value, datatype)
+        except ValueError:
+            value, known = None, False
+        if not datatype and type(value) is int and value >> 31:
+            value, known = None, False
+    return Metric(name, value, datatype, metric.timestamp_ms, metric.alias, metric.historical, metric.null, metric.quality, known)
+
+
+def _data_set(data: bytes) -> DataSet:
+    columns: list[str] = []
+    types: list[int] = []
+    rows: list[list[tuple[int, Value] | None]] = []
+    for number, value in fields(data):
+        match number:
+            case 2:
+                columns.append(_text(value))
+            case 3:
+                types.extend(numbers(value))
+            case 4:
+                rows.append([_cell(_octets(inner)) for place, inner in fields(_octets(value)) if place == 1])
+            case _:
+                pass
+    if len(columns) != len(types) or any(len(row) != len(columns) for row in rows):
+        raise WireError("a data set whose rows, columns and types differ in number")
+    return DataSet(
+        tuple(columns),
+        tuple(types),
+        tuple(tuple(None if c is None else _scalar(c[0] - 1, c[1], kind) for c, kind in zip(row, types, strict=True)) for row in rows),
+    )
+
+
+def _cell(data: bytes) -> tuple[int, Value] | None:
+    return next(((number, value) for number, value in fields(data) if 1 <= number <= 6), None)
+
+
+def _template(data: bytes, depth: int) -> Template:
+    metrics: list[Metric] = []
+    parameters: list[Metric] = []
+    found: dict[int, Value] = {}
+    for number, value in fields(data):
+        match number:
+            case 2:
+                metrics.append(_metric(_octets(value), depth))
+            case 3:
+                parameters.append(_parameter(_octets(value)))
+            case _:
+                found[number] = value
+    version, reference = _text(found.get(1, b"")), _text(found.get(4, b""))
+    return Template(tuple(metrics), reference, version, bool(found.get(5, 0)), tuple(parameters))
+
+
+def _parameter(data: bytes) -> Metric:
+    found = dict(fields(data))
+    datatype = _whole(found.get(2, 0))
+    carried = next((number for number in range(3, 9) if number in found), 0)
+    value = _scalar(carried - 3, found[carried], datatype) if carried else None
+    return Metric(_text(found.get(1, b"")), value, datatype, null=value is None)
 
 
 def _quality(data: bytes) -> int | None:
@@ -150,6 +240,9 @@ def _text(value: Value) -> str:
         raise WireError("a name is not UTF-8") from error
 
 
+# -- into bytes
+
+
 def encode_payload(payload: Payload) -> bytes:
     out = b"" if payload.timestamp_ms is None else number_field(1, payload.timestamp_ms)
     out += b"".join(bytes_field(2, _encode_metric(metric)) for metric in payload.metrics)
@@ -171,117 +264,48 @@ def _encode_metric(metric: Metric) -> bytes:
 
 def _encode_value(value: MessageValue, datatype: int) -> bytes:
     match value:
+        case bytes():
+            return bytes_field(16, value)
+        case tuple():
+            return bytes_field(16, pack(value, datatype))
+        case DataSet():
+            return bytes_field(17, _encode_data_set(value))
+        case Template():
+            return bytes_field(18, _encode_template(value))
+        case _:
+            return _encode_scalar(value, datatype, 10)
+
+
+def _encode_scalar(value: Any, datatype: int, first: int) -> bytes:
+    """first: number of the field int_value in the message."""
+    match value:
         case bool():
-            return number_field(14, int(value))
+            return number_field(first + 4, int(value))
         case int():
-            return number_field(11, value & (1 << 64) - 1) if datatype in _LONG else number_field(10, value & 0xFFFF_FFFF)
+            long = datatype in LONG
+            return number_field(first + 1, value & (1 << 64) - 1) if long else number_field(first, value & 0xFFFF_FFFF)
         case float():
-            return float_field(12, value) if datatype == DataType.FLOAT else double_field(13, value)
+            return float_field(first + 2, value) if datatype == DataType.FLOAT else double_field(first + 3, value)
         case str():
-            return bytes_field(15, value.encode())
+            return bytes_field(first + 5, value.encode())
         case _:
             raise ValueError(f"cannot encode {value!r}")
 
 
-class Kind(enum.StrEnum):
-    NBIRTH = "NBIRTH"
-    NDEATH = "NDEATH"
-    DBIRTH = "DBIRTH"
-    DDEATH = "DDEATH"
-    NDATA = "NDATA"
-    DDATA = "DDATA"
+def _encode_data_set(found: DataSet) -> bytes:
+    out = number_field(1, len(found.columns)) + b"".join(bytes_field(2, name.encode()) for name in found.columns)
+    out += b"".join(number_field(3, kind) for kind in found.types)
+    cell: Callable[[Any, int], bytes] = lambda value, kind: b"" if value is None else _encode_scalar(value, kind, 1)  # noqa: E731
+    for row in found.rows:
+        out += bytes_field(4, b"".join(bytes_field(1, cell(value, kind)) for value, kind in zip(row, found.types, strict=True)))
+    return out
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """What a message means. metrics: with their names; died: our node or device is gone; rebirth: ask for a new birth; born: a birth."""
-
-    metrics: tuple[Metric, ...] = ()
-    died: bool = False
-    rebirth: bool = False
-    born: bool = False
-
-
-@dataclass(slots=True)
-class Node:
-    """One edge node as its messages describe it. device: the Sparkplug device whose metrics are wanted, "" = the node's own."""
-
-    device: str = ""
-    _aliases: dict[int, tuple[str, int]] = field(default_factory=dict)
-    _types: dict[str, int] = field(default_factory=dict)
-    _born: bool = False
-    _next_seq: int | None = None
-    _bd_seq: MessageValue = None
-
-    def hear(self, kind: Kind, device: str, payload: Payload) -> Heard:
-        ours = device == self.device
-        match kind:
-            case Kind.NDEATH:
-                return self._death(payload)
-            case Kind.NBIRTH:
-                self._bd_seq = next((metric.value for metric in payload.metrics if metric.name == BD_SEQ), None)
-                self._next_seq = None
-                self._born = True
-                if ours or self.device:
-                    self._aliases.clear()
-                    self._types.clear()
-            case _:
-                pass
-        gap = not self._in_sequence(payload.seq)
-        if not ours:
-            return Heard(rebirth=gap or not self._born)
-        if kind is Kind.DDEATH:
-            return Heard(died=True, rebirth=gap)
-        if kind in (Kind.NBIRTH, Kind.DBIRTH):
-            self._learn(payload.metrics)
-            return Heard(payload.metrics, born=True, rebirth=gap or not self._born)
-        named = [self._named(metric) for metric in payload.metrics]
-        known = tuple(metric for metric in named if metric is not None)
-        return Heard(known, rebirth=gap or not self._born or len(known) < len(named))
-
-    def _death(self, payload: Payload) -> Heard:
-        """A late will of an earlier session (other bdSeq) says nothing about this one (Sparkplug 3.0, 6.4.8)."""
-        bd_seq = next((metric.value for metric in payload.metrics if metric.name == BD_SEQ), None)
-        if self._born and bd_seq != self._bd_seq:
-            return Heard()
-        self._born, self._next_seq = False, None
-        return Heard(died=True)
-
-    def _in_sequence(self, seq: int | None) -> bool:
-        if seq is None:
-            return False
-        expected, self._next_seq = self._next_seq, (seq + 1) % 256
-        return expected is None or expected == seq
-
-    def _learn(self, metrics: Iterable[Metric]) -> None:
-        for metric in metrics:
-            self._types[metric.name] = metric.datatype
-            if metric.alias is not None:
-                self._aliases[metric.alias] = (metric.name, metric.datatype)
-
-    def _named(self, metric: Metric) -> Metric | None:
-        """With name and type from the birth, or None when the alias is not known."""
-        if metric.name:
-            return metric
-        if metric.alias is None or metric.alias not in self._aliases:
-            return None
-        name, datatype = self._aliases[metric.alias]
-        value = metric.value
-        if isinstance(value, int) and not isinstance(value, bool) and not metric.datatype:
-            value = _value(10, value & (1 << 64) - 1, datatype)
-        return Metric(
-            name, value, datatype, metric.timestamp_ms, metric.alias, metric.historical, metric.null, metric.quality, metric.known
-        )
-
-
-def rebirth_command(timestamp_ms: int) -> bytes:
-    return encode_payload(Payload(timestamp_ms, None, (Metric(REBIRTH, value=True, datatype=DataType.BOOLEAN, timestamp_ms=timestamp_ms),)))
-
-
-def birth(timestamp_ms: int, bd_seq: int, metrics: Sequence[Metric]) -> Payload:
-    control = Metric(REBIRTH, value=False, datatype=DataType.BOOLEAN, timestamp_ms=timestamp_ms)
-    return Payload(timestamp_ms, 0, (Metric(BD_SEQ, bd_seq, DataType.INT64, timestamp_ms), control, *metrics))
-
-
-def is_number(value: MessageValue) -> bool:
-    return isinstance(value, int | float) and not (isinstance(value, float) and math.isnan(value))
+def _encode_template(found: Template) -> bytes:
+    out = bytes_field(1, found.version.encode()) if found.version else b""
+    out += b"".join(bytes_field(2, _encode_metric(metric)) for metric in found.metrics)
+    for one in found.parameters:
+        value = b"" if one.value is None else _encode_scalar(one.value, one.datatype, 3)
+        out += bytes_field(3, bytes_field(1, one.name.encode()) + number_field(2, one.datatype) + value)
+    out += bytes_field(4, found.reference.encode()) if found.reference else b""
+    return out + number_field(5, int(found.definition))

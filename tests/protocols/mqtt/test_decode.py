@@ -13,7 +13,7 @@ from protocols import quality
 from protocols.devicemap import TagType
 from protocols.mqtt.decode import Columns, JsonReader, Malformed, Seen, SparkplugReader, convert
 from protocols.mqtt.inbox import REACH, Inbox, Message
-from protocols.mqtt.sparkplug import Heard
+from protocols.mqtt.node import Heard
 from tests.protocols.mqtt.maps import JSON, PUMP, SPARKPLUG, device, device_map
 
 VALUES: list[tuple[Any, TagType, float, int]] = [

@@ -1,88 +1,48 @@
 """The MQTT driver against the embedded broker: delivery, redelivery, bad messages, Sparkplug sessions."""
 
 import asyncio
+import dataclasses
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import paho.mqtt.client as paho
 import pytest
-from paho.mqtt.enums import CallbackAPIVersion
 
 from protocols import quality
 from protocols.clock import SystemClock
 from protocols.devicemap import Device, DeviceMap
 from protocols.driver import DeviceUnreachable, DriverError, DriverSetup
 from protocols.frame import Frame
+from protocols.mqtt.datatypes import DataType
 from protocols.mqtt.driver import MqttDriver
+from protocols.mqtt.node import birth
 from protocols.mqtt.plan import MqttSettings
-from protocols.mqtt.sparkplug import DataType, Metric, Payload, birth, decode_payload, encode_payload
-from simulators.mqtt_broker import KeepingBroker
+from protocols.mqtt.sparkplug import Metric, Payload, decode_payload, encode_payload
+from tests.protocols.mqtt import brokers
+from tests.protocols.mqtt.brokers import Sample, Sender, Served, Tap, sender, tapped, until
 from tests.protocols.mqtt.maps import PUMP, SPARKPLUG, device, device_map
 
-Sample = tuple[int, int, float, int]
-
-
-@asynccontextmanager
-async def broker() -> AsyncIterator[KeepingBroker]:
-    running = KeepingBroker("127.0.0.1", 0)
-    await running.start()
-    try:
-        yield running
-    finally:
-        await running.shutdown()
-
-
-class Sender:
-    """A foreign client that publishes and hears."""
-
-    def __init__(self, port: int) -> None:
-        self._client: Any = paho.Client(CallbackAPIVersion.VERSION2, client_id="sender")
-        self.heard: list[tuple[str, bytes]] = []
-        self._client.on_message = lambda _c, _u, message: self.heard.append((message.topic, message.payload))
-        self._client.connect("127.0.0.1", port)
-        self._client.loop_start()
-
-    async def send(self, topic: str, payload: bytes | str, qos: int = 1) -> None:
-        await asyncio.to_thread(self._client.publish(topic, payload, qos).wait_for_publish, 5)
-
-    def listen(self, topic: str) -> None:
-        self._client.subscribe(topic, 1)
-
-    async def stop(self) -> None:
-        self._client.disconnect()
-        await asyncio.to_thread(self._client.loop_stop)
-
-
-@asynccontextmanager
-async def sender(port: int) -> AsyncIterator[Sender]:
-    client = await asyncio.to_thread(Sender, port)
-    try:
-        yield client
-    finally:
-        await client.stop()
+BASE_MS = 1_700_000_000_000
+BASE = 1000 * BASE_MS  # times before 2000 are no times
 
 
 def samples(frame: Frame) -> list[Sample]:
-    """tag, source time, value, quality."""
-    found: list[Sample] = []
-    for block in frame.blocks:
-        codes = np.zeros(block.samples, np.uint32) if block.quality is None else block.quality
-        found += zip(block.tags.tolist(), block.times_us.tolist(), block.values.tolist(), codes.tolist(), strict=True)
-    return sorted(found)
+    """tag, source time after BASE, value, quality."""
+    return [(tag, time_us - BASE, value, code) for tag, time_us, value, code in brokers.samples(frame)]
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.005)
+def encode(payload: Payload) -> bytes:
+    """With times after BASE."""
+    shifted = [m if m.timestamp_ms is None else dataclasses.replace(m, timestamp_ms=m.timestamp_ms + BASE_MS) for m in payload.metrics]
+    stamp_ms = None if payload.timestamp_ms is None else payload.timestamp_ms + BASE_MS
+    return encode_payload(Payload(stamp_ms, payload.seq, tuple(shifted)))
 
 
 def pump(number: int, **more: Any) -> str:
-    return json.dumps({"t": 1_000_000 + number, "p": number / 3, "n": [0, number], "q": "good", **more})
+    return json.dumps({"t": BASE + 1_000_000 + number, "p": number / 3, "n": [0, number], "q": "good", **more})
 
 
 @pytest.fixture
@@ -90,20 +50,40 @@ def one(tmp_path: Path) -> DeviceMap:
     return device_map(tmp_path, PUMP)
 
 
+@dataclass
+class Followed:
+    """A driver that follows a device through a tap, and a foreign client on the same broker."""
+
+    driver: MqttDriver
+    client: Sender
+    tap: Tap
+    device: Device
+
+
 @asynccontextmanager
-async def followed(the_map: DeviceMap) -> AsyncIterator[tuple[MqttDriver, Sender, KeepingBroker, Device]]:
-    async with broker() as running, sender(running.port) as client:
-        the_device = device(the_map, f"mqtt://127.0.0.1:{running.port}", first_id=10)
+async def followed(the_map: DeviceMap, served: Served, **settings: Any) -> AsyncIterator[Followed]:
+    async with tapped(served.port) as tap, sender(served.port) as client:
+        the_device = dataclasses.replace(
+            device(the_map, f"mqtt://127.0.0.1:{tap.port}", first_id=10),
+            settings=MqttSettings(version=served.version, keepalive_s=5, **settings),
+        )
         driver = MqttDriver(the_device, SystemClock())
-        await driver.open()
         try:
-            yield driver, client, running, the_device
+            await driver.open()
+            yield Followed(driver, client, tap, the_device)
         finally:
             await driver.close()
 
 
-async def test_messages_close_together_make_one_frame_in_order(one: DeviceMap) -> None:
-    async with followed(one) as (driver, client, _, _):
+async def make_durable(frame: Frame) -> None:
+    assert frame.acknowledge is not None
+    frame.acknowledge()
+    await asyncio.sleep(0)  # the driver acknowledges from its own loop
+
+
+async def test_messages_close_together_make_one_frame_in_order(one: DeviceMap, served: Served) -> None:
+    async with followed(one, served) as field:
+        driver, client = field.driver, field.client
         for number in range(5):
             await client.send("site/pump", pump(number))
         found: list[Sample] = []
@@ -117,8 +97,9 @@ async def test_messages_close_together_make_one_frame_in_order(one: DeviceMap) -
     )
 
 
-async def test_message_killed_before_its_commit_is_delivered_again_to_the_next_agent(one: DeviceMap) -> None:
-    async with followed(one) as (driver, client, running, the_device):
+async def test_message_killed_before_its_commit_is_delivered_again_to_the_next_agent(one: DeviceMap, served: Served) -> None:
+    async with followed(one, served) as field:
+        driver, client, running, the_device = field.driver, field.client, field.tap, field.device
         await client.send("site/pump", pump(1))
         lost = samples(await driver.read())  # never acknowledged: the agent dies here
         await driver.close()
@@ -131,24 +112,26 @@ async def test_message_killed_before_its_commit_is_delivered_again_to_the_next_a
             assert frame.acknowledge is not None
             frame.acknowledge()
             found += samples(frame)
-        await until(lambda: not any(running._unacknowledged.values()))
+        await until(lambda: not running.unanswered)
         await reborn.close()
     assert [sample for sample in sorted(found) if sample in lost] == lost
     assert len(found) == 4
 
 
-async def test_nothing_is_acknowledged_before_the_frame_is_durable(one: DeviceMap) -> None:
-    async with followed(one) as (driver, client, running, _):
+async def test_nothing_is_acknowledged_before_the_frame_is_durable(one: DeviceMap, served: Served) -> None:
+    async with followed(one, served) as field:
+        driver, client, running = field.driver, field.client, field.tap
         await client.send("site/pump", pump(1))
         frame = await driver.read()
-        assert len(running._unacknowledged["qenergyz-pump"]) == 1
+        assert len(running.unanswered) == 1
         assert frame.acknowledge is not None
         frame.acknowledge()
-        await until(lambda: not running._unacknowledged["qenergyz-pump"])
+        await until(lambda: not running.unanswered)
 
 
-async def test_redelivery_of_a_frame_that_became_durable_meanwhile_is_not_stored_twice(one: DeviceMap) -> None:
-    async with followed(one) as (driver, client, running, _):
+async def test_redelivery_of_a_frame_that_became_durable_meanwhile_is_not_stored_twice(one: DeviceMap, served: Served) -> None:
+    async with followed(one, served) as field:
+        driver, client, running = field.driver, field.client, field.tap
         await client.send("site/pump", pump(1))
         frame = await driver.read()
         await driver.close()
@@ -162,23 +145,24 @@ async def test_redelivery_of_a_frame_that_became_durable_meanwhile_is_not_stored
             found = samples(frame)
             assert frame.acknowledge is not None
             frame.acknowledge()
-        await until(lambda: not running._unacknowledged["qenergyz-pump"])
+        await until(lambda: not running.unanswered)
     assert {time_us for _, time_us, _, _ in found} == {1_000_002}
     assert driver.duplicates == 1
 
 
-async def test_redelivery_before_the_commit_waits_for_it(one: DeviceMap) -> None:
-    async with followed(one) as (driver, client, running, _):
+async def test_redelivery_before_the_commit_waits_for_it(one: DeviceMap, served: Served) -> None:
+    async with followed(one, served) as field:
+        driver, client, running = field.driver, field.client, field.tap
         await client.send("site/pump", pump(1))
         frame = await driver.read()
         await driver.close()
         await driver.open()
         reading = asyncio.create_task(driver.read())
         await until(lambda: driver.duplicates == 1)
-        assert len(running._unacknowledged["qenergyz-pump"]) == 1
+        assert len(running.unanswered) == 1
         assert frame.acknowledge is not None
         frame.acknowledge()
-        await until(lambda: not running._unacknowledged["qenergyz-pump"])
+        await until(lambda: not running.unanswered)
         reading.cancel()
 
 
@@ -193,8 +177,9 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("payload", MALFORMED.values(), ids=MALFORMED.keys())
-async def test_malformed_message_becomes_bad_samples_and_never_a_stop(payload: str | bytes, one: DeviceMap) -> None:
-    async with followed(one) as (driver, client, running, _):
+async def test_malformed_message_becomes_bad_samples_and_never_a_stop(payload: str | bytes, one: DeviceMap, served: Served) -> None:
+    async with followed(one, served) as field:
+        driver, client = field.driver, field.client
         await client.send("site/pump", payload)
         frame = await driver.read()
         assert [(tag, code) for tag, _, _, code in samples(frame)] == [(tag, quality.BAD_DATA_ENCODING_INVALID) for tag in (10, 11)]
@@ -203,7 +188,6 @@ async def test_malformed_message_becomes_bad_samples_and_never_a_stop(payload: s
         await client.send("site/pump", pump(7))
         assert samples(await driver.read())[0] == (10, 1_000_007, 7 / 3, 0)
     assert driver.malformed == 1
-    assert running is not None
 
 
 REFUSALS = {"its version": (1, "refuses MQTT 5"), "its password": (134, "check username"), "service": (136, "Server unavailable")}
@@ -300,11 +284,12 @@ async def test_refused_connection_is_unreachable(one: DeviceMap) -> None:
     await driver.close()
 
 
-async def test_cut_connection_ends_the_read_and_reopens(one: DeviceMap) -> None:
-    async with followed(one) as (driver, client, running, _):
+async def test_cut_connection_ends_the_read_and_reopens(one: DeviceMap, served: Served) -> None:
+    async with followed(one, served) as field:
+        driver, client, running = field.driver, field.client, field.tap
         reading = asyncio.create_task(driver.read())
         await asyncio.sleep(0)
-        running.kick(["qenergyz-pump"])
+        running.cut()
         with pytest.raises(DriverError):
             await reading
         await client.send("site/pump", pump(1))
@@ -321,7 +306,7 @@ NODE = '{ name = "p", at = "oil/p", type = "float64" },\n{ name = "n", at = "oil
 
 
 def born(at_ms: int, bd_seq: int = 0) -> bytes:
-    return encode_payload(
+    return encode(
         birth(at_ms, bd_seq, (metric("oil/p", 1.5, DataType.DOUBLE, at_ms, alias=1), metric("oil/n", -2, DataType.INT16, at_ms, alias=2)))
     )
 
@@ -331,35 +316,37 @@ async def next_samples(driver: MqttDriver) -> list[Sample]:
         return samples(await driver.read())
 
 
-async def test_aliases_of_the_birth_name_the_values_of_the_data(tmp_path: Path) -> None:
-    async with followed(device_map(tmp_path, NODE, SPARKPLUG)) as (driver, client, _, _):
+async def test_aliases_of_the_birth_name_the_values_of_the_data(tmp_path: Path, served: Served) -> None:
+    async with followed(device_map(tmp_path, NODE, SPARKPLUG), served) as field:
+        driver, client = field.driver, field.client
         await client.send("spBv1.0/g/NBIRTH/pump", born(1000))
         assert await next_samples(driver) == [(10, 1_000_000, 1.5, 0), (11, 1_000_000, -2, 0)]
         changed = Payload(2000, 1, (Metric("", -7, 0, 2000, alias=2), Metric("", 2.5, 0, 1999, alias=1, historical=True)))
-        await client.send("spBv1.0/g/NDATA/pump", encode_payload(changed))
+        await client.send("spBv1.0/g/NDATA/pump", encode(changed))
         assert await next_samples(driver) == [(10, 1_999_000, 2.5, 0), (11, 2_000_000, -7, 0)]
         unknown = Payload(
             3000, 2, (Metric("oil/p", None, DataType.DOUBLE, 3000, null=True), metric("oil/n", 4, DataType.INT16, 3000, quality=500))
         )
-        await client.send("spBv1.0/g/NDATA/pump", encode_payload(unknown))
+        await client.send("spBv1.0/g/NDATA/pump", encode(unknown))
         assert await next_samples(driver) == [
             (10, 3_000_000, 0, quality.BAD_SENSOR_FAILURE),
             (11, 3_000_000, 4, quality.UNCERTAIN_LAST_USABLE),
         ]
-        await client.send("spBv1.0/g/NDEATH/pump", encode_payload(Payload(None, None, (Metric("bdSeq", 9, DataType.INT64),))))
-        await client.send("spBv1.0/g/NDEATH/pump", encode_payload(Payload(None, None, (Metric("bdSeq", 0, DataType.INT64),))))
+        await client.send("spBv1.0/g/NDEATH/pump", encode(Payload(None, None, (Metric("bdSeq", 9, DataType.INT64),))))
+        await client.send("spBv1.0/g/NDEATH/pump", encode(Payload(None, None, (Metric("bdSeq", 0, DataType.INT64),))))
         assert [code for *_, code in await next_samples(driver)] == [quality.BAD_NO_COMMUNICATION] * 2
     assert driver.rebirths == 0
 
 
-async def test_gap_or_unknown_alias_asks_for_a_rebirth_once(tmp_path: Path) -> None:
-    async with followed(device_map(tmp_path, NODE, SPARKPLUG)) as (driver, client, _, _):
+async def test_gap_or_unknown_alias_asks_for_a_rebirth_once(tmp_path: Path, served: Served) -> None:
+    async with followed(device_map(tmp_path, NODE, SPARKPLUG), served) as field:
+        driver, client = field.driver, field.client
         client.listen("spBv1.0/g/NCMD/pump")
         await client.send("spBv1.0/g/NBIRTH/pump", born(1000))
         await next_samples(driver)
-        await client.send("spBv1.0/g/NDATA/pump", encode_payload(Payload(2000, 5, (Metric("", 8, 0, 2000, alias=2),))))
+        await client.send("spBv1.0/g/NDATA/pump", encode(Payload(2000, 5, (Metric("", 8, 0, 2000, alias=2),))))
         assert await next_samples(driver) == [(11, 2_000_000, 8, 0)]
-        await client.send("spBv1.0/g/NDATA/pump", encode_payload(Payload(3000, 9, (Metric("", 8, 0, 3000, alias=77),))))
+        await client.send("spBv1.0/g/NDATA/pump", encode(Payload(3000, 9, (Metric("", 8, 0, 3000, alias=77),))))
         reading = asyncio.create_task(driver.read())
         await until(lambda: bool(client.heard))
         ((topic, command),) = client.heard
@@ -369,23 +356,25 @@ async def test_gap_or_unknown_alias_asks_for_a_rebirth_once(tmp_path: Path) -> N
         assert samples(await reading) == [(10, 2_000_000, 1.5, 0)], "the birth repeats oil/n of 2000 ms, which is known"
 
 
-async def test_device_below_a_node_is_followed_through_the_sequence_of_the_node(tmp_path: Path) -> None:
+async def test_device_below_a_node_is_followed_through_the_sequence_of_the_node(tmp_path: Path, served: Served) -> None:
     the_map = device_map(tmp_path, NODE, SPARKPLUG + ', device = "sensors"')
-    async with followed(the_map) as (driver, client, _, _):
-        await client.send("spBv1.0/g/NBIRTH/pump", encode_payload(birth(1000, 0, ())))
+    async with followed(the_map, served) as field:
+        driver, client = field.driver, field.client
+        await client.send("spBv1.0/g/NBIRTH/pump", encode(birth(1000, 0, ())))
         values = (metric("oil/p", 1.0, DataType.DOUBLE, 1000), metric("oil/n", 1, DataType.INT16, 1000))
-        await client.send("spBv1.0/g/DBIRTH/pump/sensors", encode_payload(Payload(1000, 1, values)))
+        await client.send("spBv1.0/g/DBIRTH/pump/sensors", encode(Payload(1000, 1, values)))
         assert len(await next_samples(driver)) == 2
-        await client.send("spBv1.0/g/DDATA/pump/other", encode_payload(Payload(1500, 2, (metric("oil/n", 99, DataType.INT16, 1500),))))
-        await client.send("spBv1.0/g/DDATA/pump/sensors", encode_payload(Payload(2000, 3, (metric("oil/n", 3, DataType.INT16, 2000),))))
+        await client.send("spBv1.0/g/DDATA/pump/other", encode(Payload(1500, 2, (metric("oil/n", 99, DataType.INT16, 1500),))))
+        await client.send("spBv1.0/g/DDATA/pump/sensors", encode(Payload(2000, 3, (metric("oil/n", 3, DataType.INT16, 2000),))))
         assert await next_samples(driver) == [(11, 2_000_000, 3, 0)]
-        await client.send("spBv1.0/g/DDEATH/pump/sensors", encode_payload(Payload(3000, 4, ())))
+        await client.send("spBv1.0/g/DDEATH/pump/sensors", encode(Payload(3000, 4, ())))
         assert {code for *_, code in await next_samples(driver)} == {quality.BAD_NO_COMMUNICATION}
     assert driver.rebirths == 0
 
 
-async def test_garbage_on_a_sparkplug_topic_is_bad_data_not_a_stop(tmp_path: Path) -> None:
-    async with followed(device_map(tmp_path, NODE, SPARKPLUG)) as (driver, client, _, _):
+async def test_garbage_on_a_sparkplug_topic_is_bad_data_not_a_stop(tmp_path: Path, served: Served) -> None:
+    async with followed(device_map(tmp_path, NODE, SPARKPLUG), served) as field:
+        driver, client = field.driver, field.client
         await client.send("spBv1.0/g/NDATA/pump", b"\xff\xff\xff")
         assert {code for *_, code in await next_samples(driver)} == {quality.BAD_DATA_ENCODING_INVALID}
         await client.send("spBv1.0/g/NBIRTH/pump", born(1000))

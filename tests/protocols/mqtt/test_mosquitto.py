@@ -3,8 +3,6 @@
 import asyncio
 import dataclasses
 import json
-import shutil
-import socket
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,51 +15,18 @@ from protocols.driver import DeviceUnreachable
 from protocols.frame import Frame
 from protocols.mqtt.driver import MqttDriver
 from protocols.mqtt.plan import MqttSettings
+from tests.protocols.mqtt import brokers
+from tests.protocols.mqtt.brokers import WITHOUT, Mosquitto, samples, sender
 from tests.protocols.mqtt.maps import PUMP, device, device_map
-from tests.protocols.mqtt.test_driver import samples, sender
 
-PROGRAM = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="mosquitto is not installed (Debian package mosquitto)")
+pytestmark = WITHOUT
 TIME = 1_523_865_708_000_000
-
-
-class Mosquitto:
-    """Sessions are kept in memory only: a restart forgets them."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
-        self._settings = folder / "mosquitto.conf"
-        self._settings.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages 0\n")
-        self._process: asyncio.subprocess.Process | None = None
-
-    async def start(self) -> None:
-        assert PROGRAM is not None
-        self._process = await asyncio.create_subprocess_exec(PROGRAM, "-c", str(self._settings), stderr=asyncio.subprocess.DEVNULL)
-        async with asyncio.timeout(10):
-            while True:
-                try:
-                    _, writer = await asyncio.open_connection("127.0.0.1", self.port)
-                except OSError:
-                    await asyncio.sleep(0.02)
-                else:
-                    writer.close()
-                    return
-
-    async def stop(self) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            await self._process.wait()
-            self._process = None
 
 
 @pytest.fixture
 async def mosquitto(tmp_path: Path) -> AsyncIterator[Mosquitto]:
-    running = Mosquitto(tmp_path)
-    await running.start()
-    yield running
-    await running.stop()
+    async with brokers.mosquitto(tmp_path) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

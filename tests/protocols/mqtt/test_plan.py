@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from protocols.devicemap import DeviceMaps, parse_devices
-from protocols.mqtt.plan import MqttSettings, command_topic, parse_endpoint, parse_path, topics
+from protocols.mqtt.plan import MqttSettings, command_topic, parse_endpoint, parse_path, subscriptions
 from protocols.tomlfile import ConfigError, TomlFile
-from tests.protocols.mqtt.maps import JSON, PUMP, SPARKPLUG, device_map
+from tests.protocols.mqtt.maps import JSON, PUMP, SPARKPLUG, device, device_map
 
 REFUSED = {
     "a path that is none": ('{ name = "a", at = "p", type = "float64" }', JSON, "is not understood"),
@@ -18,10 +18,10 @@ REFUSED = {
         JSON,
         "the path of the value itself",
     ),
-    "a wildcard topic": (PUMP, 'payload = "json", topic = "a/+"', "without wildcards"),
-    "a payload that does not exist": (PUMP, 'payload = "xml", topic = "a"', "expected one of json, sparkplug"),
+    "a wildcard within a level": (PUMP, 'payload = "json", topic = "a/b+"', "wildcards stand alone"),
+    "a payload that does not exist": (PUMP, 'payload = "xml", topic = "a"', "expected one of json, records, plain, sparkplug"),
     "a missing topic": (PUMP, 'payload = "json"', '"topic" is missing'),
-    "QoS 2": (PUMP, JSON + ", qos = 2", "from 0 to 1"),
+    "QoS 3": (PUMP, JSON + ", qos = 3", "from 0 to 2"),
     "a wrong time path": (PUMP, 'payload = "json", topic = "a", time = "t"', '"time"'),
     "a node of two levels": (
         '{ name = "a", at = "m", type = "int8" }',
@@ -46,16 +46,19 @@ def test_path_is_split_into_keys_and_places() -> None:
 
 
 def test_topics_name_the_device_and_follow_a_sparkplug_node_whole(tmp_path: Path) -> None:
-    assert topics(device_map(tmp_path, PUMP).options, "p1") == ("site/p1",)
-    options = device_map(tmp_path, '{ name = "a", at = "m", type = "int8" }', SPARKPLUG).options
-    assert topics(options, "p1") == ("spBv1.0/g/+/p1", "spBv1.0/g/+/p1/+")
-    assert command_topic(options, "p1") == "spBv1.0/g/NCMD/p1"
+    assert subscriptions(device(device_map(tmp_path, PUMP))) == ("site/pump",)
+    node = device(device_map(tmp_path, '{ name = "a", at = "m", type = "int8" }', SPARKPLUG + ', device = "d"'))
+    assert subscriptions(node) == ("spBv1.0/g/+/pump", "spBv1.0/g/+/pump/+")
+    assert command_topic(node.map.options, "pump") == "spBv1.0/g/NCMD/pump"
+    assert command_topic(node.map.options, "pump", below=True) == "spBv1.0/g/DCMD/pump/d"
 
 
 def test_endpoint_is_an_mqtt_address() -> None:
     assert parse_endpoint("mqtt://broker") == ("broker", 1883)
     assert parse_endpoint("mqtt://[::1]:2000") == ("::1", 2000)
-    for wrong in ("broker:1883", "mqtts://broker:8883", "mqtt://", "mqtt://b:x", "mqtt://user@b:1", "mqtt://b/path"):
+    assert parse_endpoint("mqtts://broker") == ("broker", 8883)
+    assert parse_endpoint("mqtts://broker:1") == ("broker", 1)
+    for wrong in ("broker:1883", "http://broker:1883", "mqtt://", "mqtt://b:x", "mqtt://user@b:1", "mqtt://b/path"):
         with pytest.raises(ValueError, match="expected"):
             parse_endpoint(wrong)
 
@@ -70,10 +73,21 @@ def devices(folder: Path, keys: str) -> object:
 
 def test_settings_come_from_the_device(tmp_path: Path) -> None:
     found = devices(tmp_path, 'address = "mqtt://b:1"\nversion = "3.1.1"\nusername = "u"\npassword_file = "secret"\nkeepalive = "5s"')
-    assert found == MqttSettings("3.1.1", "", "u", Path("secret"), 5)
+    assert found == MqttSettings("3.1.1", "", "u", tmp_path / "secret", 5)
 
 
-@pytest.mark.parametrize("keys", ['address = "b:1"', 'address = "mqtt://b"\nversion = "3"', 'address = "mqtt://b"\npassword_file = "x"'])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        'address = "b:1"',
+        'address = "mqtt://b"\nversion = "3"',
+        'address = "mqtt://b"\npassword_file = "x"',
+        'address = "mqtt://b"\nca_file = "x"',
+        'address = "mqtts://b"\nkey_file = "x"',
+        'address = "mqtt://b"\nshare = "a/b"',
+        'address = "mqtt://b"\nshare = "a"\nprimary_host = "h"',
+    ],
+)
 def test_wrong_settings_are_refused(keys: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"gateway\.toml:\d+"):
         devices(tmp_path, keys)

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from protocols.mqtt.datatypes import DataType
+from protocols.mqtt.node import REORDER_US, Kind, Node, birth
 from protocols.mqtt.protobuf import WireError, fields, varint
-from protocols.mqtt.sparkplug import DataType, Kind, Metric, Node, Payload, birth, decode_payload, encode_payload
+from protocols.mqtt.sparkplug import Metric, Payload, decode_payload, encode_payload
 
 I64 = st.integers(-(2**63), 2**63 - 1)
 U64 = st.integers(0, 2**64 - 1)
@@ -100,7 +102,9 @@ def test_gap_is_noticed_on_the_messages_of_other_devices_too() -> None:
     node = Node()
     node.hear(Kind.NBIRTH, "", BIRTH)
     assert not node.hear(Kind.DDATA, "other", data(1)).rebirth
-    assert node.hear(Kind.DDATA, "other", data(3)).rebirth
+    assert not node.hear(Kind.DDATA, "other", data(3), 1).rebirth, "messages may overtake each other"
+    assert node.hear(Kind.DDATA, "other", data(4), REORDER_US + 1).rebirth
+    assert not node.hear(Kind.DDATA, "other", data(5), REORDER_US + 2).rebirth, "asked for once"
 
 
 def test_data_before_a_birth_asks_for_one() -> None:
