@@ -104,5 +104,7 @@ class SerialTransport(asyncio.Transport):
         self._loop.remove_reader(self._fd)
         self._loop.remove_writer(self._fd)
         with contextlib.suppress(OSError):
+            fcntl.ioctl(self._fd, termios.TIOCNXCL)  # a pseudo terminal outlives us
+        with contextlib.suppress(OSError):
             os.close(self._fd)
         self._loop.call_soon(self._protocol.connection_lost, error)
