@@ -1,0 +1,163 @@
+"""Secured sessions with a real server: policies, first contact, pins, renewed certificates, users."""
+
+import re
+import tomllib
+from dataclasses import replace
+
+import pytest
+import pytest_asyncio
+from asyncua import ua
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from protocols.clock import SystemClock
+from protocols.devicemap import Device, DeviceMap, Tag, TagType
+from protocols.driver import DriverError, DriverSetup
+from protocols.opcua.address import STANDARD
+from protocols.opcua.driver import OpcUaDriver
+from protocols.opcua.plan import MODES, POLICIES, Options, Settings
+from protocols.opcua.session import Limits, Peer, choose, connect, session
+from protocols.opcua.trust import fingerprint
+from simulators.opcua_nodesets import POLICIES as SERVED
+from simulators.opcua_nodesets import NodesetServer, Secured
+from tests.protocols.opcua.certificates import certificate, key, pem_key, trust_folder
+
+SECURE = tuple((policy, mode) for policy in POLICIES for mode in MODES)
+module = pytest.mark.asyncio(loop_scope="module")
+LEAF = certificate("server", issuer="root")
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def server():
+    server = NodesetServer((), Secured(tuple(SERVED), key("server"), LEAF))
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    return tmp_path_factory.mktemp("identity")
+
+
+async def reached(address, settings):
+    """Whether a session opens: number of namespaces."""
+    async with session(Peer("plc", address, settings), SystemClock()) as opened:
+        return len(opened.namespaces)
+
+
+@module
+@pytest.mark.parametrize(("policy", "mode"), SECURE)
+async def test_every_policy_and_mode_carries_values(server, own, policy, mode):
+    tags = (Tag(name="state", at=f"nsu={STANDARD};i=2259", type=TagType.INT32),)
+    settings = Settings(security=policy, mode=mode, fingerprint=fingerprint(LEAF), identity=own)
+    device = Device("plc", DeviceMap("m", "x", (), "opcua", Options(STANDARD), tags), server.address, settings)
+    driver = OpcUaDriver(device, SystemClock())
+    await driver.open()
+    frame = await driver.read()
+    assert frame.blocks[0].values.tolist() == [0]
+    assert frame.blocks[0].quality is None
+    await driver.close()
+
+
+@module
+async def test_first_contact_ends_with_lines_to_paste_and_those_lines_connect(server, own):
+    with pytest.raises(DriverSetup) as caught:
+        await reached(server.address, Settings(identity=own))
+    lines = "\n".join(re.findall(r"^(?:security|mode|fingerprint) +=.*$", str(caught.value), re.MULTILINE))
+    pasted = tomllib.loads(lines)
+    assert pasted == {"security": "Aes256_Sha256_RsaPss", "mode": "SignAndEncrypt", "fingerprint": fingerprint(LEAF)}
+    assert await reached(server.address, Settings(identity=own, **pasted)) >= 2
+
+
+@module
+async def test_no_security_must_be_written_where_the_server_offers_better(server, own):
+    assert await reached(server.address, Settings(security="none", identity=own)) >= 2
+
+
+@module
+async def test_another_certificate_than_the_pinned_one_is_refused(server, own):
+    settings = Settings(security="Basic256Sha256", fingerprint=fingerprint(certificate("stranger")), identity=own)
+    with pytest.raises(DriverSetup, match="pinned"):
+        await reached(server.address, settings)
+
+
+@module
+async def test_a_renewed_certificate_of_a_trusted_issuer_connects_and_an_unknown_one_does_not(server, own, tmp_path):
+    trust = trust_folder(tmp_path, issuers=[certificate("root", ca=True)])
+    settings = Settings(security="Basic256Sha256", trust=trust, identity=own)
+    assert await reached(server.address, settings) >= 2
+    await server.restart(secured=Secured(tuple(SERVED), key("renewed"), certificate("renewed", issuer="root")))
+    assert await reached(server.address, settings) >= 2
+    await server.restart(secured=Secured(tuple(SERVED), key("unknown"), certificate("unknown")))
+    with pytest.raises(DriverSetup, match="is unknown"):
+        await reached(server.address, settings)
+    await server.restart(secured=Secured(tuple(SERVED), key("server"), LEAF))
+
+
+@module
+async def test_users_are_known_by_password_or_certificate(server, own, tmp_path):
+    user = certificate("operator")
+    (tmp_path / "password").write_text("right\n")
+    (tmp_path / "wrong").write_text("wrong")
+    (tmp_path / "user.der").write_bytes(user.public_bytes(Encoding.DER))
+    (tmp_path / "other.der").write_bytes(certificate("stranger").public_bytes(Encoding.DER))
+    (tmp_path / "user.pem").write_bytes(pem_key("operator"))
+    (tmp_path / "other.pem").write_bytes(pem_key("stranger"))
+    secured = Secured(tuple(SERVED), key("server"), LEAF, {"operator": "right"}, (user.public_bytes(Encoding.DER),))
+    await server.restart(secured=secured)
+    plain = Settings(security="Aes128_Sha256_RsaOaep", mode="Sign", fingerprint=fingerprint(LEAF), identity=own)
+    named = replace(plain, username="operator", password_file=tmp_path / "password")
+    certified = replace(plain, user_certificate=tmp_path / "user.der", user_key=tmp_path / "user.pem")
+    for settings in (named, replace(named, mode="SignAndEncrypt"), certified):
+        assert await reached(server.address, settings) >= 2
+    strangers = [
+        replace(named, password_file=tmp_path / "wrong"),
+        replace(plain, user_certificate=tmp_path / "other.der", user_key=tmp_path / "other.pem"),
+        plain,
+    ]
+    for settings in strangers:
+        with pytest.raises(DriverError) as caught:
+            await reached(server.address, settings)
+        assert "right" not in str(caught.value)
+    with pytest.raises(DriverSetup, match="readable"):
+        await reached(server.address, replace(named, security="none", fingerprint=""))
+    with pytest.raises(DriverSetup, match="absent"):
+        await reached(server.address, replace(named, password_file=tmp_path / "absent"))
+    assert await reached(server.address, replace(named, security="none")) >= 2  # the password is encrypted for the pinned server
+    await server.restart(secured=Secured(tuple(SERVED), key("server"), LEAF))
+
+
+@module
+async def test_operation_limits_are_read_at_connect(server, own):
+    node = server.server.get_node(ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead)
+    await node.write_value(ua.Variant(7, ua.VariantType.UInt32))
+    opened = await connect(Peer("plc", server.address, Settings(security="none", identity=own)), SystemClock())
+    assert opened.limits == replace(Limits(), read=7)
+    await opened.close(1)
+    await node.write_value(ua.Variant(0, ua.VariantType.UInt32))
+
+
+def offer(policy, mode):
+    end = ua.EndpointDescription(EndpointUrl="opc.tcp://x", SecurityPolicyUri=f"http://opcfoundation.org/UA/SecurityPolicy#{policy}")
+    end.SecurityMode = ua.MessageSecurityMode[mode]
+    end.ServerCertificate = LEAF.public_bytes(Encoding.DER)
+    return end
+
+
+def test_deprecated_policies_are_taken_only_when_named():
+    offers = [offer("Basic256", "Sign"), offer("None", "None_")]
+    with pytest.raises(DriverSetup, match="deprecated"):
+        choose(offers, Peer("plc", "opc.tcp://x", Settings()))
+    settings = Settings(security="Basic256", mode="Sign", fingerprint=fingerprint(LEAF))
+    assert choose(offers, Peer("plc", "opc.tcp://x", settings)) is offers[0]
+
+
+def test_a_policy_that_is_not_offered_is_told_with_those_that_are():
+    with pytest.raises(DriverSetup, match=r"does not offer Basic256Sha256 with Sign, but None"):
+        choose([offer("None", "None_")], Peer("plc", "opc.tcp://x", Settings(security="Basic256Sha256", mode="Sign", fingerprint="00")))
+
+
+def test_a_server_without_security_is_used_and_said_so(caplog):
+    only = offer("None", "None_")
+    assert choose([only], Peer("plc", "opc.tcp://x", Settings())) is only
+    assert "opcua_unsecured device=plc" in caplog.text
