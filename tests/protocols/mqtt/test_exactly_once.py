@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from protocols.frame import Frame
-from tests.protocols.mqtt.brokers import SERVED, Served, brokers_with_qos2, samples, until
+from tests.protocols.mqtt.brokers import SERVED, Served, brokers_with_qos2, samples, serving, until
 from tests.protocols.mqtt.maps import PUMP, device_map
 from tests.protocols.mqtt.test_driver import followed, make_durable
 
@@ -45,8 +45,6 @@ async def test_message_is_received_only_after_its_commit_and_then_released(mqtt:
 @pytest.mark.parametrize("mqtt", [STAMPED, BARE], ids=["with time", "without time"])
 @pytest.mark.parametrize("broker", brokers_with_qos2(SERVED))
 async def test_link_cut_at_every_step_neither_loses_nor_doubles(mqtt: str, broker: tuple[str, str], tmp_path: Path) -> None:
-    from tests.protocols.mqtt.brokers import serving
-
     the_map = device_map(tmp_path, PUMP, mqtt)
     found: list[float] = []
     async with serving(*broker, tmp_path) as served, followed(the_map, served) as field:
