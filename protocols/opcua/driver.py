@@ -199,16 +199,15 @@ class OpcUaDriver:
         self._news.set()
 
     async def read(self) -> Frame:
+        rows: list[Row] = []
         while True:
-            if self._past is not None:
-                rows = await self._next_of_past(self._past)
-            else:
+            if self._past is not None and not (rows := await self._next_of_past(self._past)):
+                continue
+            if self._past is None:
                 rows, self._rows = self._rows, []
             events, self._events = self._events, []
             if rows or events:
                 return self._frame(rows, events)
-            if self._past is not None:
-                continue
             if self._failure is not None:
                 raise self._failure
             self._news.clear()
