@@ -6,6 +6,7 @@ its threads, through ctypes: they hold the interpreter's lock, and what may wait
 
 import ctypes
 import time
+from collections.abc import Mapping
 from typing import Any, Final
 
 ACCEPTED, DENIED = -1, 3  # MmsDataAccessError, CheckHandlerResult: no error, object access denied
@@ -14,23 +15,29 @@ BLOCKED_BY_PROCESS, NO_ACCESS_AUTHORITY = 9, 20  # IEC 61850-7-2, AddCause
 _WRITE: Final = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 _CHECK: Final = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_bool, ctypes.c_bool)
 _CONTROL: Final = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_bool)
-_BOOLEAN, _BIT_STRING, _INTEGER, _UNSIGNED, _FLOAT, _STRUCTURE = 2, 3, 4, 5, 6, 1  # MmsType
 
 
 class Orders:
-    def __init__(self, iec: Any, library: Any, server: Any, leaves: list[Any], model: dict[str, Any]) -> None:
+    """nodes: the data objects, by (domain, logical node, names...)."""
+
+    def __init__(
+        self, iec: Any, library: Any, server: Any, leaves: list[Any], nodes: Mapping[tuple[str, ...], Any], model: dict[str, Any]
+    ) -> None:
+        self._nodes = nodes
         self._iec, self._library, self._server, self._leaves = iec, library, server, leaves
         self._declare()
         self._keep: list[Any] = []
         self.written: dict[int, float] = {}
         described = model["leaves"]
-        objects = {tuple(leaf[:3]): number for number, leaf in enumerate(described) if leaf[3] == "ctlModel"}
+        models = {tuple(leaf[:3]): int(leaf[7] or 0) for leaf in described if leaf[3] == "ctlModel"}
         for number, (attribute, _, t, _, limits) in enumerate(model["points"]):
             domain, node, name, *_ = described[attribute]
             if described[attribute][4] == "SP":
                 self._setting(number, attribute, limits)
-            elif (domain, node, name) in objects:
-                self._control(number, attribute, t, objects[domain, node, name], limits, described)
+            elif (domain, node, name) in models:
+                place = self._nodes[domain, node, *name.split(".")]
+                iec.IedServer_updateCtlModel(server, iec.toDataObject(place), models[domain, node, name])
+                self._control(number, int(place.this), attribute, t, limits, double_point=described[attribute][5] == "Dbpos")
 
     def _declare(self) -> None:
         library, pointer = self._library, ctypes.c_void_p
@@ -71,10 +78,9 @@ class Orders:
         self._keep.append(handler)
         self._library.IedServer_handleWriteAccess(int(self._server), int(self._leaves[attribute].this), handler, None)
 
-    def _control(self, number: int, attribute: int, t: int, model: int, limits: list[float], described: list[Any]) -> None:
+    def _control(self, number: int, place: int, attribute: int, t: int, limits: list[float], *, double_point: bool) -> None:
         iec, library = self._iec, self._library
         leaf = self._leaves[attribute]
-        double_point = described[attribute][5] == "Dbpos"
 
         def raw(value: int) -> float:
             found = self._number(value)
@@ -104,8 +110,5 @@ class Orders:
 
         check_handler, control_handler = _CHECK(check), _CONTROL(operate)
         self._keep += [check_handler, control_handler]
-        place = iec.ModelNode_getParent(iec.toModelNode(self._leaves[model]))
-        chosen = int(described[model][7] or 0)
-        iec.IedServer_updateCtlModel(self._server, iec.toDataObject(place), chosen)
-        library.IedServer_setPerformCheckHandler(int(self._server), int(place.this), check_handler, None)
-        library.IedServer_setControlHandler(int(self._server), int(place.this), control_handler, None)
+        library.IedServer_setPerformCheckHandler(int(self._server), place, check_handler, None)
+        library.IedServer_setControlHandler(int(self._server), place, control_handler, None)

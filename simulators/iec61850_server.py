@@ -60,7 +60,7 @@ class Server:
         self._seen = not self._blocks
         self._library = ctypes.CDLL(iec._pyiec61850.__file__)
         self._flags = 0
-        self.orders = Orders(iec, self._library, self._server, self._leaves, model)
+        self.orders = Orders(iec, self._library, self._server, self._leaves, self._nodes, model)
 
     def _create(self, model: dict[str, Any]) -> Any:
         iec = self._iec

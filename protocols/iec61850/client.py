@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO, Final, NoReturn
 
 from protocols.iec61850.pipe import pack
+from protocols.iec61850.plan import CLOCK_FAILURE, CLOCK_UNSYNCHRONISED
 from protocols.iec61850.unlocked import Unlocked
 
 ASSOCIATIONS: Final = 5
 VALUE, GONE, MISFIT = range(3)
 CONNECTION_LOST: Final = 3
 LINK_ERRORS: Final = frozenset({1, CONNECTION_LOST, 6, 20})  # libiec61850: not connected, lost, too many calls, timeout
-FAILURE, UNSYNCHRONISED = 0x40, 0x20  # IEC 61850-8-1, 8.1.3.7: of a time stamp's quality
 
 
 class Output:
@@ -219,7 +219,7 @@ class Client:
 
     def tell_clock(self) -> None:
         """If what the device says of its clock has changed. A clock that was never anything but well is not worth a word."""
-        if self._clock != self._told and (self._told or self._clock & (FAILURE | UNSYNCHRONISED)):
+        if self._clock != self._told and (self._told or self._clock & (CLOCK_FAILURE | CLOCK_UNSYNCHRONISED)):
             self._told = self._clock
             self.output.send("clock", self._clock, self._clock_us)
 

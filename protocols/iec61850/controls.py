@@ -85,7 +85,7 @@ class Controls:
         return present
 
     def _fill(self, value: Any, raw: float) -> None:
-        """A number into a value of the device's type."""
+        """A number into a value of the device's type. Raises Refused where it does not fit: the library would leave the old one."""
         iec = self._iec
         kind = iec.MmsValue_getType(value)
         if kind == iec.MMS_BOOLEAN:
@@ -93,15 +93,18 @@ class Controls:
         elif kind == iec.MMS_FLOAT:
             iec.MmsValue_setDouble(value, raw)
         elif kind == iec.MMS_INTEGER:
-            iec.MmsValue_setInt64(value, int(raw))
+            (iec.MmsValue_setInt32 if -(2**31) <= raw < 2**31 else iec.MmsValue_setInt64)(value, int(raw))
         elif kind == iec.MMS_UNSIGNED:
             iec.MmsValue_setUint32(value, int(raw))
         elif kind == iec.MMS_BIT_STRING:
             iec.MmsValue_setBitStringFromIntegerBigEndian(value, int(raw))
         elif kind == iec.MMS_STRUCTURE and iec.MmsValue_getArraySize(value):
             self._fill(iec.MmsValue_getElement(value, 0), raw)  # AnalogueValue: f or i
+            return
         else:
             raise Refused(f"values of MMS type {kind} are not written")
+        if kind != iec.MMS_FLOAT and self._client.number(value, "bool" if kind == iec.MMS_BOOLEAN else "int64") != raw:
+            raise Refused(f"{raw:g} does not fit into the device's type")
 
     def _control(self, reference: str, raw: float, double_point: bool) -> None:
         control = self._unlocked.control(self._client.connection, reference)

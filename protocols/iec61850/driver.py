@@ -25,9 +25,8 @@ from protocols.devicemap import Device, TagType
 from protocols.driver import DeviceMisbehaves, DeviceUnreachable, DriverError, DriverSetup, WriteRefused
 from protocols.event import Event
 from protocols.frame import Block, Frame
-from protocols.iec61850.client import FAILURE, UNSYNCHRONISED
 from protocols.iec61850.pipe import end_child, pack, receive_async, start_child
-from protocols.iec61850.plan import Settings, decode_quality
+from protocols.iec61850.plan import CLOCK_ACCURACY, CLOCK_FAILURE, CLOCK_LEAP_KNOWN, CLOCK_UNSYNCHRONISED, Settings, decode_quality
 from protocols.iec61850.request import request_of
 
 START_S: Final = 10.0
@@ -51,7 +50,7 @@ def _read_identity(identity: bytes) -> tuple[int, int, bytes]:
 
 def clock_event(device: str, flags: int, time_us: int, now_us: int) -> Event:
     """What the quality of a device's time stamps says (IEC 61850-7-2, 6.1.2.9): leap seconds known, failure, not synchronised, accuracy."""
-    failure, unsynchronised, bits = bool(flags & FAILURE), bool(flags & UNSYNCHRONISED), flags & 0x1F
+    failure, unsynchronised, bits = bool(flags & CLOCK_FAILURE), bool(flags & CLOCK_UNSYNCHRONISED), flags & CLOCK_ACCURACY
     text = "the clock is synchronised and well"
     if unsynchronised:
         text = "the clock is not synchronised"
@@ -59,7 +58,7 @@ def clock_event(device: str, flags: int, time_us: int, now_us: int) -> Event:
         text = "the clock has failed"
     severity = _CLOCK_FAILED if failure else _CLOCK_UNSYNCHRONISED if unsynchronised else _CLOCK_WELL
     detail: dict[str, str | int | float | bool] = {
-        "leap_seconds_known": bool(flags & 0x80),
+        "leap_seconds_known": bool(flags & CLOCK_LEAP_KNOWN),
         "clock_failure": failure,
         "clock_not_synchronised": unsynchronised,
     }

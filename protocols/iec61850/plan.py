@@ -39,6 +39,8 @@ VALUE_ATTRIBUTES: Final = frozenset(
         "subVal",
     ]
 )
+# IEC 61850-8-1, 8.1.3.7: the quality of a time stamp; accuracy is a number of significant bits of the fraction of a second.
+CLOCK_LEAP_KNOWN, CLOCK_FAILURE, CLOCK_UNSYNCHRONISED, CLOCK_ACCURACY = 0x80, 0x40, 0x20, 0x1F
 
 
 class Mode(enum.StrEnum):
