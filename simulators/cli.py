@@ -1,4 +1,5 @@
 """`qenergyz sim run SCENARIO`: serve a scenario's devices, step by step, until told to stop. (`qenergyz sim market` is in `market`.)
+`qenergyz sim serve MAP`: one device of any device map, with plausible moving values.
 
 Commands come as lines on standard input: `go`, `hold` (stop stepping, go on serving), `step N`, `fault DEVICE KIND SECONDS`, `stop`. With `--wait` the first step is shown and
 nothing moves before `go` or `step`, and the end of standard input ends the run (whoever steered it is gone). After the last step the
@@ -19,10 +20,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, TextIO
 
-from protocols.devicemap import Device
-from protocols.tomlfile import ConfigError
+from protocols.devicemap import SHIPPED, Device, DeviceMaps, load_device_map, parse_devices
+from protocols.tomlfile import ConfigError, TomlFile, nearest
 from simulators.face import Face, LabelLog, Source, Step, TruthLog
 from simulators.faults import KINDS
+from simulators.plant.signals import Course
 from simulators.replay import RecordingError
 from simulators.scenario import Scenario, find_scenario, load_scenario, open_sources
 
@@ -31,6 +33,13 @@ FACES: Final[Mapping[str, str]] = {
     "opcua": "simulators.opcua:OpcUaFace",
     "mqtt": "simulators.mqtt:MqttFace",
     "iec61850": "simulators.iec61850:Iec61850Face",
+}
+# Where a device of each protocol listens when nothing is said.
+FREE: Final[Mapping[str, str]] = {
+    "modbus": "127.0.0.1:0",
+    "opcua": "opc.tcp://127.0.0.1:0/",
+    "mqtt": "mqtt://127.0.0.1:0",
+    "iec61850": "127.0.0.1:0",
 }
 PROGRESS_S: Final = 5.0
 STOP_S: Final = 1.5
@@ -43,8 +52,11 @@ def main(argv: Sequence[str]) -> int:
         return market.main(argv[1:])
     arguments = _parser().parse_args(argv)
     try:
-        scenario = load_scenario(find_scenario(arguments.scenario))
-        sources = open_sources(scenario)
+        if arguments.command == "serve":
+            scenario, sources = _one_device(arguments)
+        else:
+            scenario = load_scenario(find_scenario(arguments.scenario))
+            sources = open_sources(scenario)
     except (ConfigError, RecordingError) as error:
         print(f"qenergyz sim: {error}", file=sys.stderr)
         return 2
@@ -70,6 +82,17 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("market", add_help=False, help="post quotes of a simulated market to a hub")
     run = commands.add_parser("run", help="serve a scenario")
     run.add_argument("scenario", help="a file, or the name of a shipped scenario")
+    serve = commands.add_parser("serve", help="serve one device of a device map, with plausible moving values")
+    serve.add_argument("map", help="a device map's file, or the name of a shipped one")
+    serve.add_argument("--address", help="where to listen, in the words of a gateway's file (any free port of 127.0.0.1)")
+    serve.add_argument("--name", help="of the device (the map's name)")
+    serve.add_argument("--unit", type=int, default=1, help="Modbus unit (1)")
+    for command in (run, serve):
+        _add_stepping(command)
+    return parser
+
+
+def _add_stepping(run: argparse.ArgumentParser) -> None:
     run.add_argument("--truth", metavar="FILE", help="write every value served, one line per sample")
     run.add_argument("--labels", metavar="FILE", help="write what truly happens, one line per change: device, time in us, label")
     run.add_argument("--ready", metavar="FILE", help="write {device: address} as JSON once all listen")
@@ -77,7 +100,26 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--rate", type=float, metavar="X", help="steps per second instead of the scenario's")
     run.add_argument("--steps", type=int, metavar="N", help="end the stepping after N steps")
     run.add_argument("--seed", type=int, metavar="N", help="seed instead of the scenario's")
-    return parser
+
+
+def _one_device(arguments: argparse.Namespace) -> tuple[Scenario, tuple[Source, ...]]:
+    """The map's device as a scenario of its own. Raises ConfigError."""
+    from simulators.wander import WanderSource
+
+    found = Path(arguments.map)
+    shipped = {path.stem: path for path in SHIPPED.glob("*.toml")}
+    if not found.is_file():
+        if arguments.map not in shipped:
+            raise ConfigError(found, 0, f"no such device map{nearest(arguments.map, shipped)} Shipped: {', '.join(sorted(shipped))}.")
+        found = shipped[arguments.map]
+    device_map = load_device_map(found)
+    name = arguments.name or device_map.name
+    address = arguments.address or FREE[device_map.protocol]
+    text = f'[[device]]\nname = {json.dumps(name)}\nmap = "{device_map.name}"\naddress = {json.dumps(address)}\n'
+    text += f"unit = {arguments.unit}\n" if device_map.protocol == "modbus" else ""
+    (device,) = parse_devices(TomlFile(found, text).root.sections("device"), DeviceMaps((found.parent,)))
+    scenario = Scenario(f"{name}", arguments.seed or 1, 1.0, "wall", (device,), (), (), Course())
+    return scenario, (WanderSource(device_map.tags, arguments.seed or 1),)
 
 
 async def _run(
@@ -92,6 +134,8 @@ async def _run(
         await show.start()
         for name, address in show.addresses().items():
             print(f"{name}: {address}", flush=True)
+        if arguments.command == "serve":
+            print(_for_a_gateway(scenario.devices[0], show.addresses()), flush=True)
         if arguments.ready:
             write_ready(Path(arguments.ready), show.addresses())
         _listen(sys.stdin, commands, loop, stop_at_end=arguments.wait)
@@ -101,6 +145,12 @@ async def _run(
     finally:
         await show.stop()
     return 0
+
+
+def _for_a_gateway(device: Device, addresses: Mapping[str, str]) -> str:
+    """What to paste into a gateway's file."""
+    lines = ["", "[[device]]", f'name = "{device.name}"', f'map = "{device.map.name}"', f'address = "{addresses[device.name]}"']
+    return "\n".join([*lines, f"unit = {device.settings.unit}"] if device.map.protocol == "modbus" else lines)
 
 
 def write_ready(path: Path, addresses: Mapping[str, str]) -> None:
