@@ -21,7 +21,7 @@ from protocols.modbus import serialport, tls
 from protocols.modbus.ask import READS, Ask
 from protocols.modbus.endpoint import Endpoint, Transport
 from protocols.modbus.link import Answers, Carrier, DatagramLink, Link
-from protocols.modbus.link_rtu import RtuLink
+from protocols.modbus.link_rtu import Doubts, RtuLink
 from protocols.modbus.settings import Credentials
 
 Key = tuple[Endpoint, Credentials | None]
@@ -75,6 +75,7 @@ class Bus:
         self._members: set[object] = set()
         self._free_s = 0.0  # loop time from which on the wire may be used again
         self._dropped = 0
+        self._doubts = Doubts()
 
     @property
     def dropped(self) -> int:
@@ -84,6 +85,11 @@ class Bus:
     @property
     def members(self) -> int:
         return len(self._members)
+
+    @property
+    def forgettable(self) -> bool:
+        """Nobody uses it, and no answer may still come over it."""
+        return not self._members and not self._doubts.owed
 
     async def join(self, member: object, name: str, timeout_s: float) -> None:
         """Opens the wire unless it stands. Raises DriverError."""
@@ -176,7 +182,7 @@ class Bus:
         endpoint = self._endpoint
         try:
             async with asyncio.timeout(timeout_s):
-                self._link = await _connect(endpoint, self._credentials, name, round(timeout_s * 1_000_000))
+                self._link = await _connect(endpoint, self._credentials, name, round(timeout_s * 1_000_000), self._doubts)
         except TimeoutError as error:
             raise DeviceUnreachable(f'device "{name}": no connection to {endpoint} within {timeout_s:g}s', quality.BAD_TIMEOUT) from error
         except tls.BadCredentials as error:
@@ -188,7 +194,7 @@ class Bus:
         return self._link
 
 
-async def _connect(endpoint: Endpoint, credentials: Credentials | None, name: str, timeout_us: int) -> Carrier:
+async def _connect(endpoint: Endpoint, credentials: Credentials | None, name: str, timeout_us: int, doubts: Doubts) -> Carrier:
     """Raises OSError (ssl.SSLError is one) and BadCredentials."""
     loop = asyncio.get_running_loop()
     host, port = endpoint.host, endpoint.port
@@ -204,10 +210,10 @@ async def _connect(endpoint: Endpoint, credentials: Credentials | None, name: st
         case Transport.UDP:
             return (await loop.create_datagram_endpoint(lambda: DatagramLink(name, timeout_us), remote_addr=(host, port)))[1]
         case Transport.RTU_TCP:
-            return (await loop.create_connection(lambda: RtuLink(name, timeout_us), host, port))[1]
+            return (await loop.create_connection(lambda: RtuLink(name, timeout_us, doubts), host, port))[1]
         case Transport.SERIAL:
             assert endpoint.line is not None
-            link = RtuLink(name, timeout_us, endpoint.line)
+            link = RtuLink(name, timeout_us, doubts, endpoint.line)
             serialport.SerialTransport(serialport.open_line(host, endpoint.line), link)
             return link
 
@@ -217,8 +223,8 @@ _BUSES: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Key, Bus]]] = We
 
 
 def bus_for(endpoint: Endpoint, credentials: Credentials | None) -> Bus:
-    """The bus of that endpoint; one that nobody uses is forgotten."""
+    """The bus of that endpoint; one that nobody needs is forgotten."""
     buses = _BUSES.setdefault(asyncio.get_running_loop(), {})
-    for key in [key for key, bus in buses.items() if not bus.members]:
+    for key in [key for key, bus in buses.items() if bus.forgettable]:
         del buses[key]
     return buses.setdefault((endpoint, credentials), Bus((endpoint, credentials)))

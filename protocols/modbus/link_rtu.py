@@ -9,6 +9,7 @@ and counted; after corrupt bytes everything is dropped until the line has been s
 import asyncio
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from protocols import quality
@@ -22,12 +23,20 @@ from protocols.modbus.link import Answers, Failure
 GAP_S: Final = 0.02  # silence that ends corrupt bytes: adapters and gateways hand on bytes in lumps, so 3.5 characters would be too short
 
 
+@dataclass(slots=True)
+class Doubts:
+    """What is known of the units of a bus, however often it is opened: sizes of the answers that may still come, and who knows the echo."""
+
+    owed: dict[int, set[int]] = field(default_factory=dict)
+    echoes: dict[int, bool] = field(default_factory=dict)
+
+
 class RtuLink(asyncio.Protocol):
     """See `link.Carrier`. line: None behind a gateway, which keeps the silences itself."""
 
     repeats = True
 
-    def __init__(self, name: str, timeout_us: int, line: Line | None = None) -> None:
+    def __init__(self, name: str, timeout_us: int, doubts: Doubts, line: Line | None = None) -> None:
         self._name, self._timeout = name, timeout_us / 1_000_000
         self._line = line
         self._loop = asyncio.get_running_loop()
@@ -36,8 +45,7 @@ class RtuLink(asyncio.Protocol):
         self._waiter: asyncio.Future[bytes | int] | None = None
         self._buffer = b""
         self._corrupt_until = 0.0
-        self._owed: dict[int, set[int]] = {}  # unit -> sizes of the answers that may still come
-        self._echoes: dict[int, bool] = {}
+        self._owed, self._echoes = doubts.owed, doubts.echoes
         self.silence_s = line.silence_s if line else 0.0
         self.failure: Failure | None = None
         self.blamed = ""
