@@ -3,6 +3,9 @@
 Each published step is one notification per tag: the source time is the step's (whole microseconds), the status its quality; a bad
 status carries no value, as OPC 10000-4, 7.11 demands. The truth log holds what a subscriber was sent: a step that nobody subscribed to
 was not served, and the one that stands when a subscription begins was.
+
+Tags that are elements of one array share its node and its status: one bad element makes all of them bad, in the truth log too. Texts of the
+map are String nodes. Members of structures are not served; a map that has some is refused.
 """
 
 import asyncio
@@ -18,9 +21,11 @@ from asyncua.server.server import Server
 
 from protocols import quality
 from protocols.devicemap import Device, TagType
-from protocols.opcua.plan import Options, identifier
+from protocols.opcua.address import Address, parse
+from protocols.opcua.plan import Options
 from simulators.face import Step, TruthLog
 from simulators.faults import Disturbance, suffer
+from simulators.opcua_places import Place, join_status, places
 from simulators.served import Served, serve
 
 ua: Any = asyncua.ua
@@ -75,6 +80,7 @@ class _DeviceServer:
         self._options: Options = device.map.options
         self._server: Any = Server()
         self._nodes: list[Any] = []
+        self._places: tuple[Place, ...] = places(device)
         self._shown: Served | None = None
         self._logged = False
         self._held: list[Step] | None = None
@@ -88,15 +94,23 @@ class _DeviceServer:
         self._server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
         index = await self._server.register_namespace(self._options.namespace)
         folder = await self._server.nodes.objects.add_object(ua.NodeId(self._device.name, index), self._device.name)
-        for tag in self._device.map.tags:
-            node = ua.NodeId(identifier(tag.at, self._device.name), index)
-            start = False if tag.type is TagType.BOOL else 0
+        for place in self._places:
+            tag = self._device.map.tags[place.tags[0]]
+            node = await self._node(place.address)
+            start: Any = False if tag.type is TagType.BOOL else 0
+            start = [start] * place.size if place.size else start
             await folder.add_variable(node, ua.QualifiedName(tag.name, index), start, varianttype=_VARIANT[tag.type])
             self._nodes.append(node)
+        for text in self._device.map.texts:
+            node = await self._node(parse(text.at, self._device.name))
+            await folder.add_variable(node, ua.QualifiedName(text.name, index), f"simulated {text.name}")
         await self._show(serve(self._device, self.disturbance.alter(first)))
         await self._server.start()
         link = urlsplit(self.address)
         self.address = f"opc.tcp://{link.hostname}:{self._server.bserver.port}{link.path}"
+
+    async def _node(self, address: Address) -> Any:
+        return ua.NodeId(address.identifier, await self._server.register_namespace(address.namespace or self._options.namespace))
 
     @property
     def subscribed(self) -> bool:
@@ -128,12 +142,14 @@ class _DeviceServer:
                 self._truth.served(self._device, self._shown.time_us, self._shown.values, self._shown.quality)
 
     async def _show(self, served: Served) -> None:
-        self._shown = served
+        self._shown = served = join_status(served, self._places)
         moment = _EPOCH + timedelta(microseconds=served.time_us)
         now = datetime.now(UTC)
-        for tag, node, raw, code in zip(self._device.map.tags, self._nodes, served.raw, served.quality.tolist(), strict=True):
-            kind = ua.VariantType.Null if quality.is_bad(code) else _VARIANT[tag.type]
-            value = ua.Variant(None if quality.is_bad(code) else raw, kind)
+        codes = served.quality.tolist()
+        for place, node in zip(self._places, self._nodes, strict=True):
+            code = codes[place.tags[0]]
+            kind = ua.VariantType.Null if quality.is_bad(code) else _VARIANT[self._device.map.tags[place.tags[0]].type]
+            value = ua.Variant(None if quality.is_bad(code) else place.value(served.raw), kind)
             await self._server.write_attribute_value(node, ua.DataValue(value, ua.StatusCode(code), moment, now))
 
     async def drop_link(self, duration_us: int) -> None:
