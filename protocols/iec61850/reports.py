@@ -45,7 +45,8 @@ class Reports:
         return {member for block in self._blocks for member in block.members}
 
     def subscribe(self, alive: Callable[[], None]) -> None:
-        """All blocks are read before the first is enabled. alive: called while it waits."""
+        """All blocks are read and listened to before the first is enabled: what the binding does with the interpreter's lock held must be over
+        before reports come. alive: called while it waits."""
         output = self._client.output
         for wanted in self._request["reports"]:
             name, handle = self._free(wanted, alive)
@@ -54,6 +55,7 @@ class Reports:
             self._blocks.append(self._prepared(name, handle))
         for block in self._blocks:
             self._listen(block)
+        for block in self._blocks:
             self._begin(block)
 
     def _begin(self, block: Block) -> None:
@@ -131,7 +133,7 @@ class Reports:
         elements = iec.LinkedList_create()
         for member in wanted:
             iec.LinkedList_addStringCopy(elements, member)
-        _, error = ask(lambda connection: (None, iec.IedConnection_createDataSet(connection, ours, elements)))
+        _, error = ask(iec.IedConnection_createDataSet, ours, elements)
         if error:
             self._client.output.fail("setup", f'the device does not let us create the data set "{ours}" (error {error})')
         iec.ClientReportControlBlock_setDataSetReference(handle, ours.replace(".", "$"))
