@@ -54,6 +54,7 @@ class RegisterImage:
         if options.source_time:
             spans.append(options.source_time)
         self.parts = frozenset(spans)
+        self.places = {area: {at for span in spans if span.area is area for at in range(span.start, span.end)} for area in Area}
         self._texts = {text: place(text, options) for text in device_map.texts}
         spans += [span for where in self._texts.values() for span in where.spans]
         self.bounds: dict[Bank, tuple[int, int]] = {}

@@ -132,7 +132,8 @@ class Unit:
     def _put(self, area: Area, start: int, size: int, data: bytes) -> int:
         """Exception code, 0 = done. Only tags that may be written change, and only to what their `write` allows."""
         first, end = self.image.bounds.get(area, (0, 0))
-        if start < first or start + len(data) // size > end:
+        written = range(start, start + len(data) // size)
+        if start < first or written.stop > end or not all(place in self.image.places[area] for place in written):
             return ILLEGAL_ADDRESS
         if not data:
             return ILLEGAL_VALUE
@@ -148,4 +149,4 @@ class Unit:
             return ILLEGAL_VALUE
         self.written |= {index: after[index] for index in changed}
         self.show(self.last)
-        return 0 if self.shown.images[area] == bytes(image) else ILLEGAL_ADDRESS  # it was where no tag stands
+        return 0

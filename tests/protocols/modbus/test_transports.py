@@ -90,7 +90,7 @@ async def served(
         face_options["credentials"] = authority.issue("plc")
     face = ModbusFace(**face_options)
     unplaced = Device("plc", the_map, place, settings)
-    await face.start([unplaced], [Step(1, np.array(values), np.zeros(len(values), np.uint32))])
+    await face.start([unplaced], [Step(1, np.array(values, float), np.zeros(len(values), np.uint32))])
     try:
         yield face, replace(unplaced, address=face.address_of(unplaced))
     finally:
