@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from edge.poller import Poller
+from protocols import tasks
 from protocols.clock import SystemClock
 from protocols.devicemap import Device, load_device_map
-from protocols.driver import DriverError
 from protocols.opcua.address import parse
 from protocols.opcua.browse import browse_device
 from protocols.opcua.driver import OpcUaDriver
@@ -41,15 +42,34 @@ async def mapped(server, folder, pattern="**"):
     return Device("sim", load_device_map(path), server.address, Settings(timeout_us=2 * SECOND_US))
 
 
-async def numbers_of(driver, wanted, time_us):
-    """Tag number -> value, of samples with this source time, until all are there."""
-    values = {}
-    async with asyncio.timeout(10):
-        while not wanted <= values.keys():
-            for block in (await driver.read()).blocks:
-                fresh = block.times_us == time_us
-                values.update(zip(block.tags[fresh].tolist(), block.values[fresh].tolist(), strict=True))
-    return values
+class Kept:
+    """What a poller delivers: newest value by tag number and source time."""
+
+    def __init__(self):
+        self._values, self._news = {}, asyncio.Event()
+
+    def deliver(self, frame):
+        for block in frame.blocks:
+            if block.values.ndim == 1:
+                self._values.update(zip(zip(block.times_us.tolist(), block.tags.tolist(), strict=True), block.values.tolist(), strict=True))
+        self._news.set()
+
+    async def at(self, time_us, indexes, seconds):
+        """Values of these tags, when all are there."""
+        async with asyncio.timeout(seconds):
+            while not all((time_us, index) in self._values for index in indexes):
+                self._news.clear()
+                await self._news.wait()
+        return [self._values[time_us, index] for index in indexes]
+
+
+async def delivered_after(server, device, kept, time_us, seconds=30):
+    """A step that somebody subscribed to, as it was kept; and as it was served."""
+    async with asyncio.timeout(seconds):
+        while not server.server.iserver.subscription_service.subscriptions:
+            await asyncio.sleep(0.02)
+    served = [float(value) for value in (await server.step(time_us)).values()]
+    return await kept.at(time_us, await places(server, device), seconds), pytest.approx(served, rel=1e-6)
 
 
 async def test_browsing_finds_every_variable_that_moves_with_its_type(server):
@@ -68,32 +88,27 @@ async def places(server, device):
     return [ours[uris[moving.node.NamespaceIndex], moving.node.Identifier] for moving in server.moving]
 
 
-async def test_three_models_are_read_and_read_again_within_30_seconds_after_a_restart_with_other_namespaces(server, tmp_path):
+async def test_three_models_are_read_and_again_within_30_seconds_after_a_restart_with_namespaces_reordered(server, tmp_path):
     device = await mapped(server, tmp_path)
-    driver = OpcUaDriver(device, SystemClock())
-    await driver.open()
-    indexes = await places(server, device)
-    served = list((await server.step(START_US)).values())
-    read = await numbers_of(driver, set(indexes), START_US)
-    assert [read[index] for index in indexes] == pytest.approx([float(value) for value in served], rel=1e-6)
-    before = await server.server.get_namespace_array()
+    kept = Kept()
 
-    await server.restart(MOVED)
-    restarted = time.monotonic()
-    assert await server.server.get_namespace_array() != before
-    with pytest.raises(DriverError):
-        async with asyncio.timeout(10):
-            while True:
-                await driver.read()
-    await driver.close()
-    await driver.open()
-    indexes = await places(server, device)
-    served = list((await server.step(START_US + SECOND_US)).values())
-    again = await numbers_of(driver, set(indexes), START_US + SECOND_US)
-    assert time.monotonic() - restarted < 30
-    assert [again[index] for index in indexes] == pytest.approx([float(value) for value in served], rel=1e-6)
-    assert len(served) > 200
-    await driver.close()
+    async def opened():
+        return OpcUaDriver(device, SystemClock())
+
+    polling = asyncio.create_task(Poller(device, opened, kept.deliver, SystemClock()).run())
+    try:
+        found, served = await delivered_after(server, device, kept, START_US)
+        assert len(found) > 200
+        assert found == served
+        before = await server.server.get_namespace_array()
+        await server.restart(MOVED)
+        restarted = time.monotonic()
+        assert await server.server.get_namespace_array() != before
+        found, served = await delivered_after(server, device, kept, START_US + SECOND_US)
+        assert found == served
+        assert time.monotonic() - restarted < 30
+    finally:
+        await tasks.end(polling)
 
 
 async def test_patterns_choose_paths_and_children_of_variables_are_walked(server):
