@@ -1,4 +1,4 @@
-"""`qenergyz edge`: run, check, status, enrol, arm, write. Exit codes: 0 done, 1 it did not work, 2 the file or the command line is wrong."""
+"""`qenergyz edge`: run, check, status, enrol, arm, write, import, export. Exit codes: 0 done, 1 it did not work, 2 the file or the command line is wrong."""
 
 import argparse
 import asyncio
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str]) -> int:
+    if argv[:1] in (["import"], ["export"]):
+        from edge import importing
+
+        return importing.main(argv[1:], argv[0])
     parser = argparse.ArgumentParser(
         prog="qenergyz edge", description="The agent on a gateway: reads devices, keeps every sample, forwards signed batches."
     )
@@ -30,7 +34,10 @@ def main(argv: Sequence[str]) -> int:
         ("write", "write a value to a tag that the site allows to be written"),
     ):
         command = commands.add_parser(name, help=text, description=text)
-        command.add_argument("config", type=Path, help="gateway file, e.g. gateway.toml")
+        also = "; or the file of a device map" if name == "check" else ""
+        command.add_argument("config", type=Path, help=f"gateway file, e.g. gateway.toml{also}")
+        if name == "check":
+            command.add_argument("--strict", action="store_true", help="remarks are errors")
         if name in ("arm", "write"):
             command.add_argument("tag", help="device.tag")
             command.add_argument("value", type=float, help="in the tag's unit")
@@ -45,10 +52,14 @@ def main(argv: Sequence[str]) -> int:
             command.add_argument("--voucher", required=True, help="text, or @FILE to read it from a file")
         if name == "run":
             command.add_argument("--verbose", action="store_true", help="log more")
+    for name, text in (("import", "make device maps of SunSpec models, SCL, nodesets, CSV"), ("export", "write a device map as CSV")):
+        commands.add_parser(name, help=text, add_help=False)
     options = parser.parse_args(argv)
     from edge import config
 
     try:
+        if options.command == "check" and _is_map(options.config):
+            return _check_map(options)
         gateway = config.load(options.config)
     except ConfigError as error:
         if getattr(options, "json", False):
@@ -60,20 +71,50 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _check(gateway: "GatewayConfig", options: argparse.Namespace) -> int:
+    from edge.lint import remarks
+
     tags = len(gateway.table.entries)
+    maps = {device.map.name: device.map for device in gateway.devices}
+    said = [f"{name}: {remark}" for name, one in maps.items() for remark in remarks(one)]
     if options.json:
-        print(
-            json.dumps(
-                {"ok": True, "gateway": gateway.name, "devices": len(gateway.devices), "tags": tags, "table": gateway.table.digest.hex()}
-            )
-        )
+        found = {"ok": True, "gateway": gateway.name, "devices": len(gateway.devices), "tags": tags, "table": gateway.table.digest.hex()}
+        print(json.dumps(found | {"remarks": said}))
     else:
         print(f"{options.config}: gateway {gateway.name}, {len(gateway.devices)} devices, {tags} tags: nothing wrong")
         for device in gateway.devices:
             print(
                 f"  {device.name}: {device.map.maker} {device.map.name} over {device.map.protocol} at {device.address}, {len(device.map.tags)} tags"
             )
-    return 0
+    return _remark(said, options)
+
+
+def _is_map(path: Path) -> bool:
+    from protocols.tomlfile import TomlFile
+
+    return "device_map" in TomlFile.read(path).root
+
+
+def _check_map(options: argparse.Namespace) -> int:
+    from edge.lint import remarks
+    from protocols.devicemap import load_device_map
+
+    found = load_device_map(options.config)
+    said = list(remarks(found))
+    if options.json:
+        print(json.dumps({"ok": True, "map": found.name, "protocol": found.protocol, "tags": len(found.tags), "remarks": said}))
+    else:
+        print(f"{options.config}: map of {found.maker} {', '.join(found.models)}, {len(found.tags)} tags over {found.protocol}")
+        if found.protocol == "modbus":
+            from protocols.modbus import plan
+
+            print(plan.describe(plan.plan(found)))
+    return _remark(said, options)
+
+
+def _remark(said: list[str], options: argparse.Namespace) -> int:
+    for remark in said:
+        print(f"remark: {remark}", file=sys.stderr)
+    return 2 if said and options.strict else 0
 
 
 def _run(gateway: "GatewayConfig", options: argparse.Namespace) -> int:

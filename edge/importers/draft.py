@@ -73,6 +73,7 @@ def _key(key: object) -> str:
 
 def plain_name(text: str) -> str:
     """ "Phase Voltage AB (RMS)" -> "phase_voltage_ab_rms"."""
+    text = text.replace("SoC", "Soc").replace("SoH", "Soh")
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text)
     return re.sub(r"[^a-z0-9]+", "_", spaced.lower()).strip("_") or "tag"
 

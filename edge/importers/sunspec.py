@@ -24,7 +24,20 @@ _TYPES: Final = {
 }  # fmt: skip
 _COUNTERS: Final = {"acc16": 1 << 16, "acc32": 1 << 32, "acc64": 1 << 64}
 _NO_TAGS: Final = ("pad", "sunssf", "ipaddr", "ipv6addr", "eui48", "bitfield64")
-_UNITS: Final = {"Pct": "%", "C": "degC", "Deg": "deg", "PF": "", "Tms": "s", "Secs": "s", "VA": "VA", "bar": "bar"}
+_UNITS: Final = {
+    "Pct": "%",
+    "C": "degC",
+    "Deg": "deg",
+    "PF": "",
+    "Tms": "s",
+    "Secs": "s",
+    "VA": "VA",
+    "HPa": "hPa",
+    "mps": "m/s",
+    "kO": "kOhm",
+    "Vm": "V/m",
+    "%WHRtg": "%",
+}
 _HEADER: Final = 2  # registers of ID and L
 
 
