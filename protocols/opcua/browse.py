@@ -23,6 +23,7 @@ ua: Any = asyncua.ua
 
 DEEPEST: Final = 20
 _STRUCTURE: Final = 22
+_NO_MARKS: Final = ua.StatusCodes.BadNoContinuationPoints
 _SERVER: Final = ua.NodeId(ua.ObjectIds.Server, 0)
 _PROPERTIES: Final = frozenset({"EngineeringUnits", "EURange"})
 _DATA: Final = frozenset(
@@ -99,20 +100,14 @@ def _plain_id(found: Any) -> Any:
 
 async def _children(opened: Session, places: Sequence[_Place]) -> AsyncIterator[tuple[_Place, Any]]:
     """References to what stands below, in requests that the server allows, with all their continuations."""
-    for start in range(0, len(places), opened.limits.browse):
-        chunk = places[start : start + opened.limits.browse]
-        asked = [
-            ua.BrowseDescription(
-                NodeId=place.node,
-                BrowseDirection=ua.BrowseDirection.Forward,
-                ReferenceTypeId=ua.NodeId(ua.ObjectIds.HierarchicalReferences, 0),
-                IncludeSubtypes=True,
-                NodeClassMask=ua.NodeClass.Object | ua.NodeClass.Variable,
-                ResultMask=ua.BrowseResultMask.BrowseName | ua.BrowseResultMask.NodeClass,
-            )
-            for place in chunk
-        ]
-        results = await opened.client.uaclient.browse(ua.BrowseParameters(NodesToBrowse=asked))
+    todo = list(places)
+    size = opened.limits.browse
+    while todo:
+        chunk, todo = todo[:size], todo[size:]
+        results = await opened.client.uaclient.browse(ua.BrowseParameters(NodesToBrowse=[_below(place.node) for place in chunk]))
+        short = [place for place, result in zip(chunk, results, strict=True) if result.StatusCode.value == _NO_MARKS]
+        if short and len(chunk) > 1:  # the server has too few continuation points for so many at once
+            todo, size = short + todo, 1
         waiting = list(zip(chunk, results, strict=True))
         while waiting:
             for place, result in waiting:
@@ -123,6 +118,17 @@ async def _children(opened: Session, places: Sequence[_Place]) -> AsyncIterator[
                 marks = [result.ContinuationPoint for _, result in waiting]
                 further = await opened.client.uaclient.browse_next(ua.BrowseNextParameters(False, marks))
                 waiting = [(place, result) for (place, _), result in zip(waiting, further, strict=True)]
+
+
+def _below(node: Any) -> Any:
+    return ua.BrowseDescription(
+        NodeId=node,
+        BrowseDirection=ua.BrowseDirection.Forward,
+        ReferenceTypeId=ua.NodeId(ua.ObjectIds.HierarchicalReferences, 0),
+        IncludeSubtypes=True,
+        NodeClassMask=ua.NodeClass.Object | ua.NodeClass.Variable,
+        ResultMask=ua.BrowseResultMask.BrowseName | ua.BrowseResultMask.NodeClass,
+    )
 
 
 async def _described(

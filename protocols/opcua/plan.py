@@ -116,7 +116,7 @@ def parse_tag(section: Section, kind: TagType) -> TagOptions | None:
     if key in section:
         if not 0 < deadband < (100 if percent else float("inf")):
             raise section.error(key, f'"{key}": expected above 0{" and below 100" if percent else ""}, found {deadband}')
-        if kind is TagType.BOOL or "labels" in section or section.raw("counter", False):
+        if kind is TagType.BOOL or "labels" in section or section.boolean("counter", False):
             raise section.error(key, "a truth value, enumeration or counter is never thinned")
     elif "heartbeat" in section:
         raise section.error("heartbeat", f'"heartbeat" needs a "{key}"')
