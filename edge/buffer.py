@@ -12,12 +12,12 @@ import logging
 import os
 import secrets
 import sqlite3
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from edge.clockwatch import clock_record
 from edge.rows import Rows
 from protocols.batch import cbor, columns, statement
 from protocols.batch.columns import Gap, GapReason, is_sequence
@@ -309,7 +309,7 @@ class Buffer:
         self, table_id: int, groups: tuple[columns.Group, ...], gaps: tuple[Gap, ...], events: tuple[dict[Any, Any], ...]
     ) -> statement.Payload:
         digest = self._db.execute("SELECT digest FROM tag_table WHERE id = ?", (table_id,)).fetchone()[0]
-        clock = columns.ClockRecord(source=0, offset_us=0, error_us=0, boot=self._boot, mono_us=time.monotonic_ns() // 1000)
+        clock = clock_record(self._boot)
         return statement.Payload(table_digest=digest, groups=groups, gaps=gaps, clock=clock, events=events)
 
     def _sign(self, payload: statement.Payload, gateway: str, signer: Signer, stream: str) -> tuple[bytes, int]:

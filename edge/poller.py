@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 
+from edge.clockwatch import DeviceClock
 from edge.resume import LastKept
 from edge.thinning import Thinning
 from protocols import quality
@@ -75,6 +76,7 @@ class Poller:
         self._said = ""
         self._kept = LastKept(device)
         self._thinning = Thinning(device)
+        self._clock_of_device = DeviceClock(device.name)
         self._driver: Driver | None = None
         self.state = DeviceState(device.name, device.map.protocol, device.address)
 
@@ -144,6 +146,8 @@ class Poller:
         blocks = self._kept.fresh(frame.blocks)
         self._kept.remember(blocks)
         blocks = self._thinning.thin(blocks)
+        if told := self._clock_of_device.seen(frame):
+            frame = replace(frame, events=(*frame.events, told))
         if blocks is not frame.blocks:
             frame = replace(frame, blocks=blocks)
         if blocks or frame.events or frame.acknowledge is not None:
