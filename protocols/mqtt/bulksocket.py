@@ -127,6 +127,7 @@ class BulkSocket:
         flags = data[0]
         if flags & 0xF0 != 0x30:
             return self._released() if flags == 0x62 else None
+        end = len(data) + 1  # until it is known
         try:
             size, at = _length(data, 1)
             end = at + size
