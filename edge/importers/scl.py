@@ -3,12 +3,12 @@
 An IED that violates the schema is an error with element and line; `strict=False` leaves out what is faulty and tells it.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from protocols.iec61850 import scl
-from protocols.iec61850.maptext import CARRIED, TEXTS, Described, Found, device_map_text, first_instances, unit_of
+from protocols.iec61850.maptext import device_map_text
+from protocols.iec61850.sclmap import describe, map_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,47 +38,6 @@ def import_scl(path: Path, *, ied: str = "", strict: bool = True) -> tuple[tuple
 
 
 def _import(ied: scl.Ied, path: Path) -> Imported:
-    name = f"{ied.name.lower()}_iec61850"
+    name = map_name(ied)
     text = device_map_text(name, describe(ied), f"SCL file {path.name}, IED {ied.name}")
     return Imported(ied.name, name, ied.address, text)
-
-
-def describe(ied: scl.Ied) -> Described:
-    found = tuple(one for device in ied.devices for node in device.nodes for one in _of_node(device, node))
-    reports = [
-        (
-            device.domain,
-            f"{node.name}.{'BR' if report.buffered else 'RP'}.{report.names[0]}",
-            f"{device.domain}/{node.name}.{report.data_set}",
-        )
-        for device in ied.devices
-        for node in device.nodes
-        for report in node.reports
-        if report.data_set
-    ]
-    domains = tuple(device.domain for device in ied.devices)
-    return Described(ied.name, domains, found, first_instances(reports), ied.maker, ied.type)
-
-
-def _of_node(device: scl.LogicalDevice, node: scl.LogicalNode) -> Iterator[Found]:
-    leaves = list(node.leaves())
-    named = {
-        f"{leaf.object}.{leaf.attribute}": node.value(leaf)
-        for leaf in leaves
-        if leaf.attribute in ("units.SIUnit", "units.multiplier", "d")
-    }
-    for leaf in leaves:
-        if leaf.type.kind in CARRIED or leaf.type.kind in TEXTS:
-            unit, multiplier = (named.get(f"{leaf.object}.units.{part}", "") for part in ("SIUnit", "multiplier"))
-            measured = leaf.type.kind.startswith(("FLOAT", "INT"))
-            yield Found(
-                device.domain,
-                node.name,
-                leaf.object,
-                leaf.attribute,
-                leaf.constraint,
-                leaf.type.kind,
-                unit_of(multiplier, unit) if measured else "",
-                leaf.type.labels,
-                named.get(f"{leaf.object}.d", "") or node.notes.get(leaf.object.partition(".")[0], ""),
-            )

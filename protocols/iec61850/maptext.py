@@ -82,7 +82,7 @@ _SHORT: Final = {  # what a tag's name says of the attribute
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One attribute of a device. kind: basic type of IEC 61850-7-2. note: what the maker says of it."""
+    """One attribute of a device. kind: basic type of IEC 61850-7-2. scale: of a counter's pulses, as text. note: what the maker says of it."""
 
     domain: str
     node: str
@@ -93,6 +93,7 @@ class Found:
     unit: str = ""
     labels: Mapping[int, str] = field(default_factory=dict)
     note: str = ""
+    scale: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +167,15 @@ def _at(one: Found, ied: str, domain: str) -> str:
 def _tag(one: Found, name: str, at: str) -> Iterable[str]:
     labels = one.labels or (DOUBLE_POINT if one.kind == "Dbpos" else {})
     yield from ("", "[[tags]]", f"name = {_quote(name)}", f"at = {_quote(at)}", f"type = {_quote(CARRIED[one.kind])}")
-    if one.unit:
-        yield f"unit = {_quote(one.unit)}"
+    unit = "deg" if ".ang." in f".{one.attribute}." else one.unit  # IEC 61850-7-3: angles are in degrees, whatever the magnitude's unit
+    if unit:
+        yield f"unit = {_quote(unit)}"
     if labels:
         yield f"labels = {{ {', '.join(f'{_quote(str(number))} = {_quote(label)}' for number, label in labels.items())} }}"
     if one.attribute in COUNTERS:
         yield "counter = true"
+        if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", one.scale) and float(one.scale) not in (0, 1):
+            yield f"scale = {float(one.scale)!r}"  # pulsQty: what one count means
     if one.note:
         yield f"vendor = {_quote(one.note)}"
 
