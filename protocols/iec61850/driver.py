@@ -98,7 +98,7 @@ class Iec61850Driver:
             async with asyncio.timeout(START_S + self._settings.timeout_us / 1e6):
                 while (message := await receive_async(worker.stdout))[0] != "open":
                     self._raise_error(message)
-        except (EOFError, ValueError, TimeoutError) as error:
+        except (EOFError, ValueError, LookupError, TypeError, TimeoutError) as error:
             raise DeviceUnreachable(f"{self._device.address}: the IEC 61850 process ended or hung", quality.BAD_NO_COMMUNICATION) from error
         missing = np.array(message[1], dtype=np.uint16)
         if missing.size:
@@ -128,8 +128,8 @@ class Iec61850Driver:
                     self._take(message)
         except DriverError as error:
             self._failure = error
-        except ValueError as error:
-            self._failure = DeviceMisbehaves(f"{self._device.address}: {error}", quality.BAD_NO_COMMUNICATION)
+        except (ValueError, LookupError, TypeError) as error:
+            self._failure = self._nonsense(error)
         except EOFError:
             self._failure = DeviceUnreachable(f"{self._device.address}: the IEC 61850 process ended", quality.BAD_NO_COMMUNICATION)
         except TimeoutError:
@@ -138,6 +138,9 @@ class Iec61850Driver:
         for waiting in self._writes.values():
             if not waiting.done():
                 waiting.set_exception(self._failure)
+
+    def _nonsense(self, error: Exception) -> DeviceMisbehaves:
+        return DeviceMisbehaves(f"{self._device.address}: the IEC 61850 process talks nonsense: {error!r}", quality.BAD_NO_COMMUNICATION)
 
     def _take(self, message: list[Any]) -> None:
         """What is no data: events, and answers to writes."""
@@ -165,8 +168,11 @@ class Iec61850Driver:
                 reports, self._reports = self._reports, []
                 events, self._events = tuple(self._events), []
                 now_us = self._clock.now_us()
-                blocks = self._blocks(reports, now_us) if reports else []
-                messages = self._identities(reports)
+                try:
+                    blocks = self._blocks(reports, now_us) if reports else []
+                    messages = self._identities(reports)
+                except (ValueError, LookupError, TypeError) as error:
+                    raise self._nonsense(error) from error
                 if blocks or events:
                     return Frame(self._device.name, now_us, blocks, messages=messages, events=events)
                 continue
