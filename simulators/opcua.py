@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import asyncua.ua
 from asyncua.server.server import Server
 
-from protocols import quality
+from protocols import quality, tasks
 from protocols.devicemap import Device, TagType
 from protocols.opcua.address import Address, parse
 from protocols.opcua.plan import Options
@@ -177,4 +177,12 @@ class _DeviceServer:
     async def stop(self) -> None:
         self.settle()
         with contextlib.suppress(Exception):
-            await self._server.stop()
+            await stop_server(self._server)
+
+
+async def stop_server(server: Any) -> None:
+    """asyncua waits up to a second for its clock to notice; nobody needs it any more."""
+    clock, server.iserver.time_task = server.iserver.time_task, None
+    if clock is not None:
+        await tasks.end(clock)
+    await server.stop()

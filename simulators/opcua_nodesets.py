@@ -25,6 +25,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from simulators.opcua import stop_server
+
 ua: Any = asyncua.ua
 
 NAMESPACE: Final = "urn:qenergyz:simulated"
@@ -195,7 +197,7 @@ class NodesetServer:
 
     async def stop(self) -> None:
         if self.server is not None:
-            await self.server.stop()
+            await stop_server(self.server)
 
 
 def _text(path: Path) -> str:

@@ -88,7 +88,7 @@ def parse_options(section: Section) -> Options:
         queue_size=section.integer("queue_size", 1000, low=1, high=100_000),
         trigger=Trigger(section.choice("trigger", [trigger.value for trigger in Trigger], "timestamp")),
         max_silence_us=section.duration_us("max_silence", "60s"),
-        events=section.texts("events", ()) if "events" in section else (),
+        events=section.texts("events", []),
         history=section.boolean("history", False),
     )
     if options.publishing_us < 1000:
@@ -107,21 +107,22 @@ def parse_options(section: Section) -> Options:
 
 def parse_tag(section: Section, kind: TagType) -> TagOptions | None:
     """None for a tag that says nothing of its own."""
-    percent = "server_deadband_percent" in section
-    if percent and "server_deadband" in section:
-        raise section.error("server_deadband", 'expected "server_deadband" or "server_deadband_percent", found both')
-    key = "server_deadband_percent" if percent else "server_deadband"
-    deadband = section.number(key, 0.0)
+    absolute, percent = section.number("server_deadband", None), section.number("server_deadband_percent", None)
     heartbeat_us = section.duration_us("heartbeat", "60s")
-    if key in section:
-        if not 0 < deadband < (100 if percent else float("inf")):
-            raise section.error(key, f'"{key}": expected above 0{" and below 100" if percent else ""}, found {deadband}')
+    if absolute is not None and percent is not None:
+        raise section.error("server_deadband", 'expected "server_deadband" or "server_deadband_percent", found both')
+    key, deadband = ("server_deadband", absolute) if percent is None else ("server_deadband_percent", percent)
+    if deadband is not None:
+        if not 0 < deadband < (float("inf") if percent is None else 100):
+            raise section.error(key, f'"{key}": expected above 0{"" if percent is None else " and below 100"}, found {deadband}')
         if kind is TagType.BOOL or "labels" in section or section.boolean("counter", False):
             raise section.error(key, "a truth value, enumeration or counter is never thinned")
     elif "heartbeat" in section:
         raise section.error("heartbeat", f'"heartbeat" needs a "{key}"')
-    sampling_us = section.duration_us("every") if "every" in section else None
-    return TagOptions(sampling_us, deadband, percent, heartbeat_us) if deadband or sampling_us is not None else None
+    sampling_us = section.duration_us("every", "1s") if "every" in section else None
+    if deadband is None and sampling_us is None:
+        return None
+    return TagOptions(sampling_us, deadband or 0.0, percent is not None, heartbeat_us)
 
 
 def parse_settings(section: Section) -> Settings:
