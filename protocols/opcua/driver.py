@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import asyncua.ua
 
@@ -39,6 +39,8 @@ from protocols.opcua.texts import Texts
 
 ua: Any = asyncua.ua  # built by star imports, which type checkers do not follow
 log = logging.getLogger("qenergyz.edge")
+
+CLOCK_TOLERANCE_US: Final = 10_000_000
 
 
 class OpcUaDriver:
@@ -81,6 +83,9 @@ class OpcUaDriver:
                 f'device "{self._device.name}": the server has no namespace "{self._options.namespace}", only {", ".join(session.namespaces)}',
                 quality.BAD_CONFIGURATION,
             )
+        if session.ahead_us is not None and abs(session.ahead_us) >= CLOCK_TOLERANCE_US:
+            message = f"the server's clock is {session.ahead_us / 1e6:+.0f} s from the gateway's"
+            self._tell([self._said("clock", message, kind="clock", ahead_us=session.ahead_us)])
         subscription = await session.client.uaclient.create_subscription(self._subscription(), lambda _: None)
         await self._stop_library_loop(session.client)
         self._heard_us = self._data_us = self._clock.monotonic_us()
@@ -150,9 +155,9 @@ class OpcUaDriver:
         with contextlib.suppress(ua.UaStatusCodeError):  # a server without conditions has nothing to refresh
             await session.client.uaclient.session.call([call])
 
-    def _said(self, source: str, message: str, **detail: str | int) -> Event:
+    def _said(self, source: str, message: str, kind: str = "device", **detail: str | int) -> Event:
         now_us = self._clock.now_us()
-        return Event("device", self._device.name, source, now_us, now_us, message, detail=detail)
+        return Event(kind, self._device.name, source, now_us, now_us, message, detail=detail)
 
     async def _publish(self, loop: PublishLoop) -> None:
         try:

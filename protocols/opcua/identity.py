@@ -4,8 +4,10 @@ The application URI stands in the certificate and is read back from it, so that 
 person: remove the two files, and tell every server.
 """
 
+import contextlib
 import os
 import socket
+import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -59,8 +61,15 @@ def _make(key_path: Path, certificate_path: Path) -> None:
 
 
 def _put(path: Path, content: bytes, mode: int) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as out:
+    """Whole or not at all; where two devices make theirs at the same moment, the first one's stays."""
+    handle, name = tempfile.mkstemp(dir=path.parent)
+    with os.fdopen(handle, "wb") as out:
         out.write(content)
+    made = Path(name)
+    made.chmod(mode)
+    with contextlib.suppress(FileExistsError):
+        path.hardlink_to(made)
+    made.unlink()
 
 
 def self_signed(key: rsa.RSAPrivateKey, application_uri: str, host: str, name: str) -> x509.Certificate:

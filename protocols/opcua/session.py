@@ -8,16 +8,19 @@ trust folder, and the error of the first contact holds the lines to paste. Not f
 import asyncio
 import contextlib
 import logging
+import struct
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import asyncua.ua
 from asyncua.client.client import Client
 from asyncua.common.utils import ServiceError
-from asyncua.crypto import security_policies
+from asyncua.crypto import security_policies, uacrypto
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
 
 from protocols import quality
@@ -31,6 +34,7 @@ ua: Any = asyncua.ua  # built by star imports, which type checkers do not follow
 log = logging.getLogger("qenergyz.edge")
 
 _PROBE_S: Final = 10.0
+_BAD_SIGNATURES: Final = (InvalidSignature, vars(uacrypto)["InvalidSignature"])  # the library's, and asyncua's of the same name
 _CLASSES: Final[dict[str, Any]] = {
     "Basic256Sha256": security_policies.SecurityPolicyBasic256Sha256,
     "Aes128_Sha256_RsaOaep": security_policies.SecurityPolicyAes128Sha256RsaOaep,
@@ -71,11 +75,12 @@ _LIMIT_NODES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """namespaces: URIs by index, as they are in this session."""
+    """namespaces: URIs by index, as they are in this session. ahead_us: how far the server's clock is ahead of ours, None = it tells none."""
 
     client: Any
     namespaces: tuple[str, ...]
     limits: Limits = field(default_factory=Limits)
+    ahead_us: int | None = None
 
     def node(self, address: Address, default: str) -> Any:
         """NodeId of an address in this session. Raises KeyError for a namespace that the server does not have."""
@@ -121,8 +126,8 @@ def plain_errors(address: str) -> Any:
         raise DeviceUnreachable(f"{address}: {error}", quality.BAD_NO_COMMUNICATION) from error
     except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
         raise DeviceUnreachable(f"{address}: {error or type(error).__name__}", quality.BAD_NO_COMMUNICATION) from error
-    except ua.UaError as error:
-        raise DeviceMisbehaves(f"{address}: {error}", quality.BAD_NO_COMMUNICATION) from error
+    except (ua.UaError, *_BAD_SIGNATURES, ValueError, struct.error) as error:
+        raise DeviceMisbehaves(f"{address}: {error or type(error).__name__}", quality.BAD_NO_COMMUNICATION) from error
 
 
 async def connect(peer: Peer, clock: Clock) -> Session:
@@ -134,7 +139,7 @@ async def connect(peer: Peer, clock: Clock) -> Session:
         if peer.settings.security != NONE or peer.settings.username:
             endpoint = choose(await client.connect_and_get_server_endpoints(), peer)
             client = _client(peer)
-            _secure(client, endpoint, peer, clock)
+            await _secure(client, endpoint, peer, clock)
         await _identify(client, endpoint, peer)
         try:
             await client.connect(auto_reconnect=False)
@@ -142,7 +147,7 @@ async def connect(peer: Peer, clock: Clock) -> Session:
             raise peer.setup(_refusal(error, peer.settings)) from error
         try:
             namespaces = tuple(await client.get_namespace_array())
-            return Session(client, namespaces, await _limits(client))
+            return Session(client, namespaces, *await _limits(client, clock))
         except BaseException:
             await Session(client, ()).close(peer.settings.timeout_us / 1e6)
             raise
@@ -173,7 +178,8 @@ def choose(endpoints: Sequence[Any], peer: Peer) -> Any:
     offers = {(_policy(end), end.SecurityMode.name): end for end in endpoints if str(end.EndpointUrl).startswith("opc.tcp")}
     plain = next((end for (policy, _), end in offers.items() if policy == "None"), None)
     secure = [(policy, mode) for policy in POLICIES for mode in MODES if (policy, mode) in offers]
-    if settings.security == NONE or (not settings.security and not secure and plain is not None):
+    believed = settings.fingerprint or settings.trust is not None
+    if settings.security == NONE or (not settings.security and not secure and plain is not None and not believed):
         if plain is None:
             raise peer.setup(f'security = "none", but the server offers only {_listed(offers)}')
         if not settings.security and not any(policy in DEPRECATED for policy, _ in offers):
@@ -194,6 +200,8 @@ def _listed(offers: dict[tuple[str, str], Any]) -> str:
 
 
 def _first_contact(offers: dict[tuple[str, str], Any], secure: Sequence[tuple[str, str]], settings: Settings) -> str:
+    if not secure and not any(policy in DEPRECATED for policy, _ in offers):
+        return "the server offers no security, but the gateway's file names a certificate to trust: is somebody in between?"
     if not secure:
         return (
             f"the server offers only deprecated security ({_listed(offers)}); to use it all the same, name the policy in "
@@ -216,7 +224,7 @@ def _first_contact(offers: dict[tuple[str, str], Any], secure: Sequence[tuple[st
     )
 
 
-def _secure(client: Any, endpoint: Any, peer: Peer, clock: Clock) -> None:
+async def _secure(client: Any, endpoint: Any, peer: Peer, clock: Clock) -> None:
     settings = peer.settings
     if settings.fingerprint or settings.trust is not None:
         host = settings.certificate_host or urlsplit(peer.address).hostname or ""
@@ -233,7 +241,7 @@ def _secure(client: Any, endpoint: Any, peer: Peer, clock: Clock) -> None:
     if settings.identity is None:
         raise peer.setup('secured, but no folder for our own key is given; name one as "identity"')
     try:
-        ours = identity.load_or_make(settings.identity)
+        ours = await asyncio.to_thread(identity.load_or_make, settings.identity)  # a new key takes its time
     except (OSError, ValueError) as error:
         raise peer.setup(f'our own key in {settings.identity}: {error}; name a folder that can be written as "identity"') from error
     client.application_uri = ours.application_uri
@@ -293,17 +301,19 @@ def _refusal(error: Any, settings: Settings) -> str:
     return f"the server refuses our certificate: {error}; put {folder}/{identity.CERTIFICATE} into its list of trusted clients"
 
 
-async def _limits(client: Any) -> Limits:
-    """One read; a server that knows no limits answers with bad status or 0."""
-    nodes = [ua.NodeId(number, 0) for number in _LIMIT_NODES.values()]
+async def _limits(client: Any, clock: Clock) -> tuple[Limits, int | None]:
+    """In one read, and how far the server's clock is ahead. A server that knows no limits answers with bad status or 0."""
+    nodes = [ua.NodeId(number, 0) for number in (*_LIMIT_NODES.values(), ua.ObjectIds.Server_ServerStatus_CurrentTime)]
     try:
         found = await client.uaclient.read_attributes(nodes, ua.AttributeIds.Value)
     except ua.UaStatusCodeError:
-        return Limits()
+        return Limits(), None
+    values = [value.Value.Value if value.Value is not None else None for value in found]
     ours = Limits()
     chosen = {}
-    for name, value in zip(_LIMIT_NODES, found, strict=True):
-        limit = value.Value.Value if value.Value is not None else None
+    for name, limit in zip(_LIMIT_NODES, values[:-1], strict=True):
         if isinstance(limit, int) and limit > 0:
             chosen[name] = min(limit, getattr(ours, name))
-    return Limits(**chosen)
+    time = values[-1]
+    ahead_us = round(time.timestamp() * 1e6) - clock.now_us() if isinstance(time, datetime) else None
+    return Limits(**chosen), ahead_us

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from asyncua import ua
 
-from protocols import quality
+from protocols import quality, tasks
 from protocols.clock import SystemClock
 from protocols.devicemap import Device, DeviceMap, Tag, TagType, Text
 from protocols.driver import DeviceUnreachable, DriverSetup, WriteRefused
@@ -361,6 +361,18 @@ async def test_texts_are_told_when_they_are_new_or_change(plc, opened):
     assert "bad_node_id_unknown" in events["none"].message
     await plc.show("Serial", "SN-2", ua.VariantType.String)
     assert [(event.source, event.message) for event in await told(driver)] == [("serial", "SN-2")]
+
+
+async def test_a_server_whose_clock_is_wrong_is_told(plc, opened):
+    await plc.add("A", 1.0, ua.VariantType.Double)
+    node = plc.server.get_node(ua.ObjectIds.Server_ServerStatus_CurrentTime)
+    await tasks.end(plc.server.iserver.time_task)
+    await node.write_value(datetime.now(UTC) - timedelta(hours=1))
+    driver = await opened(("s=A", TagType.FLOAT64))
+    (event,) = await told(driver)
+    assert (event.kind, event.source) == ("clock", "clock")
+    assert "-3600 s" in event.message or "-3601 s" in event.message
+    assert event.detail["ahead_us"] < -3_599_000_000
 
 
 # ---- writing

@@ -1,6 +1,8 @@
 """Secured sessions with a real server: policies, first contact, pins, renewed certificates, users."""
 
+import asyncio
 import re
+import struct
 import tomllib
 from dataclasses import replace
 
@@ -11,7 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from protocols.clock import SystemClock
 from protocols.devicemap import Device, DeviceMap, Tag, TagType
-from protocols.driver import DriverError, DriverSetup
+from protocols.driver import DeviceMisbehaves, DeviceUnreachable, DriverError, DriverSetup
+from protocols.opcua import identity
 from protocols.opcua.address import STANDARD
 from protocols.opcua.driver import OpcUaDriver
 from protocols.opcua.plan import MODES, POLICIES, Options, Settings
@@ -161,3 +164,40 @@ def test_a_server_without_security_is_used_and_said_so(caplog):
     only = offer("None", "None_")
     assert choose([only], Peer("plc", "opc.tcp://x", Settings())) is only
     assert "opcua_unsecured device=plc" in caplog.text
+
+
+def test_a_server_that_lost_its_security_is_not_used_where_a_certificate_is_pinned():
+    with pytest.raises(DriverSetup, match="in between"):
+        choose([offer("None", "None_")], Peer("plc", "opc.tcp://x", Settings(fingerprint=fingerprint(LEAF))))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        bytes(64),
+        b"ACKF" + struct.pack("<I", 28) + bytes(8),
+        b"ERRF\x10\x00\x00\x00\x00\x00\x7d\x80\xff\xff\xff\xff",
+    ],
+    ids=["nothing", "http", "zeros", "half", "error"],
+)
+async def test_a_peer_that_speaks_something_else_is_a_plain_error(answer):
+    async def serve(reader, writer):
+        await reader.read(100)
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    address = f"opc.tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    for security in ("", "none"):
+        with pytest.raises((DeviceUnreachable, DeviceMisbehaves), match="127"):
+            await connect(Peer("plc", address, Settings(timeout_us=300_000, security=security)), SystemClock())
+    server.close()
+
+
+async def test_devices_that_make_the_same_identity_at_the_same_moment_share_it(tmp_path):
+    made = await asyncio.gather(*(asyncio.to_thread(identity.load_or_make, tmp_path / "own") for _ in range(4)))
+    assert len({one.certificate for one in made}) == 1
+    assert sorted(path.name for path in (tmp_path / "own").iterdir()) == sorted([identity.KEY, identity.CERTIFICATE])
