@@ -1,131 +1,34 @@
-"""MQTT face: an embedded broker, and one publisher per device that sends each step with QoS 1, as JSON or Sparkplug B.
+"""MQTT face: an embedded broker, and one publisher per device that sends each step with QoS 1 in its map's payload kind, or as Sparkplug B.
 
 A step counts as served, and is written to the truth log, once the broker has acknowledged it and some session wants its topic; before
-anybody subscribed, steps are shown to nobody. All devices of a face share one broker, on the first device's host and port.
+anybody subscribed, steps are shown to nobody. All devices of a face share one broker, on the first device's host and port. A device with a status
+topic says there that it is there, and its last will that it is not. A Sparkplug node whose device names a `primary_host` keeps its steps while that
+host is away and tells them as history when it is back.
 """
 
 import asyncio
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
 import paho.mqtt.client as paho
-from numpy.typing import NDArray
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from protocols import quality
-from protocols.devicemap import Device, Tag, TagType, to_engineering, to_raw
+from protocols.devicemap import Device
 from protocols.mqtt.datatypes import DataType
-from protocols.mqtt.node import Kind, birth
-from protocols.mqtt.plan import MqttOptions, PathSteps, PayloadKind, TimeUnit, command_topic, parse_endpoint, parse_path
-from protocols.mqtt.sparkplug import Metric, Payload, encode_payload
+from protocols.mqtt.node import BD_SEQ, REBIRTH, Kind, birth, state_of
+from protocols.mqtt.plan import MqttSettings, PayloadKind, command_topic, named, parse_endpoint
+from protocols.mqtt.protobuf import WireError
+from protocols.mqtt.sparkplug import Metric, Payload, decode_payload, encode_payload
+from protocols.mqtt.topics import state_topic
+from protocols.tasks import end
 from simulators.face import Step, TruthLog
 from simulators.mqtt_broker import KeepingBroker
+from simulators.mqtt_messages import Told, messages, metrics, tell
 
 FAULTS: Final = ("drop_link", "freeze", "bad_quality", "delay")
-_WORDS: Final = ("good", "uncertain", "bad", "bad")
-_DATATYPES: Final = {
-    TagType.BOOL: DataType.BOOLEAN,
-    TagType.INT8: DataType.INT8,
-    TagType.UINT8: DataType.UINT8,
-    TagType.INT16: DataType.INT16,
-    TagType.UINT16: DataType.UINT16,
-    TagType.INT32: DataType.INT32,
-    TagType.UINT32: DataType.UINT32,
-    TagType.INT64: DataType.INT64,
-    TagType.UINT64: DataType.UINT64,
-    TagType.FLOAT32: DataType.FLOAT,
-    TagType.FLOAT64: DataType.DOUBLE,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A step as a message tells it: raw numbers or None, and what a client makes of them."""
-
-    time_us: int
-    numbers: tuple[float | bool | None, ...]
-    severities: tuple[int, ...]
-    values: NDArray[np.float64]
-    quality: NDArray[np.uint32]
-
-
-def tell(tags: Sequence[Tag], options: MqttOptions, step: Step) -> Told:
-    """Raises OverflowError for a value that its type cannot hold."""
-    sparkplug = options.payload is PayloadKind.SPARKPLUG
-    milli = sparkplug or (options.time_at is not None and options.time_unit is TimeUnit.MILLISECONDS)
-    numbers: list[float | bool | None] = []
-    severities: list[int] = []
-    values, codes = np.zeros(len(tags)), np.zeros(len(tags), np.uint32)
-    for index, tag in enumerate(tags):
-        value, severity = float(step.values[index]), min(int(step.quality[index]) >> 30, 2)
-        rated = sparkplug or bool(tag.quality_at)
-        if np.isnan(value) or (severity == 2 and not rated):
-            numbers.append(None)
-            severities.append(2)
-            codes[index] = quality.BAD_SENSOR_FAILURE
-            continue
-        raw = to_raw(np.array([value]), tag.type, tag.scale, tag.offset)
-        values[index] = to_engineering(raw, tag.type, tag.scale, tag.offset)[0]
-        number = raw.view(tag.type.native)[0] if tag.type in (TagType.UINT32, TagType.UINT64) else raw[0]
-        numbers.append(bool(number) if tag.type is TagType.BOOL else number.item())
-        severities.append(severity if rated else 0)
-        codes[index] = (quality.GOOD, quality.UNCERTAIN, quality.BAD)[severity] if rated else quality.GOOD
-    return Told(step.time_us // 1000 * 1000 if milli else step.time_us, tuple(numbers), tuple(severities), values, codes)
-
-
-def json_message(tags: Sequence[Tag], options: MqttOptions, told: Told) -> bytes:
-    document: dict[str, Any] = {}
-    if options.time_at is not None:
-        _place(document, options.time_at, _written(told.time_us, options.time_unit))
-    for tag, number, severity in zip(tags, told.numbers, told.severities, strict=True):
-        _place(document, parse_path(tag.at), number)
-        if tag.quality_at:
-            _place(document, parse_path(tag.quality_at), _WORDS[severity])
-    return json.dumps(document, separators=(",", ":")).encode()
-
-
-def _written(time_us: int, unit: TimeUnit) -> int | float | str:
-    match unit:
-        case TimeUnit.MICROSECONDS:
-            return time_us
-        case TimeUnit.MILLISECONDS:
-            return time_us // 1000
-        case TimeUnit.SECONDS:
-            return time_us / 1_000_000
-        case TimeUnit.ISO:
-            return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time_us)).isoformat()
-
-
-def _place(document: Any, path: PathSteps, value: Any) -> None:
-    for step, following in pairwise(path):
-        empty: Any = [] if isinstance(following, int) else {}
-        document = _at(document, step, empty)
-    if isinstance(path[-1], int):
-        _at(document, path[-1], None)
-    document[path[-1]] = value
-
-
-def _at(document: Any, step: str | int, empty: Any) -> Any:
-    if isinstance(step, int):
-        document.extend([None] * (step + 1 - len(document)))
-        if document[step] is None:
-            document[step] = empty
-    elif step not in document:
-        document[step] = empty
-    return document[step]
-
-
-def metrics(tags: Sequence[Tag], told: Told) -> tuple[Metric, ...]:
-    stated = (None, 64, 0)
-    return tuple(
-        Metric(tag.at, number, _DATATYPES[tag.type], told.time_us // 1000, null=number is None, quality=stated[severity])
-        for tag, number, severity in zip(tags, told.numbers, told.severities, strict=True)
-    )
+MAX_HISTORY: Final = 10_000  # steps that a node keeps for its primary host
 
 
 class _Publisher:
@@ -141,8 +44,14 @@ class _Publisher:
         self.bad = self.dropped = False
         self.held: list[Step] | None = None  # late steps, in order
         self.rebirth = asyncio.Event()
+        self.history: list[Told] = []  # steps that the primary host has not heard
+        self.primary = (device.settings or MqttSettings()).primary_host if self.sparkplug else ""
+        self.host_away = bool(self.primary)
+        self._ordered: dict[int, float] = {}
         self._seq = 0
         self._bd_seq = -1
+        told_on = self.topic(Kind.DDATA if self.options.device else Kind.NDATA)
+        self.topics = [told_on] if self.sparkplug else [topic for topic, _ in messages(device, self.told)]
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[int, asyncio.Future[None]] = {}
         self._client: Any = None
@@ -151,10 +60,8 @@ class _Publisher:
     def sparkplug(self) -> bool:
         return bool(self.options.payload is PayloadKind.SPARKPLUG)
 
-    def topic(self, kind: Kind | None = None) -> str:
+    def topic(self, kind: Kind) -> str:
         name = self.device.name
-        if kind is None:
-            return str(self.options.topic.replace("{device}", name))
         group, node, below = (text.replace("{device}", name) for text in (self.options.group, self.options.node, self.options.device))
         return f"spBv1.0/{group}/{kind}/{node}" + (f"/{below}" if kind.startswith("D") else "")
 
@@ -167,11 +74,14 @@ class _Publisher:
         ready = self._loop.create_future()
         client.on_connect = lambda *_: self._loop.call_soon_threadsafe(_settle, ready)
         client.on_publish = lambda _c, _u, mid, *_: self._loop.call_soon_threadsafe(self._acknowledged, mid)
-        client.on_message = lambda *_: self._loop.call_soon_threadsafe(self.rebirth.set)
+        client.on_message = lambda _c, _u, message: self._loop.call_soon_threadsafe(self._hear, message.topic, message.payload)
+        status = self.options.status
         if self.sparkplug:
             self._bd_seq += 1
-            will = Payload(None, None, (Metric("bdSeq", self._bd_seq, DataType.INT64),))
+            will = Payload(None, None, (Metric(BD_SEQ, self._bd_seq, DataType.INT64),))
             client.will_set(self.topic(Kind.NDEATH), encode_payload(will), qos=1)
+        elif status:
+            client.will_set(named(status.topic, self.device.name), status.offline, qos=1, retain=True)
         self._client = client
         await asyncio.to_thread(client.connect, host, port)
         client.loop_start()
@@ -179,6 +89,41 @@ class _Publisher:
             await ready
         if self.sparkplug:
             client.subscribe(command_topic(self.options, self.device.name), 1)
+            if self.options.device:
+                client.subscribe(command_topic(self.options, self.device.name, below=True), 1)
+            if self.primary:
+                client.subscribe(state_topic(self.primary), 1)
+        elif status:
+            client.publish(named(status.topic, self.device.name), status.online, qos=1, retain=True)
+
+    def _hear(self, topic: str, payload: bytes) -> None:
+        """A command, or whether the primary host is there."""
+        if self.primary and topic == state_topic(self.primary):
+            told = state_of(payload)
+            if told and told[0] and self.host_away:
+                self.rebirth.set()
+            self.host_away = not told[0] if told else self.host_away
+            return
+        try:
+            metrics_ = decode_payload(payload).metrics
+        except WireError:
+            return
+        places = {tag.at: index for index, tag in enumerate(self.device.map.tags)}
+        for metric in metrics_:
+            if metric.name == REBIRTH and metric.value:
+                self.rebirth.set()
+            elif metric.name in places and isinstance(metric.value, int | float):
+                self._ordered[places[metric.name]] = float(metric.value)  # told with the next step
+
+    def obeyed(self, step: Step) -> Step:
+        """The step with what has been commanded."""
+        if not self._ordered:
+            return step
+        values = step.values.copy()
+        for place, raw in self._ordered.items():
+            tag = self.device.map.tags[place]
+            values[place] = raw * float(tag.scale) + float(tag.offset)
+        return Step(step.time_us, values, step.quality, step.label)
 
     def _acknowledged(self, mid: int) -> None:
         if waiter := self._waiting.pop(mid, None):
@@ -200,12 +145,16 @@ class _Publisher:
             raise ConnectionError("broker does not acknowledge") from error
 
     async def tell(self) -> None:
-        tags = self.device.map.tags
         if not self.sparkplug:
-            await self.send(self.topic(), json_message(tags, self.options, self.told))
+            for topic, payload in messages(self.device, self.told):
+                await self.send(topic, payload)
             return
+        await self.report(self.told, historical=False)
+
+    async def report(self, told: Told, *, historical: bool) -> None:
         kind = Kind.DDATA if self.options.device else Kind.NDATA
-        await self._say(kind, Payload(self.told.time_us // 1000, self._next_seq(), metrics(tags, self.told)))
+        found = metrics(self.device.map.tags, told, historical=historical)
+        await self._say(kind, Payload(told.time_us // 1000, self._next_seq(), found))
 
     async def born(self) -> None:
         """Births of the node, and of the device below it where there is one, with the current values."""
@@ -288,29 +237,36 @@ class MqttFace:
             step = Step(step.time_us, publisher.frozen.values, codes.astype(np.uint32))
         if publisher.bad:
             step = Step(step.time_us, step.values, np.full(len(step.quality), quality.BAD_SENSOR_FAILURE, np.uint32))
-        if not publisher.heard and not publisher.dropped:
+        away = publisher.host_away or publisher.dropped
+        if not publisher.heard and not away:
             await self._show(publisher, born=False)  # the state that stood when somebody began to listen comes first
+        elif not publisher.heard and publisher.primary and len(publisher.history) < MAX_HISTORY:
+            publisher.history.append(publisher.told)
         publisher.last, publisher.heard = step, False
-        publisher.told = tell(publisher.device.map.tags, publisher.options, step)
-        if not publisher.dropped:
+        publisher.told = tell(publisher.device.map.tags, publisher.options, publisher.obeyed(step))
+        if not away:
             await self._show(publisher, born=False)
 
     async def _show(self, publisher: _Publisher, *, born: bool) -> None:
         """Publish what the device tells now, and log it once, if somebody is there to hear it."""
-        kind = (Kind.DDATA if publisher.options.device else Kind.NDATA) if publisher.sparkplug else None
         async with self._locks[publisher.device.name]:
-            told, followed = publisher.told, self.broker.followed(publisher.topic(kind))
-            if not followed:
+            if publisher.host_away or not any(self.broker.followed(topic) for topic in publisher.topics):
                 return
             try:
                 await (publisher.born() if born else publisher.tell())
+                publisher.heard = True
+                self._log(publisher, publisher.told)
+                while publisher.history:
+                    await publisher.report(publisher.history[0], historical=True)
+                    self._log(publisher, publisher.history.pop(0))
             except ConnectionError:
                 return
-            publisher.heard = True
-            self.messages += 1
-            if self._truth and publisher.logged_us != told.time_us:
-                publisher.logged_us = told.time_us
-                self._truth.served(publisher.device, told.time_us, told.values, told.quality)
+
+    def _log(self, publisher: _Publisher, told: Told) -> None:
+        self.messages += 1
+        if self._truth and publisher.logged_us != told.time_us:
+            publisher.logged_us = told.time_us
+            self._truth.served(publisher.device, told.time_us, told.values, told.quality)
 
     async def _answer_rebirths(self, publisher: _Publisher) -> None:
         while True:
@@ -349,9 +305,7 @@ class MqttFace:
         publisher.held = None
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
         for publisher in self._publishers.values():
             await publisher.drop(politely=True)
         if self._broker:

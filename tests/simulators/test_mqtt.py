@@ -18,7 +18,9 @@ from protocols.frame import Frame
 from protocols.mqtt.driver import MqttDriver
 from protocols.mqtt.plan import MqttSettings
 from simulators.face import Step, TruthLog
-from simulators.mqtt import FAULTS, MqttFace, json_message, tell
+from simulators.mqtt import FAULTS, MqttFace
+from simulators.mqtt_messages import json_message, tell
+from tests.protocols.mqtt.brokers import sender, until
 from tests.protocols.mqtt.maps import device_map
 
 VALUES = np.array([24029740.0, 15340820.0, 60.86, 998856.4, 37.13652, 20227980.0, np.nan, 5.634212e-03])
@@ -32,10 +34,10 @@ def step(number: int) -> Step:
 
 
 @asynccontextmanager
-async def serving(the_map: DeviceMap, truth: io.StringIO) -> AsyncIterator[tuple[MqttFace, Device]]:
+async def serving(the_map: DeviceMap, truth: io.StringIO, first: Step | None = None) -> AsyncIterator[tuple[MqttFace, Device]]:
     face = MqttFace(TruthLog(truth))
     unplaced = Device("well_1", the_map, "mqtt://127.0.0.1:0")
-    await face.start([unplaced], [step(0)])
+    await face.start([unplaced], [first or step(0)])
     try:
         yield face, Device("well_1", the_map, face.address_of(unplaced), MqttSettings(version="3.1.1"), first_id=0)
     finally:
@@ -174,3 +176,114 @@ def test_message_is_built_along_the_paths_of_the_map(tmp_path: Path) -> None:
         "v": [None, {"x": 4_000_000_000, "q": "good"}],
         "odd name": True,
     }
+
+
+NOTHING = Step(T0, np.zeros(3), np.zeros(3, np.uint32))
+TWO = '{ name = "a", at = "x", type = "float64", scale = 0.5 },\n{ name = "b", at = "y", type = "bool" },\n{ name = "c", at = "z", type = "uint8" }'
+KINDS = {
+    "records": (TWO, 'payload = "records", topic = "r/{device}", items = "$.m", time = "$.t", quality = "$.q"'),
+    "records without a list around": (TWO, 'payload = "records", topic = "r/{device}", time = "$.t"'),
+    "plain values": (TWO.replace('at = "', 'at = "{device}/'), 'payload = "plain"'),
+    "a topic per tag": (
+        TWO.replace('at = "', 'topic = "{device}/+/v", at = "$.').replace('topic = "{device}/+/v", at = "$.z"', 'topic = "z", at = "$.z"'),
+        'payload = "json", time = "$.t"',
+    ),
+    "an array": (
+        TWO.replace('"x"', '"grid[1]"').replace('"z"', '"grid[0]"').replace("uint8", "float32"),
+        'payload = "sparkplug", group = "g", node = "{device}"',
+    ),
+}
+
+
+@pytest.mark.parametrize(("tags", "mqtt"), KINDS.values(), ids=KINDS.keys())
+async def test_every_payload_kind_is_read_as_it_is_told(tags: str, mqtt: str, tmp_path: Path) -> None:
+    truth = io.StringIO()
+    async with serving(device_map(tmp_path, tags, mqtt), truth, NOTHING) as (face, device):
+        driver = MqttDriver(device, SystemClock())
+        await driver.open()
+        found: list[Row] = []
+        sent = [np.array([number + 0.5, number % 2, number]) for number in range(1, 6)]
+        for number, values in enumerate(sent):
+            await face.publish(device, Step(T0 + 1000 * (number + 1), values, np.zeros(3, np.uint32)))
+        async with asyncio.timeout(5):
+            while len(found) < len(logged(truth)):
+                found += rows(await driver.read(), device)
+        await driver.close()
+    timed = 'payload = "plain"' not in mqtt  # whose samples have the time of arrival
+    strip = (lambda row: row) if timed else (lambda row: (row[0], 0, *row[2:]))
+    assert sorted(map(strip, found)) == sorted(map(strip, logged(truth)))
+    assert len(found) >= 15
+
+
+def step_of(number: int) -> Step:
+    return Step(T0 + 1000 * number, np.array([float(number)] * 8), np.zeros(8, np.uint32))
+
+
+async def test_node_keeps_its_steps_for_its_primary_host_and_tells_them_as_history() -> None:
+    truth = io.StringIO()
+    settings = MqttSettings(version="3.1.1", primary_host="plant7")
+    face = MqttFace(TruthLog(truth))
+    unplaced = Device("well_1", load_device_map(SHIPPED / "qenergyz_well_sparkplug.toml"), "mqtt://127.0.0.1:0", settings)
+    await face.start([unplaced], [step_of(0)])
+    device = Device("well_1", unplaced.map, face.address_of(unplaced), settings)
+    driver = MqttDriver(device, SystemClock())
+    found: list[Row] = []
+    try:
+        await driver.open()
+
+        async def read_until(number: int) -> None:
+            async with asyncio.timeout(10):
+                while len(found) < 8 * number:
+                    found.extend(rows(await driver.read(), device))
+
+        await read_until(1)
+        await face.publish(device, step_of(1))
+        await read_until(2)
+        await driver.close()
+        await until(lambda: face._publishers["well_1"].host_away)
+        for number in range(2, 6):
+            await face.publish(device, step_of(number))
+        assert len(logged(truth)) == 16
+        await driver.open()
+        await read_until(6)
+    finally:
+        await driver.close()
+        await face.stop()
+    assert sorted(found) == sorted(logged(truth))
+    assert [time_us - T0 for name, time_us, _, _ in found if name == "p_pdg"] == [1000 * number for number in (0, 1, 5, 2, 3, 4)]
+
+
+async def test_last_will_of_a_device_that_is_cut_tells_that_it_is_gone(tmp_path: Path) -> None:
+    the_map = device_map(tmp_path, TWO.replace('at = "', 'at = "{device}/'), 'payload = "plain", status_topic = "{device}/status"')
+    async with serving(the_map, io.StringIO(), NOTHING) as (face, device), sender(int(device.address.rpartition(":")[2])) as client:
+        client.listen("well_1/status")
+        await until(lambda: client.heard == [("well_1/status", b"online")])
+        await face.fault("well_1", "drop_link", 100_000)
+        await until(lambda: [payload for _, payload in client.heard] == [b"online", b"offline", b"online"])
+
+
+async def test_node_obeys_a_command_and_confirms_it_with_its_next_step(tmp_path: Path) -> None:
+    tags = '{ name = "sp", at = "sp", type = "int16", scale = 0.1, write = { min = 0, max = 100 } }'
+    the_map = device_map(tmp_path, tags, 'payload = "sparkplug", group = "g", node = "{device}", device = "d"')
+    async with serving(the_map, io.StringIO(), Step(T0, np.zeros(1), np.zeros(1, np.uint32))) as (face, device):
+        driver = MqttDriver(device, SystemClock())
+        await driver.open()
+
+        async def reading() -> None:
+            while True:
+                await driver.read()
+
+        async def advancing() -> None:
+            number = 1
+            while True:
+                await face.publish(device, Step(T0 + 1000 * number, np.array([5.0]), np.zeros(1, np.uint32)))
+                number += 1
+                await asyncio.sleep(0.02)
+
+        tasks = [asyncio.create_task(reading()), asyncio.create_task(advancing())]
+        async with asyncio.timeout(10):
+            await driver.write(0, 425, None)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await driver.close()
