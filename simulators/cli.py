@@ -1,5 +1,5 @@
 """`qenergyz sim run SCENARIO`: serve a scenario's devices, step by step, until told to stop. (`qenergyz sim market` is in `market`.)
-`qenergyz sim serve MAP`: one device of any device map, with plausible moving values.
+`qenergyz sim serve FILE`: what a device map, an SCL file or nodesets say, with plausible moving values.
 
 Commands come as lines on standard input: `go`, `hold` (stop stepping, go on serving), `step N`, `fault DEVICE KIND SECONDS`, `stop`. With `--wait` the first step is shown and
 nothing moves before `go` or `step`, and the end of standard input ends the run (whoever steered it is gone). After the last step the
@@ -16,30 +16,24 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TextIO
 
-from protocols.devicemap import SHIPPED, Device, DeviceMaps, load_device_map, parse_devices
-from protocols.tomlfile import ConfigError, TomlFile, nearest
+from protocols.devicemap import Device
+from protocols.tomlfile import ConfigError
+from simulators import serving
 from simulators.face import Face, LabelLog, Source, Step, TruthLog
 from simulators.faults import KINDS
-from simulators.plant.signals import Course
 from simulators.replay import RecordingError
 from simulators.scenario import Scenario, find_scenario, load_scenario, open_sources
+from simulators.serving import Served
 
 FACES: Final[Mapping[str, str]] = {
     "modbus": "simulators.modbus:ModbusFace",
     "opcua": "simulators.opcua:OpcUaFace",
     "mqtt": "simulators.mqtt:MqttFace",
     "iec61850": "simulators.iec61850:Iec61850Face",
-}
-# Where a device of each protocol listens when nothing is said.
-FREE: Final[Mapping[str, str]] = {
-    "modbus": "127.0.0.1:0",
-    "opcua": "opc.tcp://127.0.0.1:0/",
-    "mqtt": "mqtt://127.0.0.1:0",
-    "iec61850": "127.0.0.1:0",
 }
 PROGRESS_S: Final = 5.0
 STOP_S: Final = 1.5
@@ -52,12 +46,8 @@ def main(argv: Sequence[str]) -> int:
         return market.main(argv[1:])
     arguments = _parser().parse_args(argv)
     try:
-        if arguments.command == "serve":
-            scenario, sources = _one_device(arguments)
-        else:
-            scenario = load_scenario(find_scenario(arguments.scenario))
-            sources = open_sources(scenario)
-    except (ConfigError, RecordingError) as error:
+        served = _served(arguments)
+    except (ConfigError, RecordingError, ValueError) as error:
         print(f"qenergyz sim: {error}", file=sys.stderr)
         return 2
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
@@ -67,7 +57,7 @@ def main(argv: Sequence[str]) -> int:
             truth = TruthLog(stack.enter_context(Path(arguments.truth).open("w", encoding="ascii")))
         labels = LabelLog(stack.enter_context(Path(arguments.labels).open("w", encoding="utf-8"))) if arguments.labels else None
         try:
-            return asyncio.run(_run(arguments, scenario, sources, truth, labels))
+            return asyncio.run(_run_nodesets(arguments) if served is None else _run(arguments, served, truth, labels))
         except ModuleNotFoundError as error:
             print(f'qenergyz sim: this scenario needs the package {error.name}: pip install "qenergyz[all]"', file=sys.stderr)
             return 2
@@ -82,8 +72,10 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("market", add_help=False, help="post quotes of a simulated market to a hub")
     run = commands.add_parser("run", help="serve a scenario")
     run.add_argument("scenario", help="a file, or the name of a shipped scenario")
-    serve = commands.add_parser("serve", help="serve one device of a device map, with plausible moving values")
-    serve.add_argument("map", help="a device map's file, or the name of a shipped one")
+    serve = commands.add_parser("serve", help="serve what a device map, SCL file or nodeset says, with plausible moving values")
+    serve.add_argument(
+        "files", nargs="+", metavar="FILE", help="a device map (file or name of a shipped one), an SCL file, or nodesets in order"
+    )
     serve.add_argument("--address", help="where to listen, in the words of a gateway's file (any free port of 127.0.0.1)")
     serve.add_argument("--name", help="of the device (the map's name)")
     serve.add_argument("--unit", type=int, default=1, help="Modbus unit (1)")
@@ -102,40 +94,65 @@ def _add_stepping(run: argparse.ArgumentParser) -> None:
     run.add_argument("--seed", type=int, metavar="N", help="seed instead of the scenario's")
 
 
-def _one_device(arguments: argparse.Namespace) -> tuple[Scenario, tuple[Source, ...]]:
-    """The map's device as a scenario of its own. Raises ConfigError."""
-    from simulators.wander import WanderSource
+def _served(arguments: argparse.Namespace) -> Served | None:
+    """None for nodesets, which have no device map. Raises ConfigError, RecordingError, ValueError."""
+    if arguments.command == "run":
+        scenario = load_scenario(find_scenario(arguments.scenario))
+        return Served(scenario, open_sources(scenario))
+    paths = [serving.find(name) for name in arguments.files]
+    root, seed = serving.root_of(paths[0]), arguments.seed or 1
+    if root == "UANodeSet":
+        return None
+    if len(paths) > 1:
+        raise ConfigError(paths[1], 0, "only nodesets are served several at a time")
+    if root == "SCL":
+        try:
+            return serving.of_scl(paths[0], seed=seed)
+        except Exception as error:
+            raise ValueError(f"{paths[0]}: {error}") from error
+    return serving.of_map(paths[0], name=arguments.name or "", address=arguments.address or "", unit=arguments.unit, seed=seed)
 
-    found = Path(arguments.map)
-    shipped = {path.stem: path for path in SHIPPED.glob("*.toml")}
-    if not found.is_file():
-        if arguments.map not in shipped:
-            raise ConfigError(found, 0, f"no such device map{nearest(arguments.map, shipped)} Shipped: {', '.join(sorted(shipped))}.")
-        found = shipped[arguments.map]
-    device_map = load_device_map(found)
-    name = arguments.name or device_map.name
-    address = arguments.address or FREE[device_map.protocol]
-    text = f'[[device]]\nname = {json.dumps(name)}\nmap = "{device_map.name}"\naddress = {json.dumps(address)}\n'
-    text += f"unit = {arguments.unit}\n" if device_map.protocol == "modbus" else ""
-    (device,) = parse_devices(TomlFile(found, text).root.sections("device"), DeviceMaps((found.parent,)))
-    scenario = Scenario(f"{name}", arguments.seed or 1, 1.0, "wall", (device,), (), (), Course())
-    return scenario, (WanderSource(device_map.tags, arguments.seed or 1),)
+
+async def _run_nodesets(arguments: argparse.Namespace) -> int:
+    from simulators.opcua_nodesets import NodesetServer
+
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    server = NodesetServer([serving.find(name) for name in arguments.files], seed=arguments.seed or 1)
+    if arguments.address:
+        server.address = arguments.address
+    await server.start()
+    try:
+        print(f"nodesets: {server.address}, {len(server.moving)} moving variables", flush=True)
+        if arguments.ready:
+            write_ready(Path(arguments.ready), {"nodesets": server.address})
+        while not stop.is_set():
+            await server.step(time.time_ns() // 1000)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1 / (arguments.rate or 1.0)):
+                    await stop.wait()
+    finally:
+        await server.stop()
+    return 0
 
 
-async def _run(
-    arguments: argparse.Namespace, scenario: Scenario, sources: Sequence[Source], truth: TruthLog | None, labels: LabelLog | None
-) -> int:
+async def _run(arguments: argparse.Namespace, served: Served, truth: TruthLog | None, labels: LabelLog | None) -> int:
+    scenario = served.scenario
     commands: asyncio.Queue[str] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, commands.put_nowait, "stop")
-    show = Show(scenario, sources, truth, labels, rate=arguments.rate or scenario.rate, last_step=arguments.steps)
+    show = Show(
+        scenario, served.sources, truth, labels, make_face=served.make_face, rate=arguments.rate or scenario.rate, last_step=arguments.steps
+    )
     try:
         await show.start()
         for name, address in show.addresses().items():
             print(f"{name}: {address}", flush=True)
         if arguments.command == "serve":
-            print(_for_a_gateway(scenario.devices[0], show.addresses()), flush=True)
+            for device in scenario.devices:
+                print(f"\n{serving.for_a_gateway(device, show.addresses()[device.name])}", flush=True)
         if arguments.ready:
             write_ready(Path(arguments.ready), show.addresses())
         _listen(sys.stdin, commands, loop, stop_at_end=arguments.wait)
@@ -145,12 +162,6 @@ async def _run(
     finally:
         await show.stop()
     return 0
-
-
-def _for_a_gateway(device: Device, addresses: Mapping[str, str]) -> str:
-    """What to paste into a gateway's file."""
-    lines = ["", "[[device]]", f'name = "{device.name}"', f'map = "{device.map.name}"', f'address = "{addresses[device.name]}"']
-    return "\n".join([*lines, f"unit = {device.settings.unit}"] if device.map.protocol == "modbus" else lines)
 
 
 def write_ready(path: Path, addresses: Mapping[str, str]) -> None:
@@ -189,11 +200,13 @@ class Show:
         truth: TruthLog | None,
         labels: LabelLog | None = None,
         *,
+        make_face: Callable[[str, TruthLog | None], Face] | None = None,
         rate: float,
         last_step: int | None = None,
     ) -> None:
         self._scenario, self._sources, self._truth, self._labels = scenario, sources, truth, labels
         self._rate, self._last_step = rate, last_step
+        self._make_face = make_face or open_face
         self._faces: dict[str, Face] = {}
         self._faults: set[asyncio.Task[None]] = set()
         self._time_us = 0
@@ -206,7 +219,7 @@ class Show:
         first = [source.step(0, self._next_time_us()) for source in self._sources]
         devices = self._scenario.devices
         for protocol in dict.fromkeys(device.map.protocol for device in devices):
-            face = self._faces[protocol] = open_face(protocol, self._truth)
+            face = self._faces[protocol] = self._make_face(protocol, self._truth)
             for device, step in zip(devices, first, strict=True):
                 if step is not None and device.map.protocol == protocol:
                     self._label(device, step)
