@@ -252,10 +252,11 @@ class MqttFace:
         async with self._locks[publisher.device.name]:
             if publisher.host_away or not any(self.broker.followed(topic) for topic in publisher.topics):
                 return
+            told = publisher.told  # which may be another one when the broker has acknowledged
             try:
                 await (publisher.born() if born else publisher.tell())
                 publisher.heard = True
-                self._log(publisher, publisher.told)
+                self._log(publisher, told)
                 while publisher.history:
                     await publisher.report(publisher.history[0], historical=True)
                     self._log(publisher, publisher.history.pop(0))
