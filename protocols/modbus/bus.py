@@ -4,12 +4,13 @@ Devices of one process with equal endpoints meet here: one connection, one reque
 and for hosts alike, because many gateways accept a single connection; a device with an endpoint of its own has its connection to itself. A waiting
 write goes next, between two requests of whatever is being polled; otherwise it goes by order of arrival.
 
-When a request ends the connection (TCP, after a late or foreign answer) its device is told; the others find the wire opened again. When
-the connection is lost without anybody's doing, every device is told once.
+When a request ends the connection (TCP, after a late or foreign answer) its device is told; the others find the wire opened again. A connection
+that was lost without anybody's doing is told to whoever asks next, and is open again for those who ask after that.
 """
 
 import asyncio
 import contextlib
+import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
@@ -17,11 +18,9 @@ from weakref import WeakKeyDictionary
 
 from protocols import quality
 from protocols.driver import DeviceUnreachable, DriverSetup
-from protocols.modbus import serialport, tls
 from protocols.modbus.ask import READS, Ask
 from protocols.modbus.endpoint import Endpoint, Transport
-from protocols.modbus.link import Answers, Carrier, DatagramLink, Link
-from protocols.modbus.link_rtu import Doubts, RtuLink
+from protocols.modbus.link import Answers, Carrier, DatagramLink, Doubts, Link
 from protocols.modbus.settings import Credentials
 
 Key = tuple[Endpoint, Credentials | None]
@@ -185,8 +184,6 @@ class Bus:
                 self._link = await _connect(endpoint, self._credentials, name, round(timeout_s * 1_000_000), self._doubts)
         except TimeoutError as error:
             raise DeviceUnreachable(f'device "{name}": no connection to {endpoint} within {timeout_s:g}s', quality.BAD_TIMEOUT) from error
-        except tls.BadCredentials as error:
-            raise DriverSetup(f'device "{name}": {error}', quality.BAD_CONFIGURATION) from error
         except OSError as error:
             raise DeviceUnreachable(
                 f'device "{name}": no connection to {endpoint} ({error.strerror or error})', quality.BAD_NO_COMMUNICATION
@@ -195,27 +192,41 @@ class Bus:
 
 
 async def _connect(endpoint: Endpoint, credentials: Credentials | None, name: str, timeout_us: int, doubts: Doubts) -> Carrier:
-    """Raises OSError (ssl.SSLError is one) and BadCredentials."""
+    """Raises OSError (ssl.SSLError is one) and DriverSetup. What only some transports need is loaded for them only."""
     loop = asyncio.get_running_loop()
     host, port = endpoint.host, endpoint.port
     match endpoint.transport:
         case Transport.TCP:
             return (await loop.create_connection(lambda: Link(name, timeout_us), host, port))[1]
         case Transport.TLS:
-            if credentials is None:
-                raise tls.BadCredentials("tls:// needs ca_file, cert_file and key_file in the gateway's file")
-            context = tls.client_context(credentials)
-            server_name = credentials.server_name or host
+            context = _client_context(credentials, name)
+            server_name = (credentials.server_name if credentials else "") or host
             return (await loop.create_connection(lambda: Link(name, timeout_us), host, port, ssl=context, server_hostname=server_name))[1]
         case Transport.UDP:
             return (await loop.create_datagram_endpoint(lambda: DatagramLink(name, timeout_us), remote_addr=(host, port)))[1]
         case Transport.RTU_TCP:
+            from protocols.modbus.link_rtu import RtuLink
+
             return (await loop.create_connection(lambda: RtuLink(name, timeout_us, doubts), host, port))[1]
         case Transport.SERIAL:
+            from protocols.modbus import serialport
+            from protocols.modbus.link_rtu import RtuLink
+
             assert endpoint.line is not None
             link = RtuLink(name, timeout_us, doubts, endpoint.line)
             serialport.SerialTransport(serialport.open_line(host, endpoint.line), link)
             return link
+
+
+def _client_context(credentials: Credentials | None, name: str) -> ssl.SSLContext:
+    from protocols.modbus import tls
+
+    try:
+        if credentials is None:
+            raise tls.BadCredentials("tls:// needs ca_file, cert_file and key_file in the gateway's file")
+        return tls.client_context(credentials)
+    except tls.BadCredentials as error:
+        raise DriverSetup(f'device "{name}": {error}', quality.BAD_CONFIGURATION) from error
 
 
 _BUSES: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Key, Bus]]] = WeakKeyDictionary()

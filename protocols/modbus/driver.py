@@ -22,7 +22,6 @@ from protocols.clock import Clock
 from protocols.devicemap import Device
 from protocols.driver import DeviceMisbehaves, DeviceUnreachable, DriverSetup
 from protocols.frame import Block, Frame
-from protocols.modbus import writing
 from protocols.modbus.address import Span
 from protocols.modbus.ask import Ask
 from protocols.modbus.decode import Layout, decode, layout
@@ -138,6 +137,8 @@ class ModbusDriver:
         """See `protocols.driver.WritingDriver`."""
         if self._wire is None:
             raise DeviceUnreachable(f'device "{self._device.name}": not open', quality.BAD_NOT_CONNECTED)
+        from protocols.modbus import writing  # few gateways write
+
         async with self._wire.turn() as held:
             await writing.write(held, self._device.map, self._options, self._clock, writing.Order(index, raw, expected))
 

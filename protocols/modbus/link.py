@@ -7,6 +7,7 @@ the transaction number tells late and foreign answers from the right one; they a
 import asyncio
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from protocols import quality
@@ -39,6 +40,14 @@ class Carrier(Protocol):
         """One after the other, at least the first; ends with the first exception code. Raises DriverError."""
 
     def close(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Doubts:
+    """What is known of the units of an RTU bus, however often it is opened: sizes of the answers that may still come, and who knows the echo."""
+
+    owed: dict[int, set[int]] = field(default_factory=dict)
+    echoes: dict[int, bool] = field(default_factory=dict)
 
 
 class Link(asyncio.Protocol):

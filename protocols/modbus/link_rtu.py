@@ -9,7 +9,6 @@ and counted; after corrupt bytes everything is dropped until the line has been s
 import asyncio
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from protocols import quality
@@ -18,17 +17,9 @@ from protocols.modbus import rtu
 from protocols.modbus.address import Area, Span
 from protocols.modbus.ask import Ask
 from protocols.modbus.endpoint import Line
-from protocols.modbus.link import Answers, Failure
+from protocols.modbus.link import Answers, Doubts, Failure
 
 GAP_S: Final = 0.02  # silence that ends corrupt bytes: adapters and gateways hand on bytes in lumps, so 3.5 characters would be too short
-
-
-@dataclass(slots=True)
-class Doubts:
-    """What is known of the units of a bus, however often it is opened: sizes of the answers that may still come, and who knows the echo."""
-
-    owed: dict[int, set[int]] = field(default_factory=dict)
-    echoes: dict[int, bool] = field(default_factory=dict)
 
 
 class RtuLink(asyncio.Protocol):
