@@ -19,6 +19,7 @@ from protocols.tomlfile import Section
 _AT: Final = re.compile(r"(?:([0-9A-Za-z_]+)/)?([A-Za-z]\w*)\.([A-Za-z][\w.]*)\[(MX|ST|SP|SV)\]")
 _TEXT_AT: Final = re.compile(r"(?:([0-9A-Za-z_]+)/)?([A-Za-z]\w*\.[A-Za-z][\w.]*)\[(DC|CF|ST|MX|SP|SV|EX)\]")
 _REPORT: Final = re.compile(r"(?:[0-9A-Za-z_]+/)?[A-Za-z]\w*\.(BR|RP)\.[A-Za-z]\w*")
+_ADDRESS: Final = re.compile(r"(?:[^:\s]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
 # IEC 61850-7-3: the attributes of a data object that hold its value. What stands before the first of them is the data object.
 VALUE_ATTRIBUTES: Final = frozenset(
     [
@@ -156,6 +157,8 @@ def parse_settings(section: Section) -> Settings:
         interlock_check=section.boolean("interlock_check", True),
         synchro_check=section.boolean("synchro_check", False),
     )
+    if "address" in section and not _ADDRESS.fullmatch(section.text("address")):
+        raise section.error("address", f'"address": expected host:port such as "192.0.2.41:102", found "{section.text("address")}"')
     if settings.timeout_us < 100_000:
         raise section.error("timeout", '"timeout": expected at least 100ms')
     if not 0 < len(settings.originator.encode()) <= 64:

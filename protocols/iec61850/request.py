@@ -35,7 +35,10 @@ def request_of(device: Device, entries: Mapping[int, bytes]) -> dict[str, Any]:
         points.append([reference, point.attribute.replace(".", "$"), point.constraint, tag.type.value, every_us // 1000])
     texts = []
     for text in device.map.texts:
-        ld, reference, constraint = parse_text(text.at)
+        try:
+            ld, reference, constraint = parse_text(text.at)
+        except ValueError:  # a text that cannot be read costs nothing else
+            ld, reference, constraint = "", text.at, "DC"
         texts.append([f"{options.domain_of(ld)}/{reference}", constraint, text.every_us // 1000])
     return {
         **_link(device.address, settings),

@@ -197,10 +197,10 @@ async def test_counters_of_64_bits_are_exact(closing):
 
 async def test_texts_come_as_events_at_connect_and_when_they_change(closing):
     plate = Text("serial", "LPHD1.PhyNam.serNum[DC]", every_us=50_000)
-    ghost = Text("ghost", "LPHD1.PhyNam.hwRev[DC]")
+    ghost, nonsense = Text("ghost", "LPHD1.PhyNam.hwRev[DC]"), Text("nonsense", "no address")
     device = device_of([W], texts=[plate])
     face, reached = await served(closing, device, step_at(0, [1]))
-    driver = reading(closing, dataclasses.replace(reached, map=dataclasses.replace(reached.map, texts=(ghost, plate))))
+    driver = reading(closing, dataclasses.replace(reached, map=dataclasses.replace(reached.map, texts=(ghost, nonsense, plate))))
     await driver.open()
     event = await next_event(driver, "text")
     assert (event.source, event.message, event.detail) == ("serial", "simulated serial", {"at": plate.at})
