@@ -11,20 +11,24 @@ from typing import Any, Final
 
 from protocols.iec61850.blocks import Header, Verdict, Watch, instances
 from protocols.iec61850.client import Client, Sheet
+from protocols.iec61850.pieces import Pieces
 from protocols.iec61850.plan import block_key
 
 PATIENCE_S: Final = 10.0  # how long we wait for the block that holds our entry: the device may not have noticed yet that we were gone
 RETRY_S: Final = 0.5
 DATA_SET: Final = "qenergyz"
+TAKEN: Final = frozenset({21, 26})  # libiec61850: access denied, temporarily unavailable
 
 
 @dataclass(slots=True)
 class Block:
-    """One that is in use. members: of its data set, "LD0/MMXU1.TotW[MX]". made: the data set is ours, to be deleted at the end."""
+    """One that is in use. members: of its data set, "LD0/MMXU1.TotW[MX]"; pieces: those that are attributes. made: the data set is ours, to be
+    deleted at the end."""
 
     name: str
     handle: Any
     members: list[str]
+    pieces: Pieces
     key: bytes
     watch: Watch
     made: str = ""
@@ -42,7 +46,7 @@ class Reports:
     @property
     def brought(self) -> set[str]:
         """What some report brings."""
-        return {member for block in self._blocks for member in block.members}
+        return {member for block in self._blocks for member in (*block.members, *block.pieces.brought)}
 
     def subscribe(self, alive: Callable[[], None]) -> None:
         """All blocks are read and listened to before the first is enabled: what the binding does with the interpreter's lock held must be over
@@ -75,7 +79,7 @@ class Reports:
         patient_until = time.monotonic() + (PATIENCE_S if block_key(wanted) in self._entries else 0.0)
         while True:
             for name, handle in self._instances(wanted):
-                if not self._taken(handle):
+                if not self._taken(handle) and self._reserve(handle):
                     return name, handle
                 if time.monotonic() < patient_until:
                     break
@@ -102,6 +106,15 @@ class Reports:
         reserved = not iec.ClientReportControlBlock_isBuffered(handle) and iec.ClientReportControlBlock_getResv(handle)
         return bool(reserved or iec.ClientReportControlBlock_getRptEna(handle))
 
+    def _reserve(self, handle: Any) -> bool:
+        """Many devices ask for it before an unbuffered block is enabled. False: somebody else was quicker."""
+        iec = self._iec
+        if iec.ClientReportControlBlock_isBuffered(handle):
+            return True
+        iec.ClientReportControlBlock_setResv(handle, True)
+        _, error = self._client.ask(self._client.unlocked.set_block_values, handle, iec.RCB_ELEMENT_RESV, True)
+        return error not in TAKEN
+
     def _prepared(self, name: str, handle: Any) -> Block:
         iec = self._iec
         buffered = bool(iec.ClientReportControlBlock_isBuffered(handle))
@@ -118,7 +131,7 @@ class Reports:
         else:
             members = self._directory(data_set)
         watch = Watch(buffered, iec.ClientReportControlBlock_getConfRev(handle), self._request["integrity_ms"] / 1000, time.monotonic())
-        return Block(name, handle, members, block_key(name).to_bytes(2, "big"), watch, made)
+        return Block(name, handle, members, Pieces(self._client, members), block_key(name).to_bytes(2, "big"), watch, made)
 
     def _make_data_set(self, ours: str, present: str, handle: Any, name: str) -> list[str]:
         """Of what we read and no other block brings. One of ours that already fits stays: a buffered block may have entries of it."""
@@ -211,6 +224,10 @@ class Reports:
             reasons |= reason
             if member in specifications:
                 self._client.extract(member, iec.MmsValue_getElement(values, number), sheet)
+            elif block.pieces:
+                block.pieces.take(number, iec.MmsValue_getElement(values, number))
+        if block.pieces:
+            block.pieces.give(sheet, iec.ClientReport_getTimestamp(report) * 1000 if iec.ClientReport_hasTimestamp(report) else 0)
         found = iec.ClientReport_getEntryId(report)
         entry = bytes(iec.MmsValue_getOctetStringOctet(found, at) for at in range(iec.MmsValue_getOctetStringSize(found))) if found else b""
         repeat = not reasons & ~(iec.IEC61850_REASON_GI | iec.IEC61850_REASON_INTEGRITY)

@@ -40,6 +40,37 @@ def without_data_sets(monkeypatch):
     monkeypatch.setattr(Model, "message", message)
 
 
+@pytest.fixture
+def attribute_data_set(monkeypatch):
+    """The members of the simulated device's data set are attributes; those of the angle lack a quality."""
+    entries = ("MMXU1$MX$TotW$mag$f", "MMXU1$MX$TotW$q", "MMXU1$MX$TotW$t", "XCBR1$ST$Pos$q", "XCBR1$ST$Pos$stVal", "MMXU1$MX$Hz$mag")
+    whole = Model.message
+
+    def message(self, device_map):
+        sets = tuple(dataclasses.replace(one, entries=entries) for one in self.data_sets)
+        return whole(dataclasses.replace(self, data_sets=sets), device_map)
+
+    monkeypatch.setattr(Model, "message", message)
+
+
+async def test_a_data_set_of_attributes_gives_whole_samples(closing, attribute_data_set):
+    power, frequency, position = TAGS[0], dataclasses.replace(TAGS[3], extra=Look(every_us=20_000)), TAGS[6]
+    device = device_of([power, position, frequency], every_us=3_600_000_000)
+    face, driver = await linked(closing, device, step_at(0, [1, 2, 50]))
+    first = await read_until(driver, 3)
+    assert (50, START_US, 1.0, 0) in first
+    later = step_at(1, [2, 1, 51], [quality.GOOD, quality.UNCERTAIN_LAST_USABLE, quality.GOOD])
+    await face.publish(device, later)
+    last = {}
+    async with asyncio.timeout(10):
+        while len(last) < 3 or last[50][0] != 2 or last[51] != (1, quality.UNCERTAIN_LAST_USABLE) or last[52][0] != 51:
+            for tag, time_us, value, code in samples([await driver.read()]):
+                last[tag] = (value, code)
+                assert tag != 50 or value == 1 or time_us != START_US  # never the time of an older value
+    assert last[50] == (2, quality.GOOD)
+    assert last[52] == (51, quality.GOOD)  # read, since the data set has no quality of it
+
+
 async def test_an_unbuffered_block_reports_every_step(closing):
     device = device_of([W], reports=(UNBUFFERED,))
     face, driver = await linked(closing, device, step_at(0, [0]))
