@@ -62,9 +62,12 @@ class Door:
         else:
             send(number, answer, unit.fault)
         usable = delay_s in (0, self._latency_s) and unit.fault not in SPOILT
-        if answer[0] in AREAS and usable:
+        if usable and answer[0] in AREAS:
             start = int.from_bytes(pdu[1:3], "big")
             self._answered(unit, AREAS[answer[0]], start, start + int.from_bytes(pdu[3:5], "big"))
+        elif usable and answer[0] == Area.FILE.function:
+            start = int.from_bytes(pdu[3:5], "big") << 16 | int.from_bytes(pdu[5:7], "big")
+            self._answered(unit, Area.FILE, start, start + int.from_bytes(pdu[7:9], "big"))
 
     def _later(self, send: Callable[[int, bytes, str], None], number: int, answer: bytes, fault: str) -> None:
         self.under_way -= 1
@@ -138,10 +141,10 @@ class DatagramDoor(asyncio.DatagramProtocol):
 
 
 class RtuConversation(asyncio.Protocol):
-    """A stream of RTU frames. What is no request is dropped with everything that came with it."""
+    """A stream of RTU frames. What is no request is dropped with everything that came with it. A serial line cannot be cut, only be silent."""
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
+    def __init__(self, door: Door, serial: bool = False) -> None:
+        self._door, self._serial = door, serial
         self._transport: Any = None
         self._buffer = b""
 
@@ -155,10 +158,13 @@ class RtuConversation(asyncio.Protocol):
         self._door.links.discard(self)
 
     def drop(self) -> None:
-        self._transport.abort()
+        if not self._serial:
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         buffer = self._buffer + data
+        if self._door.dropping:
+            buffer = b""
         while size := request_size(buffer):
             if len(buffer) < size:
                 break
@@ -217,14 +223,14 @@ async def open_door(door: Door, endpoint: Endpoint, credentials: Credentials | N
 def _open_line(door: Door, endpoint: Endpoint) -> Endpoint:
     assert endpoint.line is not None
     if endpoint.host != PTY:
-        transport = serialport.SerialTransport(serialport.open_line(endpoint.host, endpoint.line), RtuConversation(door))
+        transport = serialport.SerialTransport(serialport.open_line(endpoint.host, endpoint.line), RtuConversation(door, serial=True))
         door.close = transport.close
         return endpoint
     ours, theirs = os.openpty()
     tty.setraw(theirs)
     os.set_blocking(ours, False)
     path = os.ttyname(theirs)
-    transport = serialport.SerialTransport(ours, RtuConversation(door))
+    transport = serialport.SerialTransport(ours, RtuConversation(door, serial=True))
 
     def close() -> None:
         transport.close()

@@ -80,6 +80,8 @@ class RegisterImage:
         for index, tag in enumerate(self._tags):
             address, span = self._places[index]
             value, code = float(step.values[index]), int(step.quality[index])
+            if span in exponents:  # the exponent is a tag itself
+                value, code = float(exponents[span] * tag.scale + tag.offset), quality.GOOD
             if look_of(tag).bcd or address.width > 1 or self._scales[index]:
                 raw, codes[index] = self._look(cells, index, value, code, exponents)
             else:

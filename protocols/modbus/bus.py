@@ -20,7 +20,7 @@ from protocols import quality
 from protocols.driver import DeviceUnreachable, DriverSetup
 from protocols.modbus.ask import READS, Ask
 from protocols.modbus.endpoint import Endpoint, Transport
-from protocols.modbus.link import Answers, Carrier, DatagramLink, Doubts, Link
+from protocols.modbus.link import Answers, Carrier, DatagramLink, Doubts, Link, StillSilent
 from protocols.modbus.settings import Credentials
 
 Key = tuple[Endpoint, Credentials | None]
@@ -153,7 +153,7 @@ class Bus:
             try:
                 return await link.exchange_all(asks)
             except DeviceUnreachable as error:
-                if not left or error.quality != quality.BAD_TIMEOUT or link.failure:
+                if not left or error.quality != quality.BAD_TIMEOUT or link.failure or isinstance(error, StillSilent):
                     raise
             finally:
                 self._free_s = loop.time()

@@ -6,17 +6,23 @@ the transaction number tells late and foreign answers from the right one; they a
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from protocols import quality
 from protocols.driver import DeviceMisbehaves, DeviceUnreachable
 from protocols.modbus import mbap
 from protocols.modbus.ask import Ask
 
+OWED_SIZES: Final = 16
 Answers = list[bytes | int]
 Failure = DeviceUnreachable | DeviceMisbehaves
+
+
+class StillSilent(DeviceUnreachable):
+    """A unit that owed an answer gave none again: no use asking it a third time at once."""
 
 
 class Carrier(Protocol):
@@ -44,10 +50,18 @@ class Carrier(Protocol):
 
 @dataclass(slots=True)
 class Doubts:
-    """What is known of the units of an RTU bus, however often it is opened: sizes of the answers that may still come, and who knows the echo."""
+    """What is known of the units of an RTU bus, however often it is opened: sizes of the answers that may still come, and who knows the echo.
 
-    owed: dict[int, set[int]] = field(default_factory=dict)
+    Only the newest sizes are kept: what a unit has owed through more questions than that, it will not give.
+    """
+
+    owed: dict[int, deque[int]] = field(default_factory=dict)
     echoes: dict[int, bool] = field(default_factory=dict)
+
+    def owes(self, unit: int, size: int) -> None:
+        sizes = self.owed.setdefault(unit, deque(maxlen=OWED_SIZES))
+        if size not in sizes:
+            sizes.append(size)
 
 
 class Link(asyncio.Protocol):

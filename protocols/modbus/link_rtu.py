@@ -17,7 +17,7 @@ from protocols.modbus import rtu
 from protocols.modbus.address import Area, Span
 from protocols.modbus.ask import Ask
 from protocols.modbus.endpoint import Line
-from protocols.modbus.link import Answers, Doubts, Failure
+from protocols.modbus.link import Answers, Doubts, Failure, StillSilent
 
 GAP_S: Final = 0.02  # silence that ends corrupt bytes: adapters and gateways hand on bytes in lumps, so 3.5 characters would be too short
 
@@ -36,7 +36,7 @@ class RtuLink(asyncio.Protocol):
         self._waiter: asyncio.Future[bytes | int] | None = None
         self._buffer = b""
         self._corrupt_until = 0.0
-        self._owed, self._echoes = doubts.owed, doubts.echoes
+        self._doubts, self._owed, self._echoes = doubts, doubts.owed, doubts.echoes
         self.silence_s = line.silence_s if line else 0.0
         self.failure: Failure | None = None
         self.blamed = ""
@@ -83,7 +83,7 @@ class RtuLink(asyncio.Protocol):
 
     async def _once(self, ask: Ask) -> bytes | int:
         owed = self._owed.get(ask.unit)
-        self._owed.setdefault(ask.unit, set()).add(ask.size)  # until it is answered, whatever ends the wait
+        self._doubts.owes(ask.unit, ask.size)  # until it is answered, whatever ends the wait
         await self._quiet()
         self._buffer = b""  # a part of something that never became a frame
         text = rtu.request(ask)
@@ -115,9 +115,9 @@ class RtuLink(asyncio.Protocol):
         probe = Ask.echo(unit, random.randrange(0x10000)) if echoing else self._other_read(ask)  # noqa: S311
         try:
             await self._once(probe)
-        except DeviceUnreachable:
+        except DeviceUnreachable as error:
             self._echoes[unit] = not echoing
-            raise
+            raise StillSilent(str(error), error.quality) from error
         self._echoes[unit] = echoing
         del self._owed[unit]
 

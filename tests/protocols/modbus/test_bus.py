@@ -209,6 +209,35 @@ async def test_dead_unit_costs_its_neighbours_no_value(place: str, tmp_path: Pat
             await driver.close()
 
 
+async def test_each_device_keeps_its_own_time_limit_on_a_shared_wire(tmp_path: Path) -> None:
+    """The one that waits longer went first: its alarm must not be the other's."""
+    the_map = device_map(tmp_path, '{ name = "n", at = "holding:0", type = "uint16", every = "5ms" }', 'timeout = "1h"')
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while frame := await reader.read(12):
+            if frame[6] == 1:
+                writer.write(frame[:4] + b"\0\5" + frame[6:8] + b"\2\0\7")
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    patient, hasty = (
+        ModbusDriver(Device(f"d{unit}", the_map, address, settings), SystemClock())
+        for unit, settings in ((1, ModbusSettings(1)), (2, ModbusSettings(2, timeout_us=20_000)))
+    )
+    await patient.open()
+    await hasty.open()
+    await patient.read()
+    async with asyncio.timeout(10):
+        with pytest.raises(DeviceUnreachable, match=r"no answer within 0\.02s"):
+            await hasty.read()
+    await patient.read()
+    await patient.close()
+    await hasty.close()
+    server.close()
+    await server.wait_closed()
+
+
 async def test_devices_of_one_endpoint_share_one_connection_and_the_last_one_closes_it(tmp_path: Path) -> None:
     the_map = device_map(tmp_path, '{ name = "n", at = "holding:0", type = "uint16", every = "5ms" }')
     connections = 0
@@ -343,3 +372,37 @@ async def test_late_rtu_answers_never_become_values(echoes: str, retries: int, t
         await driver.close()
     assert wrong == 0
     assert timeouts >= 4 or retries
+
+
+async def test_device_that_was_silent_for_long_comes_back(tmp_path: Path) -> None:
+    the_map = device_map(tmp_path, '{ name = "n", at = "holding:0", type = "uint16", every = "1ms" }')
+    asked, answering = 0, False
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        try:
+            while frame := await reader.readexactly(8):
+                asked += 1
+                text = bytes([frame[0], 0x88, 1]) if frame[1] == 8 else bytes([frame[0], 3, 2 * frame[5]]) + bytes(2 * frame[5])
+                if answering:
+                    writer.write(text + crc16(text))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    address = f"rtu+tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    driver = ModbusDriver(Device("d", the_map, address, ModbusSettings(5, timeout_us=4_000)), SystemClock())
+    for _ in range(300):
+        with pytest.raises(DeviceUnreachable):
+            async with asyncio.timeout(10):
+                await driver.open()
+                await driver.read()
+        await driver.close()
+    assert 100 < asked <= 301, "a unit that owes an answer is asked once per session"
+    answering = True
+    patient = ModbusDriver(Device("d", the_map, address, ModbusSettings(5, timeout_us=1_000_000)), SystemClock())
+    await patient.open()
+    assert samples(await patient.read(), Device("d", the_map, address)) == {"n": (0, quality.GOOD)}
+    await patient.close()
+    server.close()
+    await server.wait_closed()

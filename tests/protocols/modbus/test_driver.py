@@ -67,8 +67,11 @@ Answer = Callable[[int, bytes], bytes | None]
 
 
 @asynccontextmanager
-async def raw_server(answer: Answer) -> AsyncIterator[str]:
-    """answer: (number of the request, its frame) -> what goes back, None = nothing. Connection closed on an empty answer."""
+async def raw_server(answer: Answer, records: bool = False) -> AsyncIterator[str]:
+    """answer: (number of the request, its frame) -> what goes back, None = nothing. Connection closed on an empty answer.
+
+    records: requests for file records come too, and are refused.
+    """
     writers: list[asyncio.StreamWriter] = []
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -76,6 +79,10 @@ async def raw_server(answer: Answer) -> AsyncIterator[str]:
         number = 0
         try:
             while frame := await reader.readexactly(12):
+                if records and frame[7] == 20:
+                    await reader.readexactly(4)
+                    writer.write(frame[:4] + bytes([0, 3, frame[6], 0x94, 2]))
+                    continue
                 reply = answer(number, frame)
                 number += 1
                 if reply == b"":
@@ -184,6 +191,30 @@ async def test_exception_of_the_whole_device_marks_all_tags_and_passes(code: int
                 found = samples(await driver.read(), the_device)
     assert found == {"a": (1, 0), "b": (2, 0)}
     assert asked[-3:] == [2, 2, 2], "a device that refuses everything is asked for the whole block"
+
+
+async def test_refused_exponent_costs_only_what_it_scales(tmp_path: Path) -> None:
+    scaled = f'type = "float64", form = "int16", {FAST}'
+    the_map = device_map(
+        tmp_path,
+        f'{{ name = "volt", at = "holding:0", scale_at = "holding:2", {scaled} }},\n{{ name = "ampere", at = "holding:1", scale_at = "holding:3", {scaled} }},\n'
+        f'{{ name = "plain", at = "holding:4", type = "int16", {FAST} }},\n{{ name = "record", at = "file:9:4", type = "int16", {FAST} }}',
+    )
+    words = [2305, 17, 0xFFFF, 0, 6]
+
+    def answer(_number: int, frame: bytes) -> bytes:
+        start, count = struct.unpack(">HH", frame[8:12])
+        if start <= 3 < start + count:
+            return frame[:4] + bytes([0, 3, 1, 0x83, 2])
+        return reply(frame, struct.pack(f">{count}H", *words[start : start + count]))
+
+    async with raw_server(answer, records=True) as address:
+        the_device = device(the_map, address)
+        async with opened(the_device) as driver:
+            for _ in range(3):
+                found = samples(await driver.read(), the_device)
+    assert (found["volt"], found["plain"]) == ((230.5, quality.GOOD), (6, quality.GOOD))
+    assert (found["ampere"][1], found["record"][1]) == (quality.BAD_CONFIGURATION, quality.BAD_CONFIGURATION)
 
 
 async def test_refused_connection_is_unreachable(one: DeviceMap) -> None:

@@ -265,3 +265,61 @@ def test_scaled_values_are_engineering_values_as_they_are() -> None:
     ((values, _),) = decode(where, struct.pack(">Hh", 2305, -1), b"")
     assert to_engineering(values, tag.type, tag.scale, tag.offset).tolist() == [230.5]
     assert np.array_equal(where.columns[0].tags, [0])
+
+
+@st.composite
+def a_row(draw: st.DrawFn, number: int, order_of_map: WordOrder) -> tuple[str, dict[str, Any], bytes, Any, int]:
+    """Keys of a tag without its place, its registers, and by plain arithmetic its value and quality."""
+    how = draw(st.sampled_from(("plain", "digits", "scaled", "bits")))
+    order = draw(st.sampled_from((None, *WordOrder)))
+    on = order or order_of_map
+    if how == "digits":
+        kind = draw(st.sampled_from(list(BCD)))
+        text = draw(st.text("0123456789abcdef" if draw(st.booleans()) else "0123456789", min_size=BCD[kind], max_size=BCD[kind]))
+        good = text.isdecimal()
+        code = quality.GOOD if good else quality.BAD_DATA_ENCODING_INVALID
+        return (
+            how,
+            {"type": kind, "extra": Look(bcd=True, word_order=order)},
+            on_the_wire(bytes.fromhex(text), on),
+            int(text) if good else 0,
+            code,
+        )
+    if how == "scaled":
+        form, exponent = draw(st.sampled_from(WHOLE)), draw(st.sampled_from((-10, -3, -1, 0, 2, 10, 11, -0x8000)))
+        value = draw(a_number(form).filter(lambda value: abs(value) < 2**53))
+        invalid = draw(st.sampled_from((None, value)))
+        code = {11: quality.BAD_DATA_ENCODING_INVALID, -0x8000: quality.BAD_SENSOR_FAILURE}.get(exponent, quality.GOOD)
+        code = quality.BAD_SENSOR_FAILURE if invalid is not None else code
+        text = struct.pack(">h", exponent) + on_the_wire(struct.pack(">" + FORMATS[form], value), on)
+        keys = {"type": TagType.FLOAT64, "invalid": invalid, "extra": Look(form, scale_at="?", word_order=order)}
+        return how, keys, text, 0.0 if code else float(Decimal(value).scaleb(exponent)), code
+    if how == "bits":
+        word = draw(st.integers(0, 0xFFFF))
+        return how, {"type": TagType.UINT16}, word.to_bytes(2, "big"), word >> 3 & 0x3F, quality.GOOD
+    kind = draw(st.sampled_from(list(FORMATS)))
+    value = draw(a_number(kind))
+    return (
+        how,
+        {"type": kind, "extra": Look(word_order=order)},
+        on_the_wire(struct.pack(">" + FORMATS[kind], value), on),
+        value,
+        quality.GOOD,
+    )
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.data(), st.sampled_from(WordOrder), st.integers(1, 40), st.randoms())
+def test_looks_of_all_kinds_in_one_map_are_told_apart(data: st.DataObject, order: WordOrder, count: int, dice: Any) -> None:
+    tags, image, expected = [], b"", {}
+    for number in range(count):
+        how, keys, text, value, code = data.draw(a_row(number, order))
+        at = len(image) // 2 + (how == "scaled")
+        if how == "scaled":
+            keys["extra"] = Look(keys["extra"].form, scale_at=f"holding:{at - 1}", word_order=keys["extra"].word_order)
+        tags.append(Tag(f"t{number}", f"holding:{at}.3-8" if how == "bits" else f"holding:{at}", **keys))
+        image += text
+        expected[f"t{number}"] = (value, code)
+    dice.shuffle(tags)
+    values, codes = native(a_map(*tags, order=order), list(struct.unpack(f">{len(image) // 2}H", image)))
+    assert {name: (values[name], codes[name]) for name in values} == expected

@@ -127,7 +127,7 @@ async def _values_of(driver: ModbusDriver, the_device: Device, name: str, until_
             pass
 
 
-@pytest.mark.parametrize("kind", ["late", "garbled", "wrong_unit", "wrong_transaction", "delay", "exception", "busy"])
+@pytest.mark.parametrize("kind", ["drop_link", "late", "garbled", "wrong_unit", "wrong_transaction", "delay", "exception", "busy"])
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES.keys())
 async def test_no_wrong_value_comes_from_faulty_device(place: str, kind: str, tmp_path: Path, authority: Authority) -> None:
     """The counter and the text beside it are of one step, or of none."""
