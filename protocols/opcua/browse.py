@@ -16,8 +16,9 @@ from protocols import quality
 from protocols.clock import Clock
 from protocols.opcua.address import Address
 from protocols.opcua.definitions import Definitions, flat_parts
+from protocols.opcua.endpoints import Peer
 from protocols.opcua.maptext import Variable
-from protocols.opcua.session import Peer, Session, session
+from protocols.opcua.session import Session, session
 
 ua: Any = asyncua.ua
 

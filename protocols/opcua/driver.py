@@ -30,11 +30,12 @@ from protocols.opcua.address import parse
 from protocols.opcua.columns import Columns
 from protocols.opcua.decode import NULL, Published, general_row
 from protocols.opcua.definitions import read_structures
+from protocols.opcua.endpoints import Peer
 from protocols.opcua.items import Items, Monitored, monitor
 from protocols.opcua.parts import Row, Structure, expand
 from protocols.opcua.plan import Options, Settings, Trigger
 from protocols.opcua.publishing import PublishLoop
-from protocols.opcua.session import Peer, Session, connect, plain_errors
+from protocols.opcua.session import Session, connect, plain_errors
 from protocols.opcua.texts import Texts
 
 ua: Any = asyncua.ua  # built by star imports, which type checkers do not follow

@@ -17,7 +17,7 @@ from protocols.opcua.address import Address, parse
 from protocols.opcua.decode import NULL
 from protocols.opcua.parts import Part, Row
 from protocols.opcua.plan import Options, TagOptions, Trigger
-from protocols.opcua.session import Session
+from protocols.opcua.session import Session, in_chunks
 
 ua: Any = asyncua.ua
 log = logging.getLogger("qenergyz.edge")
@@ -103,14 +103,15 @@ async def monitor(session: Session, subscription: int, items: Items, options: Op
 
 
 async def _create(session: Session, subscription: int, requests: Sequence[Any]) -> list[int]:
-    codes: list[int] = []
-    for start in range(0, len(requests), session.limits.items):
+    async def ask(chunk: Sequence[Any]) -> list[Any]:
         parameters = ua.CreateMonitoredItemsParameters()
         parameters.SubscriptionId = subscription
         parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
-        parameters.ItemsToCreate = list(requests[start : start + session.limits.items])
-        codes += [result.StatusCode.value for result in await session.client.uaclient.create_monitored_items(parameters)]
-    return codes
+        parameters.ItemsToCreate = list(chunk)
+        results: list[Any] = await session.client.uaclient.create_monitored_items(parameters)
+        return results
+
+    return [result.StatusCode.value for result in await in_chunks(requests, session.limits.items, ask)]
 
 
 def _request(item: Item, done: Monitored, options: Options) -> Any:

@@ -1,15 +1,14 @@
 """One session with an OPC UA server: channel with the security that the gateway's file asks for, identity, namespaces, limits.
 
 Every connect begins by asking the server for its endpoints, so that a renewed certificate is seen and judged (`trust.py`) before anything
-is sent to its owner. What the file does not say is not guessed: a server that offers security is used only with a pinned fingerprint or a
-trust folder, and the error of the first contact holds the lines to paste. Not for subscriptions: those are the driver's.
+is sent to its owner. Which endpoint is used is decided in `endpoints.py`. Not for subscriptions: those are the driver's.
 """
 
 import asyncio
 import contextlib
 import logging
 import struct
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -25,10 +24,11 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key, l
 
 from protocols import quality
 from protocols.clock import Clock
-from protocols.driver import DeviceMisbehaves, DeviceUnreachable, DriverSetup
+from protocols.driver import DeviceMisbehaves, DeviceUnreachable
 from protocols.opcua import identity, trust
 from protocols.opcua.address import Address
-from protocols.opcua.plan import DEPRECATED, MODES, NONE, POLICIES, Settings
+from protocols.opcua.endpoints import Peer, choose, encrypts_password, policy_of
+from protocols.opcua.plan import NONE, Settings
 
 ua: Any = asyncua.ua  # built by star imports, which type checkers do not follow
 log = logging.getLogger("qenergyz.edge")
@@ -50,7 +50,6 @@ _REFUSALS: Final = (
     ua.uaerrors.BadCertificateUriInvalid,
     ua.uaerrors.BadCertificateInvalid,
 )
-_NO_POLICY: Final = security_policies.SecurityPolicyNone.URI
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +90,7 @@ class Session:
 
     async def read(self, nodes: Sequence[Any], attribute: Any = ua.AttributeIds.Value) -> list[Any]:
         """DataValues, in requests that the server allows."""
-        found: list[Any] = []
-        for start in range(0, len(nodes), self.limits.read):
-            found += await self.client.uaclient.read_attributes(list(nodes[start : start + self.limits.read]), attribute)
-        return found
+        return await in_chunks(nodes, self.limits.read, lambda chunk: self.client.uaclient.read_attributes(list(chunk), attribute))
 
     async def close(self, timeout_s: float) -> None:
         self.client.connection_lost_callback = None
@@ -105,16 +101,17 @@ class Session:
             self.client.disconnect_socket()
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Whom we call: the device's name for messages, its address, how it is secured."""
-
-    name: str
-    address: str
-    settings: Settings
-
-    def setup(self, message: str) -> DriverSetup:
-        return DriverSetup(f'device "{self.name}": {message}', quality.BAD_CONFIGURATION)
+async def in_chunks(things: Sequence[Any], size: int, ask: Callable[[Sequence[Any]], Awaitable[list[Any]]]) -> list[Any]:
+    """Answers to requests of at most `size` things, one after the other; of fewer where the server refuses so many without having said so."""
+    found: list[Any] = []
+    while len(found) < len(things):
+        try:
+            found += await ask(things[len(found) : len(found) + size])
+        except ua.uaerrors.BadTooManyOperations:
+            if size == 1:
+                raise
+            size //= 2
+    return found
 
 
 @contextlib.contextmanager
@@ -168,62 +165,6 @@ def _client(peer: Peer) -> Any:
     return Client(peer.address, timeout=peer.settings.timeout_us / 1e6, watchdog_intervall=_PROBE_S)
 
 
-def _policy(endpoint: Any) -> str:
-    return str(endpoint.SecurityPolicyUri).partition("#")[2]
-
-
-def choose(endpoints: Sequence[Any], peer: Peer) -> Any:
-    """The endpoint to use. Raises DriverSetup; for a first contact with the lines to paste."""
-    settings = peer.settings
-    offers = {(_policy(end), end.SecurityMode.name): end for end in endpoints if str(end.EndpointUrl).startswith("opc.tcp")}
-    plain = next((end for (policy, _), end in offers.items() if policy == "None"), None)
-    secure = [(policy, mode) for policy in POLICIES for mode in MODES if (policy, mode) in offers]
-    believed = settings.fingerprint or settings.trust is not None
-    if settings.security == NONE or (not settings.security and not secure and plain is not None and not believed):
-        if plain is None:
-            raise peer.setup(f'security = "none", but the server offers only {_listed(offers)}')
-        if not settings.security and not any(policy in DEPRECATED for policy, _ in offers):
-            log.warning("opcua_unsecured device=%s address=%s cause=the server offers no security", peer.name, peer.address)
-            return plain
-        if settings.security == NONE:
-            return plain
-    if not settings.security:
-        raise peer.setup(_first_contact(offers, secure, settings))
-    wanted = (settings.security, settings.mode)
-    if wanted not in offers:
-        raise peer.setup(f"the server does not offer {settings.security} with {settings.mode}, but {_listed(offers)}")
-    return offers[wanted]
-
-
-def _listed(offers: dict[tuple[str, str], Any]) -> str:
-    return ", ".join(f"{policy} {mode}".removesuffix(" None_") for policy, mode in offers) or "nothing"
-
-
-def _first_contact(offers: dict[tuple[str, str], Any], secure: Sequence[tuple[str, str]], settings: Settings) -> str:
-    if not secure and not any(policy in DEPRECATED for policy, _ in offers):
-        return "the server offers no security, but the gateway's file names a certificate to trust: is somebody in between?"
-    if not secure:
-        return (
-            f"the server offers only deprecated security ({_listed(offers)}); to use it all the same, name the policy in "
-            '"security", or say security = "none"'
-        )
-    policy, mode = secure[0]
-    endpoint = offers[secure[0]]
-    try:
-        leaf = trust.split_chain(endpoint.ServerCertificate or b"")[0]
-    except trust.Untrusted as error:
-        return f"the server offers {policy}, but {error}"
-    vouched = (
-        f'trust       = "{settings.trust}"' if settings.trust else f'fingerprint = "{settings.fingerprint or trust.fingerprint(leaf)}"'
-    )
-    return (
-        f"the server offers security ({_listed(offers)}) and the gateway's file does not say which to use. Its certificate is "
-        f"{trust.described(leaf)}, application {endpoint.Server.ApplicationUri}. Compare the fingerprint with the one that the server itself "
-        f'shows, then add to this [[device]]:\nsecurity    = "{policy}"\nmode        = "{mode}"\n{vouched}\n'
-        'or, to go without any protection: security = "none"'
-    )
-
-
 async def _secure(client: Any, endpoint: Any, peer: Peer, clock: Clock) -> None:
     settings = peer.settings
     if settings.fingerprint or settings.trust is not None:
@@ -235,7 +176,7 @@ async def _secure(client: Any, endpoint: Any, peer: Peer, clock: Clock) -> None:
         except trust.Untrusted as error:
             raise peer.setup(str(error)) from error
         client.certificate_validator = _same(chain[0])
-    policy = _CLASSES.get(_policy(endpoint))
+    policy = _CLASSES.get(policy_of(endpoint))
     if policy is None:
         return
     if settings.identity is None:
@@ -263,9 +204,9 @@ async def _identify(client: Any, endpoint: Any, peer: Peer) -> None:
     """User name or certificate. A password never leaves readable, and is encrypted only for a server that is believed."""
     settings = peer.settings
     if settings.username and settings.password_file is not None:
-        if _policy(endpoint) == "None":
+        if policy_of(endpoint) == "None":
             believed = settings.fingerprint or settings.trust is not None
-            if not believed or not _encrypts_password(endpoint):
+            if not believed or not encrypts_password(endpoint):
                 raise peer.setup("without security the password would be readable on its way; choose a policy, or leave out the user name")
         client.set_user(settings.username)
         client.set_password(_read(settings.password_file, peer).decode().rstrip("\r\n"))
@@ -278,11 +219,6 @@ async def _identify(client: Any, endpoint: Any, peer: Peer) -> None:
             client.user_private_key = load(key, None)
         except (ValueError, TypeError) as error:
             raise peer.setup(f"user_certificate or user_key: {error}") from error
-
-
-def _encrypts_password(endpoint: Any) -> bool:
-    policies = [token.SecurityPolicyUri for token in endpoint.UserIdentityTokens if token.TokenType == ua.UserTokenType.UserName]
-    return bool(policies) and all(policy and policy != _NO_POLICY for policy in policies)
 
 
 def _read(path: Any, peer: Peer) -> bytes:
@@ -305,7 +241,7 @@ async def _limits(client: Any, clock: Clock) -> tuple[Limits, int | None]:
     """In one read, and how far the server's clock is ahead. A server that knows no limits answers with bad status or 0."""
     nodes = [ua.NodeId(number, 0) for number in (*_LIMIT_NODES.values(), ua.ObjectIds.Server_ServerStatus_CurrentTime)]
     try:
-        found = await client.uaclient.read_attributes(nodes, ua.AttributeIds.Value)
+        found = await in_chunks(nodes, len(nodes), lambda chunk: client.uaclient.read_attributes(list(chunk), ua.AttributeIds.Value))
     except ua.UaStatusCodeError:
         return Limits(), None
     values = [value.Value.Value if value.Value is not None else None for value in found]

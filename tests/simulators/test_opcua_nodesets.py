@@ -13,9 +13,10 @@ from protocols.devicemap import Device, load_device_map
 from protocols.opcua.address import parse
 from protocols.opcua.browse import browse, browse_device
 from protocols.opcua.driver import OpcUaDriver
+from protocols.opcua.endpoints import Peer
 from protocols.opcua.maptext import BUILTIN, device_map_text
 from protocols.opcua.plan import Settings
-from protocols.opcua.session import Peer, session
+from protocols.opcua.session import session
 from simulators.opcua_nodesets import NAMESPACE, NodesetServer, serve
 
 FOLDER = Path(__file__).parent.parent / "data" / "opcua_nodesets"

@@ -8,9 +8,9 @@ from edge.importers.nodeset import NodesetError, import_nodeset
 from protocols.clock import SystemClock
 from protocols.devicemap import TagType, load_device_map
 from protocols.opcua.browse import browse_device
+from protocols.opcua.endpoints import Peer
 from protocols.opcua.maptext import BUILTIN, device_map_text
 from protocols.opcua.plan import Settings
-from protocols.opcua.session import Peer
 from simulators.opcua_nodesets import NodesetServer
 
 FOLDER = Path(__file__).parents[2] / "data" / "opcua_nodesets"

@@ -8,9 +8,10 @@ from asyncua import ua
 from protocols.clock import SystemClock
 from protocols.devicemap import load_device_map
 from protocols.opcua.browse import _children, _Place, browse, browse_device, matcher
+from protocols.opcua.endpoints import Peer
 from protocols.opcua.maptext import device_map_text
 from protocols.opcua.plan import Settings
-from protocols.opcua.session import Limits, Peer, Session
+from protocols.opcua.session import Limits, Session
 from simulators.opcua_nodesets import NAMESPACE, NodesetServer
 
 SETTINGS = Settings()

@@ -17,8 +17,9 @@ from protocols.driver import DeviceMisbehaves, DeviceUnreachable, DriverError, D
 from protocols.opcua import identity
 from protocols.opcua.address import STANDARD
 from protocols.opcua.driver import OpcUaDriver
+from protocols.opcua.endpoints import Peer, choose
 from protocols.opcua.plan import MODES, POLICIES, Options, Settings
-from protocols.opcua.session import Limits, Peer, choose, connect, session
+from protocols.opcua.session import Limits, connect, session
 from protocols.opcua.trust import fingerprint
 from simulators.opcua_nodesets import POLICIES as SERVED
 from simulators.opcua_nodesets import NodesetServer, Secured
