@@ -137,9 +137,11 @@ class Link:
             client.connect(host, port, self._settings.keepalive_s)
 
     def _attach(self, client: BulkClient) -> None:
+        if client.bulk is None or client.socket() is None or client.bulk.fileno() < 0:
+            bare = is_secure(self._device.address) and self._settings.certificate_file is None
+            hint = " (a broker that asks for a client certificate does this: certificate_file)" if bare else ""
+            raise DeviceUnreachable(f'device "{self._device.name}": connection lost while connecting{hint}', quality.BAD_NO_COMMUNICATION)
         self._socket = client.bulk
-        if self._socket is None or client.socket() is None:
-            raise DeviceUnreachable(f'device "{self._device.name}": connection lost while connecting', quality.BAD_NO_COMMUNICATION)
         asyncio.get_running_loop().add_reader(self._socket, self._readable)
         self._reading = True
         self._flush()

@@ -24,6 +24,18 @@ WITHOUT = pytest.mark.skipif(PROGRAM is None, reason="mosquitto is not installed
 Sample = tuple[int, int, float, int]
 
 
+async def listening(port: int) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.02)
+            else:
+                writer.close()
+                return
+
+
 class Mosquitto:
     """Sessions are kept in memory only: a restart forgets them. more: further lines of its configuration, of the first listener."""
 
@@ -39,15 +51,7 @@ class Mosquitto:
     async def start(self) -> None:
         assert PROGRAM is not None
         self._process = await asyncio.create_subprocess_exec(PROGRAM, "-c", str(self._settings), stderr=asyncio.subprocess.DEVNULL)
-        async with asyncio.timeout(10):
-            while True:
-                try:
-                    _, writer = await asyncio.open_connection("127.0.0.1", self.port)
-                except OSError:
-                    await asyncio.sleep(0.02)
-                else:
-                    writer.close()
-                    return
+        await listening(self.port)
 
     async def stop(self) -> None:
         if self._process is not None:

@@ -16,7 +16,7 @@ from protocols.devicemap import DeviceMap
 from protocols.driver import DeviceUnreachable, DriverError, DriverSetup
 from protocols.mqtt.driver import MqttDriver
 from protocols.mqtt.plan import MqttSettings
-from tests.protocols.mqtt.brokers import WITHOUT, Mosquitto, mosquitto, samples, sender, tapped
+from tests.protocols.mqtt.brokers import WITHOUT, Mosquitto, listening, mosquitto, samples, sender, tapped
 from tests.protocols.mqtt.certificates import DAY, NOW, Authority
 from tests.protocols.mqtt.maps import PUMP, device, device_map
 
@@ -58,6 +58,7 @@ async def secured(folder: Path, *, address: str = "127.0.0.1", expired: bool = F
         ],
     )
     await secure.start()
+    await listening(plain.port)
     try:
         yield Secured(secure.port, plain.port, folder, authority)
     finally:
