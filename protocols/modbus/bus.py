@@ -4,8 +4,8 @@ Devices of one process with equal endpoints meet here: one connection, one reque
 and for hosts alike, because many gateways accept a single connection; a device with an endpoint of its own has its connection to itself. A waiting
 write goes next, between two requests of whatever is being polled; otherwise it goes by order of arrival.
 
-When a request ends the connection (TCP, after a late or foreign answer) its device is told; the others find the wire opened again. A connection
-that was lost without anybody's doing is told to whoever asks next, and is open again for those who ask after that.
+When a request ends the connection (TCP, after a late or foreign answer) its device is told; the others find the wire opened again. So does
+everybody when the peer closed a connection on which nothing was under way, as some do after a while without requests.
 """
 
 import asyncio
@@ -93,6 +93,10 @@ class Bus:
     async def join(self, member: object, name: str, timeout_s: float) -> None:
         """Opens the wire unless it stands. Raises DriverError."""
         self._members.add(member)
+        await self.mend(name, timeout_s)
+
+    async def mend(self, name: str, timeout_s: float) -> None:
+        """Opens the wire again if a request, be it our own, ended it. Raises DriverError."""
         await self._turns.take()
         try:
             if self._link is None or self._link.failure:
@@ -160,21 +164,12 @@ class Bus:
         raise AssertionError("the last try returns or raises")
 
     async def _standing(self, name: str, timeout_s: float) -> Carrier:
-        """The link again after another device's request ended it; an end that was nobody's or our own doing is told."""
+        """The link again after another device's request ended it, or nobody's; an end that was our own doing is told."""
         if self._link is None:
             raise DeviceUnreachable(f'device "{name}": not open', quality.BAD_NOT_CONNECTED)
-        if self._link.failure and self._link.blamed in ("", name):
+        if self._link.failure and self._link.blamed == name:
             raise self._link.failure
         return await self._open(name, timeout_s)
-
-    async def reopen(self, name: str, timeout_s: float) -> None:
-        """For a device that knows that its own request ended the wire and wants to go on. Raises DriverError."""
-        await self._turns.take()
-        try:
-            if self._link is None or self._link.failure:
-                await self._open(name, timeout_s)
-        finally:
-            self._turns.give()
 
     async def _open(self, name: str, timeout_s: float) -> Carrier:
         self._shut()

@@ -39,7 +39,7 @@ class Wire:
 
     async def mend(self) -> None:
         """After an exchange that failed: the wire again, if the failure ended it."""
-        await self._bus.reopen(self._name, self._timeout_s)
+        await self._bus.mend(self._name, self._timeout_s)
 
     @contextlib.asynccontextmanager
     async def turn(self) -> AsyncIterator["Held"]:

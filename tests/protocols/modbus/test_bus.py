@@ -24,7 +24,7 @@ from protocols.modbus.settings import ModbusSettings
 from simulators.face import Step
 from simulators.modbus import ModbusFace
 from tests.protocols.modbus.maps import device_map
-from tests.protocols.modbus.test_transports import samples, until
+from tests.protocols.modbus.test_transports import opened, samples, until
 
 
 def free_port() -> int:
@@ -264,6 +264,28 @@ async def test_devices_of_one_endpoint_share_one_connection_and_the_last_one_clo
     assert bus_for(parse_endpoint(address), None) is not bus
     server.close()
     await server.wait_closed()
+
+
+async def test_connection_that_the_device_closed_while_idle_is_opened_again(tmp_path: Path) -> None:
+    the_map = device_map(tmp_path, '{ name = "n", at = "holding:0", type = "uint16", every = "20ms" }')
+    connections = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        frame = await reader.read(12)
+        writer.write(frame[:4] + b"\0\5" + frame[6:8] + b"\2\0\7")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    the_device = Device("d", the_map, f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    async with opened(the_device) as driver:
+        for _ in range(4):
+            assert samples(await driver.read(), the_device) == {"n": (7, quality.GOOD)}
+    server.close()
+    await server.wait_closed()
+    assert connections == 4
 
 
 async def test_pause_is_kept_between_any_two_requests(tmp_path: Path) -> None:
