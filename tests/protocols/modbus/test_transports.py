@@ -243,3 +243,12 @@ async def test_file_that_is_no_serial_line_is_unreachable(tmp_path: Path) -> Non
     with pytest.raises(DeviceUnreachable):
         async with opened(Device("plc", device_map(tmp_path, TAGS), f"rtu://{tmp_path}/file")):
             pass
+
+
+async def test_certificate_of_another_name_is_not_spoken_to(tmp_path: Path, authority: Authority) -> None:
+    the_map = device_map(tmp_path, TAGS)
+    async with served(the_map, PLACES["tls"], VALUES, authority) as (_, the_device):
+        other = replace(authority.issue("gateway"), server_name="plc7.example")
+        with pytest.raises(DeviceUnreachable, match=r"certificate verify failed: Hostname mismatch"):
+            async with opened(replace(the_device, settings=ModbusSettings(7, tls=other))):
+                pass
