@@ -130,12 +130,7 @@ def _column(dtype: np.dtype[Any], indices: list[int], tags: Sequence[Tag], optio
             kinds.setdefault((tag.type, address.area.of_bits, order), []).append(index)
     parts: list[Part] = []
     for (kind, of_bits, order), members in kinds.items():
-        rows = np.array([_low_first(places[span], span.count, order) for _, span in map(spots.__getitem__, members)], dtype=np.intp)
-        masks = None
-        if kind is TagType.BOOL and not of_bits:
-            bits = [spots[index][0].bit for index in members]
-            masks = np.array([0xFFFF if bit is None else 1 << bit for bit in bits], dtype=np.uint16)
-        parts.append(Part(kind, parts[-1].end if parts else 0, rows, masks, of_bits, order.low_byte_first))
+        parts.append(_part(kind, of_bits, order, parts[-1].end if parts else 0, [spots[index] for index in members], places))
     groups: list[Looked] = []
     first = parts[-1].end if parts else 0
     for key, members in looks.items():
@@ -154,6 +149,14 @@ def _column(dtype: np.dtype[Any], indices: list[int], tags: Sequence[Tag], optio
         quality_from=np.array([places[rating] for _, rating in rated], dtype=np.intp),
         looked=tuple(groups),
     )
+
+
+def _part(kind: TagType, of_bits: bool, order: WordOrder, first: int, spots: list[tuple[Address, Span]], places: dict[Span, int]) -> Part:
+    rows = np.array([_low_first(places[span], span.count, order) for _, span in spots], dtype=np.intp)
+    masks = None
+    if kind is TagType.BOOL and not of_bits:
+        masks = np.array([0xFFFF if address.bit is None else 1 << address.bit for address, _ in spots], dtype=np.uint16)
+    return Part(kind, first, rows, masks, of_bits, order.low_byte_first)
 
 
 def _looked(
