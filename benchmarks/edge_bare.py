@@ -80,6 +80,51 @@ def mqtt(address: str, tags: int) -> None:
     client.loop_forever()
 
 
+def iec61850(address: str) -> list[Any]:
+    """libiec61850's binding by itself: buffered reports, every value looked at once."""
+    import pyiec61850.pyiec61850 as iec
+
+    from protocols.iec61850.unlocked import Unlocked  # the binding's own call keeps the interpreter's lock and hangs
+
+    class Handler(iec.RCBHandler):  # type: ignore[misc]
+        def trigger(self) -> None:
+            global count  # noqa: PLW0603
+            report = self._client_report
+            values = iec.ClientReport_getDataSetValues(report)
+            for number in range(iec.MmsValue_getArraySize(values)):
+                if iec.ClientReport_getReasonForInclusion(report, number) != iec.IEC61850_REASON_NOT_INCLUDED:
+                    value = iec.MmsValue_getElement(values, number)
+                    magnitude = iec.MmsValue_getElement(value, 0)
+                    iec.MmsValue_toFloat(iec.MmsValue_getElement(magnitude, 0) or magnitude)
+                    count += 1
+
+    host, _, port = address.rpartition(":")
+    name = "BENCHLD0/LLN0.BR.brcb01"
+    for _ in range(5):  # now and then an association carries no requests: `protocols/iec61850/client.py`
+        connection = iec.IedConnection_create()
+        _, error = iec.IedConnection_connect(connection, host, int(port))
+        assert not error, error
+        block = iec.ClientReportControlBlock_create(name)
+        _, error = iec.IedConnection_getRCBValues(connection, name, block)
+        if not error:
+            break
+    else:
+        raise ConnectionError(f"error {error}")
+    handler, subscriber = Handler(), iec.RCBSubscriber()
+    subscriber.setIedConnection(connection)
+    subscriber.setRcbReference(name)
+    subscriber.setRcbRptId(iec.ClientReportControlBlock_getRptId(block))
+    subscriber.setEventHandler(handler)
+    assert subscriber.subscribe()
+    iec.ClientReportControlBlock_setTrgOps(block, iec.TRG_OPT_DATA_CHANGED | iec.TRG_OPT_QUALITY_CHANGED | iec.TRG_OPT_DATA_UPDATE)
+    iec.ClientReportControlBlock_setOptFlds(block, iec.RPT_OPT_SEQ_NUM | iec.RPT_OPT_REASON_FOR_INCLUSION)
+    iec.ClientReportControlBlock_setRptEna(block, True)
+    iec.ClientReportControlBlock_setPurgeBuf(block, True)
+    mask = iec.RCB_ELEMENT_TRG_OPS | iec.RCB_ELEMENT_OPT_FLDS | iec.RCB_ELEMENT_PURGE_BUF | iec.RCB_ELEMENT_RPT_ENA
+    Unlocked(iec).set_block_values(connection, block, mask, False)
+    return [connection, handler, subscriber, block]
+
+
 async def polls(addresses: list[str], tags: int, every_s: float) -> None:
     await asyncio.gather(*(modbus(address, tags, every_s) for address in addresses))
 
@@ -91,5 +136,8 @@ if __name__ == "__main__":
         asyncio.run(polls(addresses_, int(tags_), float(every_)))
     elif kind == "opcua":
         asyncio.run(opcua(addresses_[0], int(tags_)))
+    elif kind == "iec61850":
+        kept = iec61850(addresses_[0])  # the binding takes one device of a name per process
+        threading.Event().wait()
     else:
         mqtt(addresses_[0], int(tags_))

@@ -52,11 +52,11 @@ def free_port() -> int:
 
 async def show_modbus(face: ModbusFace, devices: Sequence[Device], turns: Sequence[list[Step]], rate: float) -> None:
     """Images are made once and swapped, so that the field costs the machine as little as it can."""
-    shown = [[face._served[device.name].image.show(step) for step in mine] for device, mine in zip(devices, turns, strict=True)]
+    shown = [[face._units[device.name].image.show(step) for step in mine] for device, mine in zip(devices, turns, strict=True)]
     number = 0
     while True:
         for device, images in zip(devices, shown, strict=True):
-            face._served[device.name].shown = images[number % SHOWN]
+            face._units[device.name].shown = images[number % SHOWN]
         number += 1
         await asyncio.sleep(1 / rate)
 
