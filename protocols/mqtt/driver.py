@@ -40,7 +40,8 @@ class MqttDriver:
         self._options: MqttOptions = device.map.options
         self._settings: MqttSettings = device.settings or MqttSettings()
         self._decoder = Decoder(device)
-        self._inbox = Inbox(stamped=self._options.stamped, delivered=delivered)
+        stamped = _has_time if self._decoder.sparkplug else self._options.stamped
+        self._inbox = Inbox(stamped=stamped, delivered=delivered)
         self._state_topic = state_topic(self._settings.primary_host) if self._settings.primary_host else None
         self._link = Link(device, clock, self._filters(), self._options.qos, self._inbox.released, self._look)
         self._silence = silence_of(device, clock.monotonic_us())
@@ -133,7 +134,7 @@ class MqttDriver:
             rebirth |= verdict.rebirth
             self._inbox.taken(key)
             if message.qos == 2:
-                self._inbox.expect_release(message.mid, key)
+                self._inbox.expect_release(message, key)
             if verdict.freed:
                 self._free(keys, numbers)
             if verdict.held:
@@ -223,3 +224,8 @@ class MqttDriver:
         if told and not told[0] and self._state_topic:
             timestamp_ms = max(self._state_ms, told[1])
             self._link.publish(self._state_topic, state(online=True, timestamp_ms=timestamp_ms), 1, retain=True)
+
+
+def _has_time(message: Message) -> bool:
+    """Whether equal bytes mean one Sparkplug message: those with a timestamp, which encoders write first. A death is never taken for an older one."""
+    return message.payload[:1] == b"\x08" and "/NDEATH/" not in message.topic

@@ -6,7 +6,7 @@ the last `REACH` messages of this process and those that an earlier one had made
 """
 
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
@@ -32,20 +32,21 @@ class Message(NamedTuple):
 class Inbox:
     """key of a message: its bytes where they carry a time, else its number too, because equal values are then no sign of equal messages."""
 
-    def __init__(self, *, stamped: bool, delivered: Collection[bytes] = ()) -> None:
-        self._stamped = stamped
+    def __init__(self, *, stamped: "bool | Callable[[Message], bool]", delivered: Collection[bytes] = ()) -> None:
+        """stamped: whether messages carry a time, or how to tell that of one."""
+        self._stamped: Callable[[Message], bool] = stamped if callable(stamped) else lambda _: stamped
         self._durable: OrderedDict[bytes, bool] = OrderedDict.fromkeys(delivered, True)
         self._joined: dict[bytes, list[int]] = {}
         self._unreleased: dict[int, bytes] = {}
 
     def key(self, message: Message) -> bytes:
         """16 bytes, the same in every process."""
-        number = b"" if self._stamped and not message.too_large else message.mid.to_bytes(2, "big")
+        number = b"" if self._stamped(message) and not message.too_large else message.mid.to_bytes(2, "big")
         return blake2b(number + message.topic.encode() + b"\0" + message.payload, digest_size=16).digest()
 
     def repeated(self, message: Message, key: bytes) -> bool | None:
         """None: new, take it. True: already durable, acknowledge it now. False: wait for the original's frame."""
-        known = self._durable.get(key) if message.again or self._stamped else None
+        known = self._durable.get(key) if message.again or self._stamped(message) else None
         if known is False and message.qos:
             self._joined.setdefault(key, []).append(message.mid if message.qos == 1 else message.mid | 1 << 16)
         return known
@@ -56,14 +57,15 @@ class Inbox:
         while len(self._durable) > REACH:
             self._durable.popitem(last=False)
 
-    def expect_release(self, mid: int, key: bytes) -> None:
-        """A message of QoS 2: its number means this message until it is released."""
-        self._unreleased[mid] = key
+    def expect_release(self, message: Message, key: bytes) -> None:
+        """A message of QoS 2 without a time: its number and bytes mean this message until it is released."""
+        if not self._stamped(message):
+            self._unreleased[message.mid] = key
 
     def released(self, mid: int) -> None:
-        """The broker is done with the message; its number, and without a time its bytes, may now mean another (MQTT 3.1.1, 4.3.3)."""
+        """The broker is done with the message; its number and bytes may now mean another (MQTT 3.1.1, 4.3.3)."""
         key = self._unreleased.pop(mid, None)
-        if key is not None and not self._stamped and self._durable.get(key):
+        if key is not None and self._durable.get(key):
             del self._durable[key]
 
     def durable(self, key: bytes) -> list[int]:

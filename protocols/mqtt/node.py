@@ -113,7 +113,7 @@ class Node:
             self._bd_seq = bd_seq_of(payload)
             self._born = True
             self.numbers.begin(payload.seq)
-            self._aliases.clear()
+            self._aliases.clear()  # those of the devices below it too
             self._types.clear()
         else:
             self.numbers.note(payload.seq, now_us)
@@ -123,6 +123,8 @@ class Node:
         if kind is Kind.DDEATH:
             return Heard(died=True, rebirth=rebirth)
         if kind in (Kind.NBIRTH, Kind.DBIRTH):
+            self._aliases.clear()
+            self._types.clear()
             self._learn(payload.metrics)
             return Heard(payload.metrics, born=True, rebirth=rebirth)
         unknown = any(not metric.name and metric.alias not in self._aliases for metric in payload.metrics)

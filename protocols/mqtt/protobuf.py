@@ -20,13 +20,21 @@ def fields(data: bytes) -> Iterator[tuple[int, Value]]:
     """Field number and value: an int for varint and fixed fields (as bits), bytes for the rest. Raises WireError."""
     at, end = 0, len(data)
     while at < end:
-        key, at = _varint(data, at)
+        key = data[at]
+        if key < 0x80:  # nearly always
+            at += 1
+        else:
+            key, at = _varint(data, at)
         number, kind = key >> 3, key & 7
         value: Value
         if kind == VARINT:
             value, at = _varint(data, at)
         elif kind == BYTES:
-            size, at = _varint(data, at)
+            size = data[at] if at < end else 0x80
+            if size < 0x80:
+                at += 1
+            else:
+                size, at = _varint(data, at)
             if at + size > end:
                 raise WireError(f"field {number} of {size} bytes ends after the message")
             value, at = data[at : at + size], at + size

@@ -385,3 +385,43 @@ async def test_primary_host_says_that_it_is_there_and_that_it_is_gone(tmp_path: 
 @pytest.mark.parametrize("payload", [b"OFFLINE", b"", b"{}", b'{"online":1,"timestamp":5}', b'{"online":true}', b"[" * 9999])
 def test_state_that_is_none_is_passed_over(payload: bytes) -> None:
     assert state_of(payload) is None
+
+
+async def test_clockless_messages_that_repeat_byte_by_byte_are_all_kept(tmp_path: Path, served: Served) -> None:
+    """Sequence numbers repeat every 256 messages, and without times so do the bytes of an unchanged value."""
+    count = 600
+    async with followed(device_map(tmp_path, COUNTER, SPARKPLUG), served) as field:
+        for number in range(count):
+            payload = Payload(None, number % 256, (Metric("m", 7, DataType.INT32),))
+            field.client._client.publish("spBv1.0/g/NDATA/pump", encode_payload(payload), 1)
+        found: list[Any] = []
+        while len(found) < count:
+            async with asyncio.timeout(10):
+                frame = await field.driver.read()
+            found += samples(frame)
+            await make_durable(frame)
+    assert [(value, code) for _, _, value, code in found] == [(7, 0)] * count
+    assert field.driver.duplicates == 0
+
+
+async def test_second_death_of_the_same_words_is_a_second_death(tmp_path: Path, served: Served) -> None:
+    death = encode(Payload(5, None, (Metric("bdSeq", 0, DataType.INT64),)))
+    async with followed(device_map(tmp_path, COUNTER, SPARKPLUG), served) as field:
+        for number in (1, 2):
+            await field.client.send("spBv1.0/g/NBIRTH/pump", encode(birth(number, 0, (metric("m", number, DataType.INT32, number),))))
+            frame = await field.driver.read()
+            assert [code for *_, code in samples(frame)] == [0]
+            await make_durable(frame)
+            await field.client.send("spBv1.0/g/NDEATH/pump", death)
+            frame = await field.driver.read()
+            assert [code for *_, code in samples(frame)] == [quality.BAD_NO_COMMUNICATION]
+            await make_durable(frame)
+    assert field.driver.duplicates == 0
+
+
+def test_new_birth_of_a_device_forgets_the_aliases_of_the_old_one(tmp_path: Path) -> None:
+    node = Following(device_map(tmp_path, COUNTER, SPARKPLUG))
+    node.hear("NBIRTH", birth(MS, 0, (metric("m", 1, DataType.INT32, alias=7),)))
+    node.hear("NBIRTH", birth(MS, 0, (metric("m", 1, DataType.INT32, alias=8),)))
+    assert node.hear("NDATA", aliased(2, 1, alias=7)).held
+    assert len(node.reader._node._aliases) == 1
