@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 ACCEPTED, DENIED = -1, 3  # MmsDataAccessError, CheckHandlerResult: no error, object access denied
-DONE: Final = 1
-BLOCKED_BY_PROCESS, NO_ACCESS_AUTHORITY = 9, 20  # IEC 61850-7-2, AddCause
+FAILED, DONE = 0, 1  # ControlHandlerResult
+BLOCKED_BY_PROCESS, BLOCKED_BY_SYNCHROCHECK, NO_ACCESS_AUTHORITY = 9, 11, 20  # IEC 61850-7-2, AddCause
 _WRITE: Final = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 _CHECK: Final = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_bool, ctypes.c_bool)
 _CONTROL: Final = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_bool)
@@ -43,6 +43,7 @@ class Orders:
         library, pointer = self._library, ctypes.c_void_p
         library.IedServer_handleWriteAccess.argtypes = (pointer, pointer, _WRITE, pointer)
         library.IedServer_setPerformCheckHandler.argtypes = (pointer, pointer, _CHECK, pointer)
+        library.IedServer_setWaitForExecutionHandler.argtypes = (pointer, pointer, _CHECK, pointer)
         library.IedServer_setControlHandler.argtypes = (pointer, pointer, _CONTROL, pointer)
         library.IedServer_updateAttributeValue.argtypes = (pointer, pointer, pointer)
         library.IedServer_updateDbposValue.argtypes = (pointer, pointer, ctypes.c_int)
@@ -108,7 +109,14 @@ class Orders:
                 library.IedServer_updateAttributeValue(int(self._server), int(leaf.this), inner)
             return DONE
 
-        check_handler, control_handler = _CHECK(check), _CONTROL(operate)
-        self._keep += [check_handler, control_handler]
+        def wait(action: int, _: int, __: int, ___: bool, synchro_check: bool) -> int:
+            """No simulated device is in synchronism with anything."""
+            if synchro_check:
+                library.ControlAction_setAddCause(action, BLOCKED_BY_SYNCHROCHECK)
+            return FAILED if synchro_check else DONE
+
+        check_handler, wait_handler, control_handler = _CHECK(check), _CHECK(wait), _CONTROL(operate)
+        self._keep += [check_handler, wait_handler, control_handler]
+        library.IedServer_setWaitForExecutionHandler(int(self._server), place, wait_handler, None)
         library.IedServer_setPerformCheckHandler(int(self._server), place, check_handler, None)
         library.IedServer_setControlHandler(int(self._server), place, control_handler, None)

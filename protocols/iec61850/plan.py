@@ -124,7 +124,8 @@ class Point:
 def parse_options(section: Section) -> Options:
     if "reports" in section and "report" in section:
         raise section.error("report", '"report" and "reports" say the same; keep "reports"')
-    reports = section.texts("reports") if "reports" in section else (section.text("report", "LLN0.BR.brcb01"),)
+    single = section.text("report", "LLN0.BR.brcb01")
+    reports = tuple(section.texts("reports", [])) or (single,)
     scl = section.text("scl", "")
     options = Options(
         ied=section.text("ied"),
@@ -179,7 +180,7 @@ def _tls(section: Section) -> Tls | None:
 
 
 def parse_tag(section: Section, _: TagType) -> Look:
-    return Look(section.duration_us("every") if "every" in section else 0)
+    return Look(section.duration_us("every", "1s") if "every" in section else 0)
 
 
 def problems(device_map: DeviceMap) -> Iterable[tuple[int, str]]:

@@ -140,7 +140,7 @@ class Reports:
         if present == ours and self._directory(ours) == wanted:
             return wanted
         if present:
-            iec.ClientReportControlBlock_setDataSetReference(handle, "")
+            self._client.unlocked.clear_data_set(handle)
             ask(self._client.unlocked.set_block_values, handle, iec.RCB_ELEMENT_DATSET, False)
         ask(self._client.unlocked.delete_data_set, ours)
         elements = iec.LinkedList_create()
@@ -275,6 +275,6 @@ class Reports:
             if block.made:
                 iec.ClientReportControlBlock_setRptEna(block.handle, False)
                 unlocked.set_block_values(connection, block.handle, iec.RCB_ELEMENT_RPT_ENA, False)
-                iec.ClientReportControlBlock_setDataSetReference(block.handle, "")
+                unlocked.clear_data_set(block.handle)
                 unlocked.set_block_values(connection, block.handle, iec.RCB_ELEMENT_DATSET, False)
                 unlocked.delete_data_set(connection, block.made)

@@ -32,6 +32,7 @@ class Unlocked:
         self._put = self._declare("MmsValue_setElement", None, _POINTER, ctypes.c_int, _POINTER)
         self._interrogate = self._declare("IedConnection_triggerGIReport", None, _POINTER, _ERROR, ctypes.c_char_p)
         self._delete_set = self._declare("IedConnection_deleteDataSet", ctypes.c_bool, _POINTER, _ERROR, ctypes.c_char_p)
+        self._name_set = self._declare("ClientReportControlBlock_setDataSetReference", None, _POINTER, ctypes.c_char_p)
         self._stamp = self._declare("MmsValue_getUtcTimeBuffer", _POINTER, _POINTER)
         self._control = self._declare("ControlObjectClient_create", _POINTER, ctypes.c_char_p, _POINTER)
         self._control_free = self._declare("ControlObjectClient_destroy", None, _POINTER)
@@ -71,6 +72,10 @@ class Unlocked:
     def delete_data_set(self, connection: Any, reference: str) -> tuple[bool, int]:
         error = ctypes.c_int()
         return self._delete_set(int(connection), ctypes.byref(error), reference.encode()), error.value
+
+    def clear_data_set(self, block: Any) -> None:
+        """In our copy of the block; the binding itself takes no empty text."""
+        self._name_set(int(block), b"")
 
     def time(self, stamp: Any) -> tuple[int, int]:
         """(microseconds since 1970, flags) of a time stamp: binary fractions of 60 ns to the nearest microsecond. IEC 61850-8-1, 8.1.3.7."""

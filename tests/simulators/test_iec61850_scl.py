@@ -31,7 +31,7 @@ async def closing():
 
 async def shown(closing, device, ied):
     """The face, the source of its values, and the device where it is reached."""
-    face, source = Iec61850Face(ieds={device.name: ied}), WanderSource(device.map.tags, 1)
+    face, source = Iec61850Face(ieds={device.name: ied} if ied else None), WanderSource(device.map.tags, 1)
     closing(face)
     await face.start([device], [source.step(0, START_US)])
     return face, source, dataclasses.replace(device, address=face.address_of(device))
@@ -89,6 +89,18 @@ async def test_what_is_browsed_is_what_the_file_says(closing):
     assert units["PTOC1", "StrVal", "setMag.f"] == "A"
     assert units["MMXU1", "PhV.phsA", "cVal.mag.f"] == "V"
     assert [block.name for block in measuring.blocks] == ["LLN0.BR.brcb01", "LLN0.BR.brcb02", "LLN0.RP.urcb01"]
+
+
+@needs_library
+async def test_a_map_that_names_its_scl_file_is_served_from_it(closing):
+    ((device, _),) = devices_of_scl(FILES / "feeder.cid")
+    one = dataclasses.replace(
+        device.map, tags=device.map.tags[:1], options=dataclasses.replace(device.map.options, scl=FILES / "feeder.cid")
+    )
+    small = dataclasses.replace(device, map=one)
+    _, _, reached = await shown(closing, small, None)
+    control, _ = await browse(reached.address)
+    assert {found.node for found in control.found} >= {"LLN0", "Q0CSWI1", "GGIO1", "PTOC1"}
 
 
 @needs_library

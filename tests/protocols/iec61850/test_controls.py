@@ -7,6 +7,7 @@ import pytest
 
 from protocols.devicemap import Tag, TagType, WriteRule
 from protocols.driver import DeviceUnreachable, WriteRefused, WritingDriver
+from protocols.iec61850.plan import Settings
 from tests.protocols.iec61850.field import device_of, linked, read_until, reading, served, step_at
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("pyiec61850") is None, reason="pyiec61850-ng is not installed")
@@ -31,9 +32,10 @@ async def value_of(driver, index):
                 return value
 
 
-async def controlled(closing, model):
+async def controlled(closing, model, **settings):
     models = {tag.name: MODELS[model] for tag in TAGS}
-    face, driver = await linked(closing, device_of(TAGS, settings=None), step_at(0, FIRST), control_models=models)
+    device = device_of(TAGS, settings=Settings(timeout_us=2_000_000, **settings))
+    face, driver = await linked(closing, device, step_at(0, FIRST), control_models=models)
     await read_until(driver, len(TAGS))
     return face, driver
 
@@ -61,6 +63,15 @@ async def test_the_devices_reason_stands_in_the_refusal(closing, model):
         await driver.write(2, 9.0, None)
     await driver.write(2, 4.0, None)
     assert await value_of(driver, 2) == 4
+
+
+@pytest.mark.parametrize("model", MODELS)
+async def test_a_control_that_fails_after_it_was_accepted_is_refused_with_its_reason(closing, model):
+    face, driver = await controlled(closing, model, synchro_check=True)
+    with pytest.raises(WriteRefused, match="blocked by synchrocheck"):
+        await driver.write(1, 2.0, None)
+    await face.publish(driver._device, step_at(1, FIRST))
+    assert await value_of(driver, 1) == 1
 
 
 async def test_another_value_than_expected_writes_nothing(closing):

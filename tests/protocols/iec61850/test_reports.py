@@ -11,6 +11,7 @@ import pytest
 from protocols import quality
 from protocols.devicemap import Tag, TagType, Text
 from protocols.driver import DeviceUnreachable, DriverSetup
+from protocols.iec61850.browse import browse
 from protocols.iec61850.driver import clock_event
 from protocols.iec61850.plan import Look, Mode
 from simulators.iec61850_model import Model
@@ -163,6 +164,8 @@ async def test_a_block_without_data_set_gets_one_of_ours_where_we_may(closing, w
         await face.publish(device, step_at(number, [number, 2]))
         assert number in [value for _, _, value, _ in await read_until(driver, 2)]
         await driver.close()
+    (left,) = await browse(reached.address)
+    assert bool(left.data_sets) is (report == BUFFERED)  # into which the device goes on buffering
 
 
 async def test_an_overflowed_buffer_is_told_and_asked_again(closing):
