@@ -15,7 +15,7 @@ from cloud.telemetry.reading import INT64, json_columns
 from protocols.batch import statement
 from protocols.event import Event
 
-BATCHES: Final = 50  # opened for one answer
+BATCHES: Final = 10  # opened for one answer
 _QUERY: Final = (
     "SELECT log_id, g.name, epoch, seq, entry, statement FROM batch JOIN gateway g USING (tenant_id, gateway_id)"
     " WHERE tenant_id = %s AND stream = 'event' AND log_id < %s AND (%s::text IS NULL OR g.name = %s) ORDER BY log_id DESC LIMIT %s"
