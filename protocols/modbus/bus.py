@@ -229,8 +229,11 @@ _BUSES: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Key, Bus]]] = We
 
 
 def bus_for(endpoint: Endpoint, credentials: Credentials | None) -> Bus:
-    """The bus of that endpoint; one that nobody needs is forgotten."""
+    """The bus of that endpoint; one that nobody needs is forgotten. Raises ValueError when its line is in use with other settings."""
     buses = _BUSES.setdefault(asyncio.get_running_loop(), {})
     for key in [key for key, bus in buses.items() if bus.forgettable]:
         del buses[key]
+    for (other, _), bus in buses.items():
+        if endpoint.line and other.host == endpoint.host and other != endpoint and bus.members:
+            raise ValueError(f"{endpoint} is already used as {other}; all devices of a line have its baud, parity and stop")
     return buses.setdefault((endpoint, credentials), Bus((endpoint, credentials)))

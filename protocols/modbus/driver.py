@@ -102,7 +102,10 @@ class ModbusDriver:
             text = self._device.map.texts[index].name
             raise DriverSetup(f'device "{name}": text "{text}" of map "{self._device.map.name}": {problem}', quality.BAD_CONFIGURATION)
         await self.close()
-        self._wire = Wire(name, endpoint, self._settings, self._options)
+        try:
+            self._wire = Wire(name, endpoint, self._settings, self._options)
+        except ValueError as error:
+            raise DriverSetup(f'device "{name}": {error}', quality.BAD_CONFIGURATION) from error
         await self._wire.open()
         now_us = self._clock.monotonic_us()
         self._polls = [self._prepare(group, now_us) for group in plan(self._device.map, self._options)]

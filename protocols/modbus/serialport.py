@@ -46,7 +46,7 @@ def set_line(fd: int, line: Line) -> None:
 
 
 class SerialTransport(asyncio.Transport):
-    """Owns the descriptor. Frames are at most 256 bytes, so what the driver does not take at once is held here without a limit of its own."""
+    """Owns the descriptor. One frame is on its way at a time: what the line has not taken of the one before is not sent late."""
 
     def __init__(self, fd: int, protocol: asyncio.Protocol) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class SerialTransport(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if self._closed:
             return
-        self._waiting += bytes(data)
+        self._waiting = bytes(data)
         self._writable()
 
     def _writable(self) -> None:

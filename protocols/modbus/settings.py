@@ -172,8 +172,9 @@ def parse_settings(section: Section) -> ModbusSettings:
         endpoint = parse_endpoint(section.text("address"))
     except ValueError as error:
         raise section.error("address", f'"address": {error}') from error
+    framed = endpoint.transport in (Transport.SERIAL, Transport.RTU_TCP)  # 0 is for everybody and never answered, 248 up are reserved
     return ModbusSettings(
-        unit=section.integer("unit", 1, low=0, high=255),
+        unit=section.integer("unit", 1, low=1 if framed else 0, high=247 if framed else 255),
         max_words=section.integer("max_words", None, low=TIME_WORDS, high=MAX_WORDS),
         max_gap=section.integer("max_gap", None, low=0, high=MAX_WORDS),
         timeout_us=_timeout(section) if "timeout" in section else None,

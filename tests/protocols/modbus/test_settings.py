@@ -36,6 +36,7 @@ REFUSED = {
     "files without TLS": ('address = "plc"\nca_file = "ca.pem"', "for addresses that begin with tls://"),
     "a role without TLS": ('address = "plc"\nrole = "Operator"', "for addresses that begin with tls://"),
     "a unit above the last": ('address = "plc"\nunit = 256', "0 to 255"),
+    "the unit of everybody on a serial line": ('address = "rtu:///dev/ttyS0"\nunit = 0', "1 to 247"),
     "more words than a request can ask for": ('address = "plc"\nmax_words = 126', "4 to 125"),
     "no time at all": ('address = "plc"\ntimeout = "0s"', "longer than nothing"),
     "too many retries": ('address = "plc"\nretries = 6', "0 to 5"),

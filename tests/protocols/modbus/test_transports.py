@@ -252,3 +252,27 @@ async def test_certificate_of_another_name_is_not_spoken_to(tmp_path: Path, auth
         with pytest.raises(DeviceUnreachable, match=r"certificate verify failed: Hostname mismatch"):
             async with opened(replace(the_device, settings=ModbusSettings(7, tls=other))):
                 pass
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES.keys())
+async def test_device_that_goes_away_is_unreachable(place: str, tmp_path: Path, authority: Authority) -> None:
+    the_map = device_map(tmp_path, TAGS, 'timeout = "50ms"')
+    async with served(the_map, place, VALUES, authority) as (face, the_device), opened(the_device) as driver:
+        await driver.read()
+        await face.stop()
+        with pytest.raises(DeviceUnreachable):
+            while True:
+                await driver.read()
+        await driver.close()
+        with pytest.raises(DeviceUnreachable):
+            await driver.open()
+            await driver.read()
+
+
+async def test_line_with_two_speeds_is_our_configuration(tmp_path: Path) -> None:
+    the_map = device_map(tmp_path, TAGS)
+    async with served(the_map, PLACES["serial"], VALUES) as (_, the_device), opened(the_device):
+        other = replace(the_device, address=the_device.address.replace("115200", "9600"))
+        with pytest.raises(DriverSetup, match="all devices of a line"):
+            async with opened(other):
+                pass
