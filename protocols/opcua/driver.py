@@ -63,6 +63,7 @@ class OpcUaDriver:
         self._since_us: dict[int, int] = {}
         self._past: AsyncIterator[list[Row]] | None = None
         self._heard_us = self._data_us = 0
+        self._silence_us = self._options.max_silence_us
         self._writing = asyncio.Lock()
 
     def resume(self, last_us: Mapping[int, int]) -> None:
@@ -89,6 +90,7 @@ class OpcUaDriver:
             self._tell([self._said("clock", message, kind="clock", ahead_us=session.ahead_us)])
         subscription = await session.client.uaclient.create_subscription(self._subscription(), lambda _: None)
         await self._stop_library_loop(session.client)
+        await self._agree(session, subscription)
         self._heard_us = self._data_us = self._clock.monotonic_us()
         loop = PublishLoop(session, self._device.address, self._take_all, self._take_lost)
         self._background = [asyncio.create_task(self._publish(loop))]
@@ -111,7 +113,7 @@ class OpcUaDriver:
             self._past = self._catch_up(session)
 
     def _subscription(self) -> Any:
-        keep_alive = max(1, self._options.max_silence_us // 3 // self._options.publishing_us)
+        keep_alive = self._keep_alives(self._options.publishing_us)
         return ua.CreateSubscriptionParameters(
             RequestedPublishingInterval=self._options.publishing_us / 1000,
             RequestedLifetimeCount=10 * keep_alive,
@@ -120,6 +122,25 @@ class OpcUaDriver:
             PublishingEnabled=True,
             Priority=0,
         )
+
+    def _keep_alives(self, publishing_us: float) -> int:
+        """Publishing intervals after which a quiet server says that it is there: a third of the silence that we bear."""
+        return max(1, int(self._options.max_silence_us / 3 / publishing_us))
+
+    async def _agree(self, session: Session, made: Any) -> None:
+        """A server that publishes less often than asked keeps alive less often, too: ask again by its own interval, and bear what it says then."""
+        self._silence_us = self._options.max_silence_us
+        interval_us = made.RevisedPublishingInterval * 1000
+        if interval_us * made.RevisedMaxKeepAliveCount <= self._silence_us / 2:
+            return
+        keep_alive = self._keep_alives(interval_us)
+        wanted = ua.ModifySubscriptionParameters(
+            made.SubscriptionId, made.RevisedPublishingInterval, 10 * keep_alive, keep_alive, MaxNotificationsPerPublish=10_000
+        )
+        agreed = made
+        with contextlib.suppress(ua.UaStatusCodeError):
+            agreed = await session.client.uaclient.session.update_subscription(wanted)
+        self._silence_us = max(self._silence_us, round(2 * agreed.RevisedPublishingInterval * 1000 * agreed.RevisedMaxKeepAliveCount))
 
     @staticmethod
     async def _stop_library_loop(client: Any) -> None:
@@ -218,7 +239,7 @@ class OpcUaDriver:
                 raise self._failure
             self._news.clear()
             try:
-                async with asyncio.timeout(self._options.max_silence_us / 2e6):
+                async with asyncio.timeout(self._silence_us / 2e6):
                     await self._news.wait()
             except TimeoutError:
                 await self._doubt()
@@ -304,7 +325,7 @@ class OpcUaDriver:
 
     async def _doubt(self) -> None:
         """Nothing arrived for a while: is that because nothing changed? Raises DeviceUnreachable if not."""
-        limit_us, now_us = self._options.max_silence_us, self._clock.monotonic_us()
+        limit_us, now_us = self._silence_us, self._clock.monotonic_us()
         if now_us - self._heard_us >= limit_us:
             self._fail(
                 DeviceUnreachable(

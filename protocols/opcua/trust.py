@@ -9,6 +9,7 @@ the host name that we call (OPC 10000-4, 6.1.3). Nothing is accepted because the
     trust/crls/*.der|*.pem|*.crl     what these issuers have revoked; a list is used past its date, too
 """
 
+import contextlib
 import hashlib
 import ipaddress
 from collections.abc import Callable, Sequence
@@ -141,9 +142,13 @@ def _trusted_path(leaf: x509.Certificate, sent: Sequence[x509.Certificate], trus
 
 
 def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+    """Signed by it, and it is an authority that may sign certificates (RFC 5280, 4.2.1.3 and 4.2.1.9)."""
     try:
         if not issuer.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
             return False
+        with contextlib.suppress(x509.ExtensionNotFound):
+            if not issuer.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign:
+                return False
         certificate.verify_directly_issued_by(issuer)
     except (x509.ExtensionNotFound, ValueError, TypeError, InvalidSignature):
         return False

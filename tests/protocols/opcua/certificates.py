@@ -24,10 +24,12 @@ def name_of(text):
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
-def certificate(name, *, issuer="", uri="urn:qenergyz:simulated:server", host="127.0.0.1", days=(-1, 30), ca=False, serial=None):
+def certificate(
+    name, *, issuer="", uri="urn:qenergyz:simulated:server", host="127.0.0.1", days=(-1, 30), ca=False, serial=None, usage=None
+):
     """Signed by `issuer`, or by itself; `name` and `issuer` are names of keys."""
     names = [x509.UniformResourceIdentifier(uri), x509.IPAddress(ip_address(host)) if host[0].isdigit() else x509.DNSName(host)]
-    return (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(name_of(name))
         .issuer_name(name_of(issuer or name))
@@ -37,8 +39,10 @@ def certificate(name, *, issuer="", uri="urn:qenergyz:simulated:server", host="1
         .not_valid_after(NOW + days[1] * DAY)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-        .sign(key(issuer or name), hashes.SHA256())
     )
+    if usage is not None:
+        builder = builder.add_extension(usage, critical=True)
+    return builder.sign(key(issuer or name), hashes.SHA256())
 
 
 def revocations(issuer, *serials):

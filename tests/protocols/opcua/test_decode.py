@@ -125,10 +125,18 @@ def test_nan_passes_the_decoder():
     assert row[1] != NULL
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_bytes_that_are_cut_or_changed_raise_nothing_but_our_errors(data):
-    whole = response([(1, ua.DataValue(ua.Variant(1.5, ua.VariantType.Double))), (2, ua.DataValue(ua.Variant(7, ua.VariantType.Int32)))])
+    values = [
+        ua.Variant(1.5, ua.VariantType.Double),
+        ua.Variant("text", ua.VariantType.String),
+        ua.Variant([1, 2, 3], ua.VariantType.Int16),
+        ua.Variant([ua.Range(1.0, 2.0)], ua.VariantType.ExtensionObject),
+        ua.Variant(7, ua.VariantType.Int32),
+    ]
+    change = ua.DataChangeNotification(MonitoredItems=[ua.MonitoredItemNotification(n, ua.DataValue(one)) for n, one in enumerate(values)])
+    whole = response([], parts=[change, ua.EventNotificationList([ua.EventFieldList(3, values)])])
     cut = data.draw(st.integers(0, len(whole)))
     place, octet = data.draw(st.integers(0, len(whole) - 1)), data.draw(st.integers(0, 255))
     broken = bytearray(whole)

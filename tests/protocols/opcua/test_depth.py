@@ -283,6 +283,29 @@ async def test_a_quiet_tag_with_a_deadband_is_read_by_its_heartbeat(plc, opened)
     assert (await taken(driver, 1))[0][1] == 10.1
 
 
+async def test_a_server_that_publishes_less_often_is_asked_to_keep_alive_by_its_own_interval(plc, opened):
+    await plc.add("A", 10.0, ua.VariantType.Double)
+    service = plc.server.iserver.subscription_service
+    create, modify, asked = service.create_subscription, service.modify_subscription, []
+
+    async def slow(*rest, **more):
+        result = await create(*rest, **more)
+        result.RevisedPublishingInterval = 1000
+        return result
+
+    def noted(params, *rest):
+        asked.append((params.RequestedPublishingInterval, params.RequestedMaxKeepAliveCount))
+        result = modify(params, *rest)
+        result.RevisedPublishingInterval, result.RevisedMaxKeepAliveCount = 1000, 45
+        return result
+
+    service.create_subscription, service.modify_subscription = slow, noted
+    driver = await opened(("s=A", TagType.FLOAT64))
+    assert asked == [(1000, 20)]
+    assert driver._silence_us == 90_000_000
+    assert (await taken(driver, 1))[0][1] == 10.0
+
+
 # ---- what got lost
 
 

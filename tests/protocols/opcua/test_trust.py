@@ -1,6 +1,7 @@
 """Which server certificates are believed, and that every refusal says why."""
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from protocols.clock import SystemClock
@@ -53,8 +54,10 @@ def test_an_intermediate_that_the_server_sends_is_used_but_never_trusted_by_itse
 
 
 def test_an_issuer_that_is_no_authority_vouches_for_nobody(tmp_path):
-    with pytest.raises(Untrusted, match="is unknown"):
-        judged([certificate("one", issuer="root")], trust_folder(tmp_path, issuers=[certificate("root", ca=False)]))
+    signs_data_only = x509.KeyUsage(True, False, False, False, False, False, False, False, False)
+    for place, issuer in enumerate((certificate("root", ca=False), certificate("root", ca=True, usage=signs_data_only))):
+        with pytest.raises(Untrusted, match="is unknown"):
+            judged([certificate("one", issuer="root")], trust_folder(tmp_path / str(place), issuers=[issuer]))
 
 
 @pytest.mark.parametrize(
