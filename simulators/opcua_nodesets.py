@@ -9,7 +9,7 @@ import gzip
 import logging
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,7 +25,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from protocols.clock import Clock
 from simulators.opcua import stop_server
 
 ua: Any = asyncua.ua
@@ -199,22 +198,6 @@ class NodesetServer:
     async def stop(self) -> None:
         if self.server is not None:
             await stop_server(self.server)
-
-
-async def serve(
-    nodesets: Sequence[Path], address: str, clock: Clock, every_us: int = 1_000_000, ready: Callable[[str], None] = print
-) -> None:
-    """Serve the nodesets with moving values until cancelled. ready: told the address when it can be reached."""
-    server = NodesetServer(nodesets)
-    server.address = address
-    try:
-        await server.start()
-        ready(server.address)
-        while True:
-            await server.step(clock.now_us())
-            await clock.sleep_us(every_us)
-    finally:
-        await server.stop()
 
 
 def _text(path: Path) -> str:

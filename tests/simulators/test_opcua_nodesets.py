@@ -11,13 +11,12 @@ from protocols import tasks
 from protocols.clock import SystemClock
 from protocols.devicemap import Device, load_device_map
 from protocols.opcua.address import parse
-from protocols.opcua.browse import browse, browse_device
+from protocols.opcua.browse import browse_device
 from protocols.opcua.driver import OpcUaDriver
 from protocols.opcua.endpoints import Peer
 from protocols.opcua.maptext import BUILTIN, device_map_text
 from protocols.opcua.plan import Settings
-from protocols.opcua.session import session
-from simulators.opcua_nodesets import NAMESPACE, NodesetServer, serve
+from simulators.opcua_nodesets import NAMESPACE, NodesetServer
 
 FOLDER = Path(__file__).parent.parent / "data" / "opcua_nodesets"
 NAMES = ("Opc.Ua.Di", "Opc.MDIS", "Opc.Ua.Machinery", "Opc.Ua.Machinery.Examples")
@@ -128,19 +127,3 @@ async def test_members_of_structures_are_tags(server, tmp_path):
     assert [tag.at for tag in device.map.tags if tag.name.startswith("mdis_version")] == [
         f"i=15391#{member}" for member in ("MajorVersion", "MinorVersion", "Build")
     ]
-
-
-async def test_serving_moves_values_until_it_is_told_to_stop():
-    ready = asyncio.get_running_loop().create_future()
-    serving = asyncio.create_task(serve(NODESETS[:2], "opc.tcp://127.0.0.1:0/x", SystemClock(), 10_000, ready.set_result))
-    try:
-        peer = Peer("sim", await ready, Settings(security="none"))
-        async with session(peer, SystemClock()) as opened:
-            (one,) = [found async for found in browse(opened, "MDISChokeObject1/CalculatedPosition")]
-            node = opened.node(one.address, NAMESPACE)
-            seen = set()
-            async with asyncio.timeout(5):
-                while len(seen) < 3:
-                    seen.add((await opened.read([node]))[0].Value.Value)
-    finally:
-        await tasks.end(serving)
