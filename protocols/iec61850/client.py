@@ -8,6 +8,7 @@ the one that is named; IEC 61850 names no hosts in certificates.
 import array
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO, Final, NoReturn
 
@@ -16,6 +17,7 @@ from protocols.iec61850.plan import CLOCK_FAILURE, CLOCK_UNSYNCHRONISED
 from protocols.iec61850.unlocked import Unlocked
 
 ASSOCIATIONS: Final = 5
+ALIVE_S: Final = 1.0
 VALUE, GONE, MISFIT = range(3)
 CONNECTION_LOST: Final = 3
 LINK_ERRORS: Final = frozenset({1, CONNECTION_LOST, 6, 20})  # libiec61850: not connected, lost, too many calls, timeout
@@ -93,21 +95,40 @@ class Client:
         for number, (reference, _, constraint, _, _) in enumerate(request["points"]):
             self.objects.setdefault(f"{reference}[{constraint}]", []).append(number)
         self.specifications: dict[str, Any] = {}
+        self._nodes: dict[str, Any] = {}
         self._keep: list[Any] = []
         self._clock, self._clock_us, self._told = 0, 0, 0
 
     def connect(self) -> None:
         self._associate()
         missing = []
+        said = time.monotonic()
         for member, points in self.objects.items():
-            found, error = self.ask(self.iec.IedConnection_getVariableSpecification, *self.split(member))
-            if error or found is None:
+            found = self._specification(member)
+            if found is None:
                 missing += points
             else:
                 self.specifications[member] = found
+            if time.monotonic() - said > ALIVE_S:
+                said = time.monotonic()
+                self.output.send("alive")
         if not self.connected:
             self.output.fail("unreachable", "the association was lost while reading the model")
         self.output.send("open", missing)
+
+    def _specification(self, member: str) -> Any:
+        """The type of a data object, None where the device has none. Asked per logical node and constraint: that is a request for many of
+        them; one for each where a device does not answer that."""
+        node, constraint = self.split(member)
+        reference, _, path = node.partition(".")
+        key = f"{reference}[{constraint}]"
+        if key not in self._nodes:
+            found, error = self.ask(self.iec.IedConnection_getVariableSpecification, reference, constraint)
+            self._nodes[key] = None if error else found
+        if self._nodes[key] is not None:
+            return self.iec.MmsVariableSpecification_getNamedVariableRecursive(self._nodes[key], path.replace(".", "$"))
+        found, error = self.ask(self.iec.IedConnection_getVariableSpecification, node, constraint)
+        return None if error else found
 
     def _associate(self) -> None:
         """Until an association carries requests."""

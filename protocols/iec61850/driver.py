@@ -95,9 +95,12 @@ class Iec61850Driver:
         assert worker.stdin is not None and worker.stdout is not None
         worker.stdin.write(pack(request_of(self._device, self._entries)))
         try:
-            async with asyncio.timeout(START_S + self._settings.timeout_us / 1e6):
-                while (message := await receive_async(worker.stdout))[0] != "open":
-                    self._raise_error(message)
+            while True:
+                async with asyncio.timeout(START_S + self._settings.timeout_us / 1e6):
+                    message = await receive_async(worker.stdout)
+                if message[0] == "open":
+                    break
+                self._raise_error(message)
         except (EOFError, ValueError, LookupError, TypeError, TimeoutError) as error:
             raise DeviceUnreachable(f"{self._device.address}: the IEC 61850 process ended or hung", quality.BAD_NO_COMMUNICATION) from error
         missing = np.array(message[1], dtype=np.uint16)

@@ -28,13 +28,12 @@ import time
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
-from protocols.iec61850.client import Client, Output
+from protocols.iec61850.client import ALIVE_S, Client, Output
 from protocols.iec61850.controls import Controls, Refused
 from protocols.iec61850.listing import Listing
 from protocols.iec61850.pipe import receive
 from protocols.iec61850.reports import Reports
 
-ALIVE_S: Final = 1.0
 PROBE_S: Final = 5.0
 TICK_S: Final = 0.05
 FAREWELL_S: Final = 0.4  # after which the process ends, whatever the device says

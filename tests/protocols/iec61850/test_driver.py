@@ -120,6 +120,15 @@ async def test_polling_reads_values_quality_and_time(closing):
     assert found[:2] == [(50, START_US + 1_000_001, 3, quality.UNCERTAIN_LAST_USABLE), (51, START_US + 1_000_001, 4, 0)]
 
 
+async def test_a_device_of_a_thousand_objects_opens_at_once(closing):
+    tags = [
+        Tag(f"t{node}_{number}", f"GGIO{node}.AnIn{number}.mag.f[MX]", TagType.FLOAT32) for node in range(1, 21) for number in range(1, 51)
+    ]
+    _, driver = await linked(closing, device_of(tags), step_at(0, list(range(1000))))
+    found = await read_until(driver, 1000)
+    assert sorted((tag - 50, value) for tag, _, value, _ in found) == [(number, number) for number in range(1000)]
+
+
 async def test_nobody_listening_is_unreachable():
     driver = Iec61850Driver(dataclasses.replace(device_of(), address="127.0.0.1:1"), SystemClock())
     with pytest.raises(DeviceUnreachable, match="association"):
