@@ -121,7 +121,7 @@ class Client:
         them; one for each where a device does not answer that."""
         node, constraint = self.split(member)
         reference, _, path = node.partition(".")
-        key = f"{reference}[{constraint}]"
+        key = self._node_of(member)
         if key not in self._nodes:
             found, error = self.ask(self.iec.IedConnection_getVariableSpecification, reference, constraint)
             self._nodes[key] = None if error else found
@@ -196,17 +196,55 @@ class Client:
             yield self.iec.toCharP(element.data)
             element = self.iec.LinkedList_getNext(element)
 
-    def poll(self, members: Iterable[str]) -> None:
-        sheet = Sheet()
+    def plan(self, members: Iterable[str]) -> list[tuple[str, list[str]]]:
+        """What to read for these data objects: a logical node's constraint as a whole where we want half of it or more."""
+        groups: dict[str, list[str]] = {}
         for member in members:
-            value, error = self.ask(self.unlocked.read_object, *self.split(member))
-            if value is None or error:
-                sheet.gone(self.objects[member])
+            node, _, constraint = member.partition("[")
+            groups.setdefault(f"{node.partition('.')[0]}[{constraint}", []).append(member)
+        reads: list[tuple[str, list[str]]] = []
+        for whole, wanted in groups.items():
+            specification = self._nodes.get(self._node_of(wanted[0]))
+            tops = {self.split(member)[0].split(".")[1] for member in wanted}
+            if len(wanted) > 1 and specification and 2 * len(tops) >= self.iec.MmsVariableSpecification_getSize(specification):
+                reads.append((whole, wanted))
+            else:
+                reads += [(member, [member]) for member in wanted]
+        return reads
+
+    def poll(self, reads: list[tuple[str, list[str]]]) -> None:
+        """As planned. A node that cannot be read as a whole is read by its objects from then on."""
+        sheet = Sheet()
+        apart: list[tuple[str, list[str]]] = []
+        for number, (reference, members) in enumerate(reads):
+            value, error = self.ask(self.unlocked.read_object, *self.split(reference))
+            if (value is None or error) and reference != members[0]:
+                apart += [(member, [member]) for member in members]
+                reads[number] = ("", [])
                 continue
-            self.extract(member, value, sheet)
-            self.iec.MmsValue_delete(value)
+            self._take(reference, members, None if error else value, sheet)
+            if value is not None:
+                self.iec.MmsValue_delete(value)
         if len(sheet):
             self.give(sheet, False, b"")
+        if apart:
+            reads[:] = [*filter(lambda read: read[1], reads), *apart]
+            self.poll(apart)
+
+    def _take(self, reference: str, members: list[str], value: Any, sheet: Sheet) -> None:
+        iec = self.iec
+        for member in members:
+            found = value
+            if value is not None and reference != member:
+                found = None
+                if iec.MmsValue_getType(value) == iec.MMS_STRUCTURE:
+                    path = self.split(member)[0].partition(".")[2].replace(".", "$")
+                    found = iec.MmsVariableSpecification_getChildValue(self._nodes[self._node_of(member)], value, path)
+            self.extract(member, found, sheet)
+
+    def _node_of(self, member: str) -> str:
+        node, constraint = self.split(member)
+        return f"{node.partition('.')[0]}[{constraint}]"
 
     def give(self, sheet: Sheet, repeat: bool, entry: bytes) -> None:
         if sheet.time_us:

@@ -44,7 +44,7 @@ Orders = queue.SimpleQueue[list[Any] | None]
 class Turn:
     due: float
     every_s: float
-    members: list[str]
+    reads: list[tuple[str, list[str]]]
 
 
 class Turns:
@@ -59,7 +59,7 @@ class Turns:
             if member not in brought:
                 every_ms = min(points[point][4] for point in client.objects[member])
                 intervals.setdefault(every_ms, []).append(member)
-        self._polls = [Turn(now, every_ms / 1000, members) for every_ms, members in intervals.items()]
+        self._polls = [Turn(now, every_ms / 1000, client.plan(members)) for every_ms, members in intervals.items()]
         self._texts = dict.fromkeys(range(len(client.request["texts"])), now)
         self._shown: dict[int, str] = {}
 
@@ -69,7 +69,7 @@ class Turns:
     def take(self, now: float) -> None:
         for turn in self._polls:
             if now >= turn.due:
-                self._client.poll(turn.members)
+                self._client.poll(turn.reads)
                 turn.due = max(turn.due + turn.every_s, now)
         for number, due in self._texts.items():
             if now >= due:

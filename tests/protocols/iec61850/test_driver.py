@@ -129,6 +129,20 @@ async def test_a_device_of_a_thousand_objects_opens_at_once(closing):
     assert sorted((tag - 50, value) for tag, _, value, _ in found) == [(number, number) for number in range(1000)]
 
 
+@pytest.mark.parametrize("chosen", [1, 2, 5, 6], ids=["one of six", "two of six", "most", "all"])
+async def test_polling_reads_a_node_as_a_whole_or_its_objects(closing, chosen):
+    tags = [Tag(f"t{number}", f"MMXU1.A{number}.phsA.cVal.mag.f[MX]", TagType.FLOAT32) for number in range(6)]
+    ghosts = [Tag("ghost", "MMXU1.Zz.mag.f[MX]", TagType.FLOAT32), Tag("nobody", "GGIO9.AnIn1.mag.f[MX]", TagType.FLOAT32)]
+    _, reached = await served(closing, device_of(tags), step_at(0, list(range(6))))
+    wanted = device_of([*tags[:chosen], *ghosts, TAGS[0]], mode=Mode.POLL, every_us=20_000)
+    driver = Iec61850Driver(dataclasses.replace(reached, map=wanted.map), SystemClock())
+    closing(driver)
+    await driver.open()
+    found = await read_until(driver, 3 * chosen + 3)
+    assert {(tag - 50, value) for tag, _, value, code in found if code == quality.GOOD} == {(number, number) for number in range(chosen)}
+    assert {tag - 50 for tag, _, _, code in found if code == quality.BAD_NODE_ID_UNKNOWN} == {chosen, chosen + 1, chosen + 2}
+
+
 async def test_nobody_listening_is_unreachable():
     driver = Iec61850Driver(dataclasses.replace(device_of(), address="127.0.0.1:1"), SystemClock())
     with pytest.raises(DeviceUnreachable, match="association"):
