@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from protocols.devicemap import DeviceMap, TagType
 from protocols.opcua.address import parse
@@ -148,7 +149,27 @@ def _path(section: Section, key: str) -> Path | None:
     return section.path.parent / text if text else None
 
 
+def _check_address(section: Section) -> None:
+    try:
+        parts = urlsplit(section.text("address", ""))
+        usable = parts.scheme == "opc.tcp" and bool(parts.hostname) and (parts.port or 0) >= 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise section.error("address", f'"address": expected "opc.tcp://host:port/path"{_found(section)}')
+    if parts.username is not None or parts.password is not None:
+        raise section.error("address", '"address": a user stands in "username" and "password_file", never in an address')
+
+
+def _found(section: Section) -> str:
+    """What stands there, unless a password may be in it."""
+    address = section.text("address", "")
+    return "" if "@" in address else f', found "{address}"'
+
+
 def _check(section: Section, settings: Settings) -> None:
+    if "address" in section:
+        _check_address(section)
     if settings.timeout_us < 100_000:
         raise section.error("timeout", '"timeout": expected at least 100ms')
     if settings.fingerprint and not re.fullmatch(r"[0-9a-f]{64}", settings.fingerprint):

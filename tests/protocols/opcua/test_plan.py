@@ -127,8 +127,13 @@ timeout = "2s"
         ('user_key = "k"', "go together"),
         ('username = "u"\npassword_file = "p"\nuser_key = "k"\nuser_certificate = "c"', "found both"),
         ('password = "hunter2"', "unknown key"),
+        ('address = "opc.tcp://u:hunter2@plc:4840"', "never in an address"),
+        ('address = "http://plc:4840"', "opc.tcp://host:port/path"),
+        ('address = "opc.tcp://plc:x"', "opc.tcp://host:port/path"),
+        ('address = "plc:4840"', "opc.tcp://host:port/path"),
     ],
 )
 def test_settings_that_cannot_be_meant_are_refused(tmp_path, text, complaint):
-    with pytest.raises(ConfigError, match=complaint):
+    with pytest.raises(ConfigError, match=complaint) as caught:
         device_settings(tmp_path, text)
+    assert "hunter2" not in str(caught.value)
