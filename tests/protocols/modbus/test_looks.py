@@ -323,3 +323,29 @@ def test_looks_of_all_kinds_in_one_map_are_told_apart(data: st.DataObject, order
     dice.shuffle(tags)
     values, codes = native(a_map(*tags, order=order), list(struct.unpack(f">{len(image) // 2}H", image)))
     assert {name: (values[name], codes[name]) for name in values} == expected
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 0xFFFF), min_size=1, max_size=60), st.sampled_from([(TagType.INT8, "b"), (TagType.UINT8, "B")]))
+def test_small_types_are_the_low_bytes(registers: list[int], kind_and_format: tuple[TagType, str]) -> None:
+    kind, how = kind_and_format
+    tags = [Tag(f"t{at}", f"holding:{at}", kind) for at in range(len(registers))]
+    expected = {f"t{at}": struct.unpack(how, bytes([word & 0xFF]))[0] for at, word in enumerate(registers)}
+    assert native(a_map(*tags), registers)[0] == expected
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(min_size=1, max_size=15), st.integers(0, 0xFFFF), st.data())
+def test_bits_of_coils_and_of_registers_are_told_apart(coils: bytes, word: int, data: st.DataObject) -> None:
+    chosen = data.draw(st.lists(st.integers(0, 8 * len(coils) - 1), min_size=1, unique=True))
+    tags = [Tag(f"c{at}", f"coil:{at}", TagType.BOOL) for at in {0, *chosen}] + [
+        Tag(f"r{bit}", f"input:9.{bit}", TagType.BOOL) for bit in range(16)
+    ]
+    the_map = DeviceMap("m", "m", ("m",), "modbus", ModbusOptions(max_gap=125), tuple(tags))
+    last = max(chosen)
+    image = coils[: (last + 8) // 8]
+    values, _ = decoded(the_map, [word], image)
+    assert values == {
+        tag.name: (image[int(tag.name[1:]) // 8] >> int(tag.name[1:]) % 8 if tag.name[0] == "c" else word >> int(tag.name[1:])) & 1
+        for tag in tags
+    }

@@ -135,7 +135,7 @@ async def test_no_wrong_value_comes_from_faulty_device(place: str, kind: str, tm
     the_map = device_map(tmp_path, tags, 'timeout = "20ms"')
     good = bad = 0
     async with served(the_map, place, [1, 0xFFFF_FFFE], authority) as (face, the_device):
-        failing = asyncio.create_task(face.fault("plc", kind, 120_000))
+        failing = asyncio.create_task(face.fault("plc", kind, 80_000))
         driver = ModbusDriver(the_device, SystemClock())
         while not failing.done() or good < 20:
             try:
