@@ -252,10 +252,12 @@ class MqttFace:
         async with self._locks[publisher.device.name]:
             if publisher.host_away or not any(self.broker.followed(topic) for topic in publisher.topics):
                 return
+            if publisher.heard and not born:
+                return  # a birth has told it while this waited
             told = publisher.told  # which may be another one when the broker has acknowledged
             try:
                 await (publisher.born() if born else publisher.tell())
-                publisher.heard = True
+                publisher.heard = publisher.told is told
                 self._log(publisher, told)
                 while publisher.history:
                     await publisher.report(publisher.history[0], historical=True)

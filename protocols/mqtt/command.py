@@ -18,7 +18,7 @@ from protocols.devicemap import Device, Tag, TagType
 from protocols.driver import DeviceUnreachable, WriteRefused
 from protocols.frame import Block
 from protocols.mqtt.datatypes import DataType
-from protocols.mqtt.link import Link
+from protocols.mqtt.link import NOBODY, Link
 from protocols.mqtt.plan import MqttOptions, PayloadKind, command_topic, named, parse_path
 from protocols.mqtt.sparkplug import Metric, Payload, encode_payload
 from protocols.mqtt.watch import Newest
@@ -103,11 +103,13 @@ class Commands:
         topic = named(self._options.command.replace("{tag}", tag.name).replace("{at}", tag.at), self._device.name)
         try:
             async with asyncio.timeout(CONFIRM_S):
-                await self._link.publish(topic, _payload(self._options, tag, number), 1)
+                reason = await self._link.publish(topic, _payload(self._options, tag, number), 1)
         except TimeoutError as error:
             raise self._unknown(f'tag "{tag.name}": the broker did not acknowledge the command') from error
         except PermissionError as error:
             raise WriteRefused(f'device "{self._device.name}": tag "{tag.name}": {error}') from error
+        if reason == NOBODY:
+            raise WriteRefused(f'device "{self._device.name}": tag "{tag.name}": nobody listens on "{topic}"')
 
     def _unknown(self, message: str) -> DeviceUnreachable:
         return DeviceUnreachable(f'device "{self._device.name}": {message}; it is not known whether it is set', quality.BAD_TIMEOUT)

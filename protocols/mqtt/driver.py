@@ -7,6 +7,7 @@ again. Messages that arrive within COMBINE_US make one frame; a message that can
 import asyncio
 import logging
 from collections.abc import Collection
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -30,6 +31,17 @@ COMBINE_US: Final = 50_000
 # Unanswered messages that may wait for a birth without filling the broker's window, behind which the birth itself would wait. The usual window
 # of a broker is 20; with version 5 it is what we say. More wait in memory and are answered at once, which a kill within those seconds would cost.
 UNANSWERED: Final = {"3.1.1": 8, "5": RECEIVE_MAXIMUM // 2}
+
+
+@dataclass(slots=True)
+class Gathered:
+    """What becomes one frame. keys, numbers: of its messages; numbers are what the broker is answered, once the frame is durable."""
+
+    columns: Columns
+    keys: list[bytes]
+    numbers: list[int]
+    live: bool = False
+    rebirth: bool = False
 
 
 class MqttDriver:
@@ -111,51 +123,50 @@ class MqttDriver:
 
     def _frame(self) -> Frame | None:
         """Everything that waits, as one frame; None when nothing of it is a sample or event."""
-        messages = self._link.take()
         now_us = self._clock.monotonic_us()
-        columns = Columns()
-        keys: list[bytes] = []
-        numbers: list[int] = []
-        live = rebirth = False
-        for message in messages:
-            if message.topic == self._state_topic:
-                self._answer_state(message, numbers)
-                continue
-            key = self._inbox.key(message)
-            number = message.mid if message.qos < 2 else message.mid | RECEIVED
-            repeated = self._inbox.repeated(message, key)
-            if repeated is not None:
-                self.duplicates += 1
-                if repeated and message.qos:
-                    numbers.append(number)
-                continue
-            verdict = self._decoder.take(message, columns, now_us)
-            live |= verdict.live
-            rebirth |= verdict.rebirth
-            self._inbox.taken(key)
-            if message.qos == 2:
-                self._inbox.expect_release(message, key)
-            if verdict.freed:
-                self._free(keys, numbers)
-            if verdict.held:
-                self._hold(key, number, numbers)
-                continue
-            keys.append(key)
-            if message.qos:
-                numbers.append(number)
-        if self._decoder.give_up(columns, now_us):
-            self._free(keys, numbers)
-        if rebirth or self._rebirth_due(now_us):
+        gathered = Gathered(Columns(), [], [])
+        for message in self._link.take():
+            self._take(message, gathered, now_us)
+        if self._decoder.give_up(gathered.columns, now_us):
+            self._free(gathered)
+        if gathered.rebirth or self._rebirth_due(now_us):
             self._ask_for_birth(now_us)
         if self._silence:
-            self._note_silence(live, columns, now_us)
-        return self._made(columns, keys, numbers)
+            self._note_silence(gathered, now_us)
+        return self._made(gathered)
 
-    def _made(self, columns: Columns, keys: list[bytes], numbers: list[int]) -> Frame | None:
+    def _take(self, message: Message, gathered: Gathered, now_us: int) -> None:
+        if message.topic == self._state_topic:
+            self._answer_state(message, gathered)
+            return
+        key = self._inbox.key(message)
+        number = message.mid if message.qos < 2 else message.mid | RECEIVED
+        repeated = self._inbox.repeated(message, key)
+        if repeated is not None:
+            self.duplicates += 1
+            if repeated and message.qos:
+                gathered.numbers.append(number)
+            return
+        verdict = self._decoder.take(message, gathered.columns, now_us)
+        gathered.live |= verdict.live
+        gathered.rebirth |= verdict.rebirth
+        self._inbox.taken(key)
+        if message.qos == 2:
+            self._inbox.expect_release(message, key)
+        if verdict.freed:
+            self._free(gathered)
+        if verdict.held:
+            self._hold(key, number, gathered)
+            return
+        gathered.keys.append(key)
+        if message.qos:
+            gathered.numbers.append(number)
+
+    def _made(self, gathered: Gathered) -> Frame | None:
         gateway_us = self._clock.now_us()
-        blocks, events = self._source_clock.check(columns.blocks(), gateway_us)
+        blocks, events = self._source_clock.check(gathered.columns.blocks(), gateway_us)
         events += self._decoder.events(gateway_us)
-        acknowledge = partial(self._acknowledge, self._link.number, keys, numbers)
+        acknowledge = partial(self._acknowledge, self._link.number, gathered.keys, gathered.numbers)
         if not blocks and not events:
             acknowledge()
             return None
@@ -166,7 +177,7 @@ class MqttDriver:
         def durable() -> None:
             loop.call_soon_threadsafe(acknowledge)
 
-        return Frame(self._device.name, gateway_us, blocks, durable, keys, events)
+        return Frame(self._device.name, gateway_us, blocks, durable, gathered.keys, events)
 
     def _acknowledge(self, connection: int, keys: list[bytes], numbers: list[int]) -> None:
         joined = [mid for key in keys for mid in self._inbox.durable(key)]
@@ -175,19 +186,19 @@ class MqttDriver:
 
     # -- messages that wait for a birth
 
-    def _hold(self, key: bytes, number: int, numbers: list[int]) -> None:
+    def _hold(self, key: bytes, number: int, gathered: Gathered) -> None:
         waiting = sum(1 for _, one in self._held if one & 0xFFFF)
         if number & 0xFFFF and waiting >= UNANSWERED[self._settings.version]:
-            numbers.append(number)
+            gathered.numbers.append(number)
             number = 0
         self._held.append((key, number))
 
-    def _free(self, keys: list[bytes], numbers: list[int]) -> None:
+    def _free(self, gathered: Gathered) -> None:
         held, self._held = self._held, []
         for key, number in held:
-            keys.append(key)
+            gathered.keys.append(key)
             if number & 0xFFFF:
-                numbers.append(number)
+                gathered.numbers.append(number)
 
     def _rebirth_due(self, now_us: int) -> bool:
         return self._decoder.sparkplug is not None and self._decoder.sparkplug.rebirth_due(now_us)
@@ -207,19 +218,19 @@ class MqttDriver:
     def _rebirth_due_soon(self) -> bool:
         return self._decoder.sparkplug is not None and self._decoder.sparkplug.gap
 
-    def _note_silence(self, live: bool, columns: Columns, now_us: int) -> None:
+    def _note_silence(self, gathered: Gathered, now_us: int) -> None:
         if self._silence is None:
             return
-        if live:
+        if gathered.live:
             self._silence.heard(now_us)
         elif self._silence.begins(now_us):
             log.warning("publisher_silent device=%s", self._device.name)
-            self._decoder.gone(self._clock.now_us(), columns)
+            self._decoder.gone(self._clock.now_us(), gathered.columns)
 
-    def _answer_state(self, message: Message, numbers: list[int]) -> None:
+    def _answer_state(self, message: Message, gathered: Gathered) -> None:
         """Another session of this host that ended says that the host is gone: it is not (Sparkplug 3.0, 5.3)."""
         if message.qos:
-            numbers.append(message.mid if message.qos < 2 else message.mid | RECEIVED)
+            gathered.numbers.append(message.mid if message.qos < 2 else message.mid | RECEIVED)
         told = state_of(message.payload)
         if told and not told[0] and self._state_topic:
             timestamp_ms = max(self._state_ms, told[1])

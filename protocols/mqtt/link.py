@@ -31,6 +31,7 @@ SESSION_EXPIRY_S: Final = 7 * 86_400
 CONNECT_TIMEOUT_S: Final = 5.0
 REFUSED_VERSION: Final = (1, 132)
 REFUSED_IDENTITY: Final = (4, 5, 134, 135, 138, 140)
+NOBODY: Final = 16  # MQTT 5, 3.4.2.1: no matching subscribers; a broker need not say it, and one of 3.1.1 cannot
 NO_SHARING: Final = 158  # MQTT 5, 3.9.3: shared subscriptions not supported
 
 
@@ -56,7 +57,7 @@ class Link:
         self._waiting: list[Message] = []
         self._connected: asyncio.Future[bool] | None = None
         self._subscribed: asyncio.Future[None] | None = None
-        self._published: dict[int, asyncio.Future[None]] = {}
+        self._published: dict[int, asyncio.Future[int]] = {}
         self._tick: asyncio.TimerHandle | None = None
         self._socket: BulkSocket | None = None
         self._reading = self._writing = False
@@ -262,9 +263,9 @@ class Link:
             self.fail(self._unreachable(error, "connection lost"))
         self._flush()
 
-    def publish(self, topic: str, payload: bytes, qos: int = 0, *, retain: bool = False) -> "asyncio.Future[None]":
-        """The future is done when the broker has acknowledged (QoS 1), or the message is on its way (QoS 0)."""
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    def publish(self, topic: str, payload: bytes, qos: int = 0, *, retain: bool = False) -> "asyncio.Future[int]":
+        """Done when the broker has acknowledged (QoS 1; its reason, see NOBODY), or the message is on its way (QoS 0)."""
+        waiter: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         if self._client is None or self._socket is None:
             waiter.set_exception(DeviceUnreachable(f'device "{self._device.name}": not connected', quality.BAD_NOT_CONNECTED))
             waiter.exception()
@@ -273,7 +274,7 @@ class Link:
         if qos:
             self._published[sent.mid] = waiter
         else:
-            waiter.set_result(None)
+            waiter.set_result(0)
         self._flush()
         return waiter
 
@@ -337,7 +338,7 @@ class Link:
             waiter.set_exception(PermissionError(f"the broker says {reason}"))
             waiter.exception()
         else:
-            waiter.set_result(None)
+            waiter.set_result(0 if reason is None else reason.value)
 
     def _on_disconnect(self, client: paho.Client, userdata: object, flags: object, reason: Any, properties: object) -> None:  # noqa: ARG002
         self._lost(f"connection lost ({reason})")

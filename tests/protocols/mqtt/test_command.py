@@ -14,7 +14,7 @@ from protocols.mqtt.sparkplug import Metric, Payload, decode_payload
 from protocols.tomlfile import ConfigError
 from tests.protocols.mqtt.brokers import Served, until
 from tests.protocols.mqtt.maps import SPARKPLUG, device_map
-from tests.protocols.mqtt.test_driver import encode, followed
+from tests.protocols.mqtt.test_driver import Followed, encode, followed
 
 W = "write = { min = -1000, max = 5e9 }"
 TAGS = (
@@ -53,9 +53,7 @@ async def test_command_is_published_as_the_device_tells_it(
     tags: str, mqtt: str, index: int, raw: float, topic: str, document: object, tmp_path: Path, served: Served
 ) -> None:
     async with followed(device_map(tmp_path, tags, mqtt), served) as field:
-        field.client.listen("#")
-        await field.client.send("ready", "1")
-        await until(lambda: bool(field.client.heard))
+        await listening(field)
         assert isinstance(field.driver, WritingDriver)
         async with asyncio.timeout(10):
             await field.driver.write(index, raw, None)
@@ -64,8 +62,24 @@ async def test_command_is_published_as_the_device_tells_it(
     assert (told, json.loads(payload)) == (topic, document)
 
 
+async def listening(field: Followed) -> None:
+    field.client.listen("#")
+    await field.client.send("ready", "1")
+    await until(lambda: bool(field.client.heard))
+
+
+async def test_command_that_nobody_hears_is_refused_where_the_broker_says_so(tmp_path: Path, served: Served) -> None:
+    async with followed(device_map(tmp_path, TAGS, JSON), served) as field:
+        if served.version == "5":
+            with pytest.raises(WriteRefused, match="nobody listens"):
+                await field.driver.write(3, 1, None)
+        else:
+            await field.driver.write(3, 1, None)
+
+
 async def test_expected_value_is_compared_with_the_newest(tmp_path: Path, served: Served) -> None:
     async with followed(device_map(tmp_path, TAGS, JSON), served) as field:
+        await listening(field)
         with pytest.raises(WriteRefused, match="no good value to compare"):
             await field.driver.write(1, 5, 4)
         await field.client.send("site/pump", json.dumps({"n": 4_000_000_000}))
