@@ -11,6 +11,8 @@ import pytest_asyncio
 from asyncua import ua
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from edge.poller import Poller
+from protocols import quality, tasks
 from protocols.clock import SystemClock
 from protocols.devicemap import Device, DeviceMap, Tag, TagType
 from protocols.driver import DeviceMisbehaves, DeviceUnreachable, DriverError, DriverSetup
@@ -96,6 +98,63 @@ async def test_a_renewed_certificate_of_a_trusted_issuer_connects_and_an_unknown
     with pytest.raises(DriverSetup, match="is unknown"):
         await reached(server.address, settings)
     await server.restart(secured=Secured(tuple(SERVED), key("server"), LEAF))
+
+
+class Watched:
+    """A device under the agent's own poller; `seen` waits for a sample of the node that exists, kept after a moment."""
+
+    def __init__(self, address, settings):
+        tags = (
+            Tag(name="state", at=f"nsu={STANDARD};i=2259", type=TagType.INT32),
+            Tag(name="ghost", at=f"nsu={STANDARD};s=nowhere", type=TagType.INT32),
+        )
+        self.device = Device("plc", DeviceMap("m", "x", (), "opcua", Options(STANDARD, publishing_us=50_000), tags), address, settings)
+        self._news, self.frames = asyncio.Event(), []
+        self.poller = Poller(self.device, self._open, self._deliver, SystemClock())
+
+    async def _open(self):
+        return OpcUaDriver(self.device, SystemClock())
+
+    def _deliver(self, frame):
+        self.frames.append(frame)
+        self._news.set()
+
+    async def until(self, wanted):
+        async with asyncio.timeout(20):
+            while not wanted():
+                self._news.clear()
+                await self._news.wait()
+
+
+@module
+async def test_the_agent_goes_on_by_itself_after_a_restart_with_a_renewed_certificate_and_not_with_an_unknown_one(server, own, tmp_path):
+    trust = trust_folder(tmp_path, issuers=[certificate("root", ca=True)])
+    watched = Watched(server.address, Settings(security="Basic256Sha256", trust=trust, identity=own))
+    state = watched.poller.state
+    polling = asyncio.create_task(watched.poller.run())
+    try:
+        await watched.until(lambda: state.up)
+        await server.stop()
+        await watched.until(lambda: not state.up)
+        await server.start(secured=Secured(tuple(SERVED), key("renewed"), certificate("renewed", issuer="root")))
+        await watched.until(lambda: state.up)
+        await server.restart(secured=Secured(tuple(SERVED), key("unknown"), certificate("unknown")))
+        await watched.until(lambda: not state.up)
+        async with asyncio.timeout(20):
+            while "is unknown" not in state.cause:
+                await asyncio.sleep(0.05)
+        await server.restart(secured=Secured(tuple(SERVED), key("server"), LEAF))
+        await watched.until(lambda: state.up)
+    finally:
+        await tasks.end(polling)
+    qualities = {(tag, code) for frame in watched.frames for block in frame.blocks for tag, code in pairs(block)}
+    assert {code for tag, code in qualities if tag == 0} == {0, quality.BAD_NO_COMMUNICATION}
+    assert {code for tag, code in qualities if tag == 1} == {quality.BAD_NODE_ID_UNKNOWN, quality.BAD_NO_COMMUNICATION}
+
+
+def pairs(block):
+    codes = block.quality.ravel().tolist() if block.quality is not None else [0] * block.samples
+    return zip(block.tags.tolist(), codes, strict=True)
 
 
 @module
