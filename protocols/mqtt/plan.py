@@ -10,8 +10,8 @@ sparkplug Sparkplug B: `at` is a metric's name, or a member: "metric[3]" of an a
 
 import enum
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -108,42 +108,48 @@ class MqttSettings:
 
 def parse_options(section: Section) -> MqttOptions:
     payload = PayloadKind(section.choice("payload", tuple(PayloadKind)))
-    qos = section.integer("qos", 1, low=0, high=2)
-    silence_us = section.duration_us("max_silence", "0s")
-    if payload is PayloadKind.SPARKPLUG:
-        group, node, device = _level(section, "group"), _level(section, "node"), _level(section, "device", "")
-        return MqttOptions(payload, qos=qos, group=group, node=node, device=device, max_silence_us=silence_us)
-    topic = section.text("topic", "") if payload in (PayloadKind.PLAIN, PayloadKind.JSON) else section.text("topic")
-    if topic and (problem := filter_problem(topic)):
-        raise section.error("topic", f'"topic": {problem}')
-    records = time_at = None
-    if payload is not PayloadKind.PLAIN:
-        time_at = _path(section, "message_time" if payload is PayloadKind.RECORDS else "time")
-    if payload is PayloadKind.RECORDS:
-        records = _records(section)
-    return MqttOptions(
+    options = MqttOptions(
         payload,
-        topic,
-        qos,
-        time_at,
+        _topic(section, payload),
+        section.integer("qos", 1, low=0, high=2),
+        _path(section, "message_time" if payload is PayloadKind.RECORDS else "time"),
         TimeUnit(section.choice("time_unit", tuple(TimeUnit), TimeUnit.MICROSECONDS)),
-        records=records,
+        records=_records(section),
         status=_status(section),
-        max_silence_us=silence_us,
+        max_silence_us=section.duration_us("max_silence", "0s"),
         command=_command(section),
     )
+    for key, kinds in _ONLY_FOR.items():
+        if key in section and payload not in kinds:
+            raise section.error(key, f'"{key}" has no meaning with payload = "{payload}"; it is for {", ".join(kinds)}')
+    if payload is PayloadKind.SPARKPLUG:
+        return replace(options, group=_level(section, "group"), node=_level(section, "node"), device=_level(section, "device", ""))
+    return options if payload is PayloadKind.RECORDS else replace(options, records=None)
+
+
+_SHAPED: Final = (PayloadKind.JSON, PayloadKind.RECORDS)
+_NOT_SPARKPLUG: Final = (*_SHAPED, PayloadKind.PLAIN)
+_ONLY_FOR: Final[Mapping[str, tuple[PayloadKind, ...]]] = {
+    **dict.fromkeys(("topic", "status_topic", "online", "offline", "command"), _NOT_SPARKPLUG),
+    **dict.fromkeys(("time", "time_unit"), _SHAPED),
+    **dict.fromkeys(("items", "key", "value", "quality", "message_time"), (PayloadKind.RECORDS,)),
+}
+
+
+def _topic(section: Section, payload: PayloadKind) -> str:
+    topic = section.text("topic", "")
+    if topic and (problem := filter_problem(topic)):
+        raise section.error("topic", f'"topic": {problem}')
+    if payload is PayloadKind.RECORDS and not topic:
+        raise section.error("topic", '"topic" is missing: where the records are published')
+    return topic
 
 
 def _records(section: Section) -> RecordPaths:
     items = section.text("items", "$")
     key, value = _path(section, "key", "$.name"), _path(section, "value", "$.value")
-    return RecordPaths(
-        () if items == "$" else _path(section, "items", "$") or (),
-        key or (),
-        value or (),
-        _path(section, "time"),
-        _path(section, "quality"),
-    )
+    time_at, quality_at, _ = _path(section, "time"), _path(section, "quality"), _path(section, "message_time")
+    return RecordPaths(() if items == "$" else _path(section, "items", "$") or (), key or (), value or (), time_at, quality_at)
 
 
 def _path(section: Section, key: str, default: str = "") -> PathSteps | None:

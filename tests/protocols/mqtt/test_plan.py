@@ -6,6 +6,7 @@ import pytest
 
 from protocols.devicemap import DeviceMaps, parse_devices
 from protocols.mqtt.plan import MqttSettings, command_topic, parse_endpoint, parse_path, subscriptions
+from protocols.mqtt.topics import covers, matches
 from protocols.tomlfile import ConfigError, TomlFile
 from tests.protocols.mqtt.maps import JSON, PUMP, SPARKPLUG, device, device_map
 
@@ -30,7 +31,14 @@ REFUSED = {
     ),
     "quality_at with Sparkplug": ('{ name = "a", at = "m", type = "int8", quality_at = "$.q" }', SPARKPLUG, "comes with the metric"),
     "a metric without name": ('{ name = "a", at = " ", type = "int8" }', SPARKPLUG, "name of a metric"),
-    "topic and node together": ('{ name = "a", at = "m", type = "int8" }', SPARKPLUG + ', topic = "t"', "unknown key"),
+    "topic and node together": ('{ name = "a", at = "m", type = "int8" }', SPARKPLUG + ', topic = "t"', "has no meaning with"),
+    "records without a topic": ('{ name = "a", at = "m", type = "int8" }', 'payload = "records"', '"topic" is missing'),
+    "paths of records in a plain map": ('{ name = "a", at = "m", type = "int8" }', 'payload = "plain", items = "$.x"', "it is for records"),
+    "a topic of a tag with Sparkplug": ('{ name = "a", at = "m", type = "int8", topic = "t" }', SPARKPLUG, '"topic" has no meaning here'),
+    "a tag that no topic tells": ('{ name = "a", at = "$.m", type = "int8" }', 'payload = "json"', '"topic" is missing, here or'),
+    "a shared topic": (PUMP, 'payload = "json", topic = "$share/g/t"', 'in "share"'),
+    "one word for both states": (PUMP, JSON + ', status_topic = "s", online = "x", offline = "x"', "same payload"),
+    "a wildcard in the status topic": (PUMP, JSON + ', status_topic = "s/+"', "without wildcards"),
 }
 
 
@@ -51,6 +59,32 @@ def test_topics_name_the_device_and_follow_a_sparkplug_node_whole(tmp_path: Path
     assert subscriptions(node) == ("spBv1.0/g/+/pump", "spBv1.0/g/+/pump/+")
     assert command_topic(node.map.options, "pump") == "spBv1.0/g/NCMD/pump"
     assert command_topic(node.map.options, "pump", below=True) == "spBv1.0/g/DCMD/pump/d"
+
+
+COVERED = {
+    ("a/b", "a/b"): True,
+    ("a/+", "a/b"): True,
+    ("a/+", "a/b/c"): False,
+    ("a/#", "a/b/c"): True,
+    ("a/#", "a"): True,
+    ("#", "$SYS/x"): False,
+    ("+/b", "$SYS/b"): False,
+    ("a/+", "a/#"): False,
+    ("a/#", "a/+/c"): True,
+    ("a/b", "a/+"): False,
+}
+
+
+@pytest.mark.parametrize(("pair", "expected"), COVERED.items(), ids=str)
+def test_filter_covers(pair: tuple[str, str], expected: bool) -> None:
+    assert covers(*pair) is expected
+    if "+" not in pair[1] and "#" not in pair[1]:
+        assert matches(*pair) is expected
+
+
+def test_topics_under_a_wildcard_are_subscribed_once(tmp_path: Path) -> None:
+    tags = '{ name = "a", at = "x/a", type = "int8" },\n{ name = "b", at = "x/b", type = "int8" },\n{ name = "c", at = "y", type = "int8" }'
+    assert subscriptions(device(device_map(tmp_path, tags, 'payload = "plain", topic = "x/#"'))) == ("x/#", "y")
 
 
 def test_endpoint_is_an_mqtt_address() -> None:
