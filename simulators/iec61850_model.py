@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from protocols.devicemap import DeviceMap, Tag
-from protocols.iec61850 import scl
+from protocols.iec61850 import scl, scltypes
 from protocols.iec61850.plan import Mode, Options, Point, parse_point, parse_text
 
 CONTENT, QUALITY, UPDATE = 1, 2, 4  # what a change of an attribute triggers: dchg, qchg, dupd
@@ -178,7 +178,7 @@ def model_of_scl(ied: scl.Ied) -> Model:
     sets, blocks = [], []
     for (domain, name), node in nodes.items():
         for one in node.data_sets:
-            entries = tuple(entry for member in one.members for entry in _entries(member, domain, nodes))
+            entries = tuple(entry for member in one.members if _served(member, nodes) for entry in _entries(member, domain, nodes))
             sets.append(DataSet(domain, name, one.name, entries))
         for report in node.reports:
             identity = report.report_id or f"{domain}/{name}.{report.names[0]}"
@@ -191,6 +191,15 @@ def model_of_scl(ied: scl.Ied) -> Model:
     return Model(leaves, tuple(sets), tuple(blocks))
 
 
+def _served(member: scl.Member, nodes: Mapping[tuple[str, str], scl.LogicalNode]) -> bool:
+    """Is there anything of it? Arrays are not."""
+    path = ".".join(filter(None, [member.object, member.attribute]))
+    return any(
+        leaf.constraint == member.constraint and f"{leaf.object}.{leaf.attribute}.".startswith(f"{path}." if path else "")
+        for leaf in nodes[member.domain, member.node].leaves()
+    )
+
+
 def _entries(member: scl.Member, home: str, nodes: Mapping[tuple[str, str], scl.LogicalNode]) -> Iterable[str]:
     prefix = "" if member.domain == home else member.domain + "/"
     objects = [member.object]
@@ -200,6 +209,6 @@ def _entries(member: scl.Member, home: str, nodes: Mapping[tuple[str, str], scl.
         yield prefix + "$".join(filter(None, [member.node, member.constraint, *one.split("."), *member.attribute.split(".")]))
 
 
-def _number_of(leaf: scl.Leaf, value: str) -> str:
+def _number_of(leaf: scltypes.Leaf, value: str) -> str:
     """An enumeration's number for its name."""
     return next((str(number) for number, label in leaf.type.labels.items() if label == value), value) if leaf.type.labels else value

@@ -6,8 +6,9 @@ from pathlib import Path
 from protocols.devicemap import Device, load_device_map
 from protocols.iec61850.maptext import device_map_text
 from protocols.iec61850.plan import Settings
-from protocols.iec61850.scl import Ied, SclError, read_scl
+from protocols.iec61850.scl import Ied, read_scl
 from protocols.iec61850.sclmap import describe, map_name
+from protocols.iec61850.scltypes import SclError
 
 ANY_PORT = "127.0.0.1:0"
 

@@ -28,6 +28,11 @@ class Refused(Exception):
     """Nothing was changed, or the device said that it would not."""
 
 
+def _single(number: float) -> float:
+    """As a value of 32 bits has it."""
+    return ctypes.c_float(number).value
+
+
 class Controls:
     def __init__(self, client: Client) -> None:
         self._client, self._iec, self._unlocked = client, client.iec, client.unlocked
@@ -58,7 +63,7 @@ class Controls:
             found = self._client.number(present, wanted)
             if found is None:
                 raise Refused(f"{reference}.{attribute} is not of type {wanted} in the device")
-            if expected is not None and found != expected:
+            if expected is not None and found != (_single(expected) if wanted == "float32" else expected):
                 raise Refused(f"the value is {found:g}, not {expected:g} as expected")
             if constraint in ("ST", "MX"):
                 self._control(reference, raw, self._iec.MmsValue_getType(present) == self._iec.MMS_BIT_STRING)

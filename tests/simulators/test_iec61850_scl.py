@@ -58,6 +58,13 @@ def test_the_model_has_what_the_file_says():
     )
 
 
+def test_the_model_has_no_arrays_and_no_data_set_speaks_of_them():
+    content = (FILES / "feeder.cid").read_bytes().replace(b'name="mag" fc="MX"', b'name="mag" count="2" fc="MX"')
+    model = model_of_scl(scl.read_scl(content.replace(b'doName="TotW" fc="MX"', b'doName="TotW" daName="mag" fc="MX"')).ieds[0])
+    assert not any(leaf.attribute.startswith("mag") for leaf in model.leaves)
+    assert model.data_sets[0].entries == ("MMXU1$MX$PhV$phsA", "MMTR1$ST$TotWh")
+
+
 @needs_library
 async def test_every_value_of_the_file_is_served_and_moves(closing):
     ((device, ied),) = devices_of_scl(FILES / "feeder.cid")

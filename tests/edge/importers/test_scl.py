@@ -13,8 +13,9 @@ from edge.importers.scl import import_scl
 from protocols.devicemap import TagType, load_device_map
 from protocols.iec61850.maptext import device_map_text, unit_of
 from protocols.iec61850.plan import Options
-from protocols.iec61850.scl import SclError, read_scl
+from protocols.iec61850.scl import read_scl
 from protocols.iec61850.sclmap import describe
+from protocols.iec61850.scltypes import SclError
 
 FILES = Path(__file__).parents[2] / "data" / "iec61850_scl"
 FEEDER = (FILES / "feeder.cid").read_bytes()
@@ -80,8 +81,17 @@ def test_a_fragment_of_others_is_refused_at_its_line_or_read_without_what_is_wro
     assert message in left_out
 
 
-def line_of(content, text):
-    return content[: content.index(text)].count(b"\n") + 1
+def test_arrays_are_left_out(tmp_path):
+    path = tmp_path / "arrays.cid"
+    path.write_bytes(
+        FEEDER.replace(b'<SDO name="phsB"', b'<SDO name="phsB" count="3"').replace(b'name="mag" fc="MX"', b'name="mag" count="2" fc="MX"')
+    )
+    (imported,), left_out = import_scl(path)
+    assert left_out == ()
+    assert [tag.at for tag in loaded(tmp_path, imported).tags if "MMXU1" in tag.at] == [
+        "MMXU1.PhV.phsA.cVal.mag.f[MX]",
+        "MMXU1.PhV.phsA.cVal.ang.f[MX]",
+    ]
 
 
 VIOLATIONS = {

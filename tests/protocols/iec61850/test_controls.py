@@ -56,6 +56,15 @@ async def test_a_setting_is_written(closing, index, raw):
     assert await value_of(driver, index) == raw
 
 
+async def test_what_is_expected_of_a_float_is_compared_as_the_device_has_it(closing):
+    _, driver = await controlled(closing, "direct")
+    await driver.write(4, 0.1, 50.0)
+    assert await value_of(driver, 4) == pytest.approx(0.1)
+    await driver.write(4, 0.3, 0.1)
+    with pytest.raises(WriteRefused, match="as expected"):
+        await driver.write(4, 0.4, 0.1)
+
+
 @pytest.mark.parametrize("model", MODELS)
 async def test_the_devices_reason_stands_in_the_refusal(closing, model):
     _, driver = await controlled(closing, model)
