@@ -5,6 +5,7 @@ and costs itself only. Property sets other than the quality are passed over.
 """
 
 import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,6 +15,8 @@ from protocols.mqtt.protobuf import Value, WireError, bytes_field, double_field,
 
 QUALITY: Final = "Quality"
 DEEPEST: Final = 8
+COMPRESSED: Final = b"SPBV1.0_COMPRESSED"  # uuid of a payload whose body is another one
+MAX_INFLATED: Final = 4_000_000
 MAX_METRICS: Final = 50_000  # of one payload; a birth of the largest nodes has some 20,000
 
 
@@ -65,11 +68,12 @@ class Payload:
     metrics: tuple[Metric, ...]
 
 
-def decode_payload(data: bytes) -> Payload:
-    """Raises WireError."""
+def decode_payload(data: bytes, *, nested: bool = False) -> Payload:
+    """Raises WireError. A compressed payload is decoded as what is in it."""
     timestamp_ms: int | None = None
     seq: int | None = None
     metrics: list[Metric] = []
+    uuid = body = b""
     for number, value in fields(data):
         match number:
             case 1:
@@ -80,9 +84,30 @@ def decode_payload(data: bytes) -> Payload:
                     raise WireError(f"more than {MAX_METRICS} metrics")
             case 3:
                 seq = _whole(value)
+            case 4:
+                uuid = _octets(value)
+            case 5:
+                body = _octets(value)
             case _:
                 pass
+    if uuid == COMPRESSED:
+        if nested:
+            raise WireError("compressed twice")
+        inner = decode_payload(_inflated(body), nested=True)
+        return Payload(inner.timestamp_ms or timestamp_ms, seq if inner.seq is None else inner.seq, inner.metrics)
     return Payload(timestamp_ms, seq, tuple(metrics))
+
+
+def _inflated(body: bytes) -> bytes:
+    """Of zlib or gzip, which tell themselves apart; no more than MAX_INFLATED."""
+    stream = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    try:
+        found = stream.decompress(body, MAX_INFLATED)
+    except zlib.error as error:
+        raise WireError(f"the compressed body cannot be read ({error})") from error
+    if not stream.eof:
+        raise WireError(f"the compressed body is cut, or more than {MAX_INFLATED} bytes")
+    return found
 
 
 def _metric(data: bytes, depth: int = 0) -> Metric:

@@ -1,6 +1,8 @@
 """Sparkplug B payloads against hand-made bytes and round trips, and the state of a node."""
 
+import gzip
 import struct
+import zlib
 
 import pytest
 from hypothesis import given, settings
@@ -8,8 +10,8 @@ from hypothesis import strategies as st
 
 from protocols.mqtt.datatypes import DataType
 from protocols.mqtt.node import REORDER_US, Kind, Node, birth
-from protocols.mqtt.protobuf import WireError, fields, varint
-from protocols.mqtt.sparkplug import Metric, Payload, decode_payload, encode_payload
+from protocols.mqtt.protobuf import WireError, bytes_field, fields, varint
+from protocols.mqtt.sparkplug import COMPRESSED, MAX_INFLATED, Metric, Payload, decode_payload, encode_payload
 
 I64 = st.integers(-(2**63), 2**63 - 1)
 U64 = st.integers(0, 2**64 - 1)
@@ -125,3 +127,28 @@ def test_will_of_an_earlier_session_kills_nothing() -> None:
     node.hear(Kind.NBIRTH, "", BIRTH)
     assert not node.hear(Kind.NDEATH, "", Payload(None, None, (Metric("bdSeq", 2, DataType.INT64),))).died
     assert node.hear(Kind.NDEATH, "", Payload(None, None, (Metric("bdSeq", 3, DataType.INT64),))).died
+
+
+def compressed(inner: bytes, *, gzipped: bool) -> bytes:
+    return bytes_field(4, COMPRESSED) + bytes_field(5, gzip.compress(inner) if gzipped else zlib.compress(inner)) + b"\x18\x09"
+
+
+@pytest.mark.parametrize("gzipped", [False, True], ids=["deflate", "gzip"])
+def test_compressed_payload_is_what_is_in_it(gzipped: bool) -> None:
+    inner = Payload(5, None, (Metric("a", 1.5, DataType.DOUBLE),))
+    assert decode_payload(compressed(encode_payload(inner), gzipped=gzipped)) == Payload(5, 9, inner.metrics)
+
+
+BOMBS = {
+    "more than is allowed": compressed(b"\0" * (MAX_INFLATED + 1), gzipped=True),
+    "one in another": compressed(compressed(b"", gzipped=False), gzipped=False),
+    "no stream": bytes_field(4, COMPRESSED) + bytes_field(5, b"nonsense"),
+    "a stream that is cut": bytes_field(4, COMPRESSED) + bytes_field(5, zlib.compress(b"x" * 500)[:-6]),
+    "nothing": bytes_field(4, COMPRESSED),
+}
+
+
+@pytest.mark.parametrize("data", BOMBS.values(), ids=BOMBS.keys())
+def test_compressed_payload_is_refused_that_holds(data: bytes) -> None:
+    with pytest.raises(WireError):
+        decode_payload(data)
