@@ -44,15 +44,22 @@ async def read_windows(session: Session, nodes: Mapping[int, Any], windows: Mapp
     wanted = [(handle, window) for handle, window in windows.items() if handle in nodes and window.until_us - window.since_us > 1]
     refused: dict[str, int] = {}
     for start in range(0, len(wanted), session.limits.history):
-        async for rows in _chunk(session, nodes, dict(wanted[start : start + session.limits.history]), refused):
-            yield rows
+        left = dict(wanted[start : start + session.limits.history])
+        while left:
+            full: dict[int, Window] = {}
+            async for rows in _chunk(session, nodes, left, refused, full):
+                yield rows
+            left = full
     for status, count in refused.items():
         log.warning("opcua_history_refused nodes=%d status=%s", count, status)
 
 
 async def _chunk(
-    session: Session, nodes: Mapping[int, Any], windows: Mapping[int, Window], refused: dict[str, int]
+    session: Session, nodes: Mapping[int, Any], windows: Mapping[int, Window], refused: dict[str, int], full: dict[int, Window]
 ) -> AsyncIterator[list[Row]]:
+    """One read with its continuations. full: gets the rest of windows whose server stopped at the number that was asked for, which it
+    should not do without a continuation point.
+    """
     details = ua.ReadRawModifiedDetails(
         IsReadModified=False,
         StartTime=_moment(min(window.since_us for window in windows.values())),
@@ -67,16 +74,16 @@ async def _chunk(
         results = await _request(session, details, [(nodes[handle], marks[handle]) for handle in handles])
         rows: list[Row] = []
         for handle, result in zip(handles, results, strict=True):
-            mark = marks.pop(handle)
+            mark, window = marks.pop(handle), windows[handle]
             if quality.is_bad(result.StatusCode.value):
                 refused[quality.name(result.StatusCode.value)] = refused.get(quality.name(result.StatusCode.value), 0) + 1
                 continue
             values = getattr(result.HistoryData, "DataValues", None) or []
-            rows += _inside(handle, values, windows[handle], reached)
+            rows += _inside(handle, values, window, reached)
             if result.ContinuationPoint and result.ContinuationPoint != mark:
                 marks[handle] = result.ContinuationPoint
-            elif len(values) >= VALUES_PER_REQUEST and not result.ContinuationPoint:
-                log.warning("opcua_history_short node=%s cause=the server ended at %d values", nodes[handle], len(values))
+            elif len(values) >= VALUES_PER_REQUEST and reached[handle] > window.since_us:
+                full[handle] = Window(reached[handle], window.until_us)
         if rows:
             yield rows
 

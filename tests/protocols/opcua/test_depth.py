@@ -14,6 +14,7 @@ from protocols import quality
 from protocols.clock import SystemClock
 from protocols.devicemap import Device, DeviceMap, Tag, TagType, Text
 from protocols.driver import DeviceUnreachable, DriverSetup, WriteRefused
+from protocols.opcua import history
 from protocols.opcua.driver import OpcUaDriver
 from protocols.opcua.parts import BAD_INDEX_RANGE_NO_DATA
 from protocols.opcua.plan import Options, Settings, TagOptions
@@ -411,6 +412,18 @@ async def test_history_fills_an_outage_in_order_before_live_values(plc, opened):
     assert [row[3] for row in found if row[0] == 0] == list(range(11, 52))
     assert [row[3] for row in found if row[0] == 1] == list(range(21, 51))
     assert all(value == time / 2 for tag, value, _, time in found if time < 51)
+
+
+async def test_a_server_that_cuts_history_short_without_saying_so_is_asked_for_the_rest(plc, opened, monkeypatch):
+    monkeypatch.setattr(history, "VALUES_PER_REQUEST", 10)
+    await plc.add("Cut", 0.0, ua.VariantType.Double)
+    await plc.historize([plc.ids["Cut"]])
+    plc.server.iserver.history_manager.storage.max_history_data_response_size = 1000
+    for step in range(1, 36):
+        await plc.show("Cut", float(step), ua.VariantType.Double, step)
+    await asyncio.sleep(0.2)  # the server keeps its history by itself
+    driver = await opened(("s=Cut", TagType.FLOAT64), history=True, since={0: START_US})
+    assert [row[3] for row in await taken(driver, 35)] == list(range(1, 36))
 
 
 async def test_a_node_without_history_costs_nothing_but_a_line_in_the_log(plc, opened):
