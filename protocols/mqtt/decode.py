@@ -67,7 +67,8 @@ class Decoder:
         if message.topic == self._status:
             return self._presence(message, columns)
         marks = columns.marks() if message.retained and not self._options.stamped else None
-        for only, read in self._routes.get(message.topic) or self._find(message.topic):
+        routes = self._routes.get(message.topic)
+        for only, read in self._find(message.topic) if routes is None else routes:
             try:
                 read(message.payload, message.arrived_us, columns)
             except Malformed as error:

@@ -20,7 +20,7 @@ from protocols.mqtt.bulksocket import RECEIVED
 from protocols.mqtt.command import Commands
 from protocols.mqtt.decode import Columns, Decoder
 from protocols.mqtt.inbox import Inbox, Message
-from protocols.mqtt.link import RECEIVE_MAXIMUM, Link, Words
+from protocols.mqtt.link import Link, Words
 from protocols.mqtt.node import Rebirths, rebirth_command, state, state_of
 from protocols.mqtt.plan import MqttOptions, MqttSettings, PayloadKind, command_topic, subscriptions
 from protocols.mqtt.topics import state_topic
@@ -28,9 +28,9 @@ from protocols.mqtt.watch import SourceClock, silence_of
 
 log = logging.getLogger("qenergyz.mqtt")
 COMBINE_US: Final = 50_000
-# Unanswered messages that may wait for a birth without filling the broker's window, behind which the birth itself would wait. The usual window
-# of a broker is 20; with version 5 it is what we say. More wait in memory and are answered at once, which a kill within those seconds would cost.
-UNANSWERED: Final = {"3.1.1": 8, "5": RECEIVE_MAXIMUM // 2}
+# Unanswered messages that may wait for a birth without filling the broker's window, behind which the birth itself would wait: brokers have 20 or
+# more out, whatever we say. More wait in memory and are answered at once; a kill within those seconds would cost them.
+UNANSWERED: Final = 16
 
 
 @dataclass(slots=True)
@@ -188,7 +188,7 @@ class MqttDriver:
 
     def _hold(self, key: bytes, number: int, gathered: Gathered) -> None:
         waiting = sum(1 for _, one in self._held if one & 0xFFFF)
-        if number & 0xFFFF and waiting >= UNANSWERED[self._settings.version]:
+        if number & 0xFFFF and waiting >= UNANSWERED:
             gathered.numbers.append(number)
             number = 0
         self._held.append((key, number))

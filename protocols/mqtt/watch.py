@@ -3,7 +3,7 @@
 Each is made only for a device whose map or settings need it, and looks at whole frames, so that it costs nothing per sample.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -16,6 +16,8 @@ from protocols.frame import Block
 from protocols.mqtt.plan import MqttOptions, PathSteps, PayloadKind, parse_path
 
 EARLIEST_US: Final = 946_684_800_000_000  # 2000-01-01: a clock that says less was never set
+NOTHING: Final[Mapping[str, int]] = {}
+QUIET_US: Final = 60_000_000  # so long without an impossible time, and the clock counts as well again
 AHEAD_US: Final = 86_400_000_000  # a time zone taken for UTC is less than a day; more is no time
 
 
@@ -82,25 +84,29 @@ class SourceClock:
     """
 
     def __init__(self, device: str) -> None:
-        self._device, self._wrong = device, False
+        self._device, self._wrong_us = device, 0
 
     def check(self, blocks: Sequence[Block], now_us: int) -> tuple[Sequence[Block], list[Event]]:
         """The blocks themselves when nothing is wrong with them."""
         latest = now_us + AHEAD_US
         bad = [int(block.times_us.min()) < EARLIEST_US or int(block.times_us.max()) > latest for block in blocks]
         if not any(bad):
-            return blocks, self._changed(False, now_us, now_us) if blocks and self._wrong else []
+            if not blocks or not self._wrong_us or now_us - self._wrong_us < QUIET_US:
+                return blocks, []
+            self._wrong_us = 0
+            return blocks, [self._event("gives possible times again", now_us, 0)]
         first = next(block for block, wrong in zip(blocks, bad, strict=True) if wrong)
         impossible = (first.times_us < EARLIEST_US) | (first.times_us > latest)
         given_us = int(first.times_us[impossible][0])
         repaired = [_stamped(block, now_us, latest) if wrong else block for block, wrong in zip(blocks, bad, strict=True)]
-        return repaired, [] if self._wrong else self._changed(True, given_us, now_us)
+        known, self._wrong_us = self._wrong_us, now_us
+        if known:
+            return repaired, []
+        detail: dict[str, int] = {"given_us": given_us, "offset_us": given_us - now_us}
+        return repaired, [self._event("gives times that cannot be; its samples are stamped on arrival", now_us, 500, detail)]
 
-    def _changed(self, wrong: bool, given_us: int, now_us: int) -> list[Event]:
-        self._wrong = wrong
-        message = "gives times that cannot be; its samples are stamped on arrival" if wrong else "gives possible times again"
-        detail = {"given_us": given_us, "offset_us": given_us - now_us} if wrong else {}
-        return [Event("clock", self._device, self._device, now_us, now_us, message, 500 if wrong else 0, detail)]
+    def _event(self, message: str, now_us: int, severity: int, detail: Mapping[str, int] = NOTHING) -> Event:
+        return Event("clock", self._device, self._device, now_us, now_us, message, severity, dict(detail))
 
 
 def _stamped(block: Block, now_us: int, latest_us: int) -> Block:
