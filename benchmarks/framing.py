@@ -19,7 +19,7 @@ from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadHoldi
 from benchmarks import edge, report
 from protocols.modbus import mbap
 from protocols.modbus.address import Area, Span
-from protocols.modbus.driver import _Link
+from protocols.modbus.link import Link
 
 WORDS = 125
 
@@ -41,7 +41,7 @@ async def cpu_us(read: Callable[[], Awaitable[Any]], blocks: int) -> float:
 
 
 async def measure(host: str, port: int, rounds: int, blocks: int) -> dict[str, float]:
-    _, link = await asyncio.get_running_loop().create_connection(lambda: _Link("bench", 1_000_000), host, port)
+    _, link = await asyncio.get_running_loop().create_connection(lambda: Link("bench", 1_000_000), host, port)
     ask = mbap.Ask.read(1, Span(Area.HOLDING, 0, WORDS))
     plain, raw = AsyncModbusTcpClient(host, port=port), AsyncModbusTcpClient(host, port=port)
     raw.register(RawResponse)

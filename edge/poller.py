@@ -78,6 +78,7 @@ class Poller:
         self._thinning = Thinning(device)
         self._clock_of_device = DeviceClock(device.name)
         self._driver: Driver | None = None
+        self._texts: dict[str, str] = {}  # as last told: a new session reads them again
         self.state = DeviceState(device.name, device.map.protocol, device.address)
 
     def resume(self, blocks: Iterable[Block]) -> None:
@@ -146,8 +147,11 @@ class Poller:
         blocks = self._kept.fresh(frame.blocks)
         self._kept.remember(blocks)
         blocks = self._thinning.thin(blocks)
-        if told := self._clock_of_device.seen(frame):
-            frame = replace(frame, events=(*frame.events, told))
+        told = self._clock_of_device.seen(frame)
+        if told or frame.events:
+            events = [event for event in frame.events if event.kind != "text" or self._texts.get(event.source) != event.message]
+            self._texts.update((event.source, event.message) for event in events if event.kind == "text")
+            frame = replace(frame, events=(*events, told) if told else events)
         if blocks is not frame.blocks:
             frame = replace(frame, blocks=blocks)
         if blocks or frame.events or frame.acknowledge is not None:

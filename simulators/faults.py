@@ -13,7 +13,8 @@ import numpy as np
 from protocols import quality
 from simulators.face import Step
 
-KINDS: Final = ("drop_link", "freeze", "bad_quality", "exception", "delay")
+OF_ALL: Final = ("drop_link", "freeze", "bad_quality", "delay")
+KINDS: Final = (*OF_ALL, "exception", "late", "garbled", "busy", "wrong_unit", "wrong_transaction")  # the others are Modbus' own
 
 
 @dataclass(slots=True)
@@ -69,5 +70,5 @@ async def suffer(server: Server, kind: str, duration_us: int, protocol: str) -> 
             await asyncio.sleep(duration_us / 1e6)
             server.disturbance.end(kind)
         case _:
-            known = ", ".join(one for one in KINDS if one != "exception")
+            known = ", ".join(OF_ALL)
             raise ValueError(f'fault "{kind}" is not known to {protocol} devices; expected one of {known}')

@@ -213,7 +213,7 @@ async def open_door(door: Door, endpoint: Endpoint, credentials: Credentials | N
     if endpoint.transport is Transport.TLS:
         if credentials is None:
             raise tls.BadCredentials("a device behind tls:// needs a certificate to show")
-        context = tls.server_context(credentials.ca_file, credentials.cert_file, credentials.key_file)
+        context = tls.server_context(credentials.ca_file, credentials.certificate_file, credentials.key_file)
     kind = RtuConversation if endpoint.transport is Transport.RTU_TCP else MbapConversation
     server = await loop.create_server(lambda: kind(door), host, port, ssl=context)
     door.close = server.close

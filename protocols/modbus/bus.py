@@ -218,7 +218,7 @@ def _client_context(credentials: Credentials | None, name: str) -> ssl.SSLContex
 
     try:
         if credentials is None:
-            raise tls.BadCredentials("tls:// needs ca_file, cert_file and key_file in the gateway's file")
+            raise tls.BadCredentials("tls:// needs ca_file, certificate_file and key_file in the gateway's file")
         return tls.client_context(credentials)
     except tls.BadCredentials as error:
         raise DriverSetup(f'device "{name}": {error}', quality.BAD_CONFIGURATION) from error

@@ -26,7 +26,6 @@ from protocols.modbus.address import Span
 from protocols.modbus.ask import Ask
 from protocols.modbus.decode import Layout, decode, layout
 from protocols.modbus.endpoint import parse_endpoint
-from protocols.modbus.link import Link as _Link  # noqa: F401  benchmarks.framing
 from protocols.modbus.plan import Group, Request, aside_spans, plan, value_span
 from protocols.modbus.settings import ModbusOptions, ModbusSettings
 from protocols.modbus.telling import Teller

@@ -67,7 +67,7 @@ class Credentials:
     """For tls:// endpoints, each a PEM file. role: the one that our own certificate must carry (MODBUS/TCP Security, 8.2), "" = any."""
 
     ca_file: Path
-    cert_file: Path
+    certificate_file: Path
     key_file: Path
     server_name: str = ""
     role: str = ""
@@ -186,15 +186,15 @@ def parse_settings(section: Section) -> ModbusSettings:
 
 def _credentials(section: Section, transport: Transport) -> Credentials | None:
     """Paths are relative to the gateway's file."""
-    keys = ("ca_file", "cert_file", "key_file", "server_name", "role")
+    keys = ("ca_file", "certificate_file", "key_file", "server_name", "role")
     if transport is not Transport.TLS:
         for key in keys:
             if key in section:
                 raise section.error(key, f'"{key}" is for addresses that begin with tls://')
         return None
     folder = section.path.parent
-    ca_file, cert_file, key_file = (folder / section.text(key) for key in keys[:3])
-    return Credentials(ca_file, cert_file, key_file, section.text("server_name", ""), section.text("role", ""))
+    ca_file, certificate_file, key_file = (folder / section.text(key) for key in keys[:3])
+    return Credentials(ca_file, certificate_file, key_file, section.text("server_name", ""), section.text("role", ""))
 
 
 def check_registers(span: Span, text: str) -> None:

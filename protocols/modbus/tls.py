@@ -23,26 +23,26 @@ def client_context(credentials: Credentials) -> ssl.SSLContext:
     """Raises BadCredentials."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    _load(context, credentials.ca_file, credentials.cert_file, credentials.key_file)
-    if credentials.role and (found := role_of(credentials.cert_file.read_bytes())) != credentials.role:
+    _load(context, credentials.ca_file, credentials.certificate_file, credentials.key_file)
+    if credentials.role and (found := role_of(credentials.certificate_file.read_bytes())) != credentials.role:
         raise BadCredentials(
-            f'cert_file {credentials.cert_file} carries {f"the role {found!r}" if found else "no role"}, expected "{credentials.role}"; '
+            f'certificate_file {credentials.certificate_file} carries {f"the role {found!r}" if found else "no role"}, expected "{credentials.role}"; '
             "have a certificate with that role issued, or change role"
         )
     return context
 
 
-def server_context(ca_file: Path, cert_file: Path, key_file: Path) -> ssl.SSLContext:
+def server_context(ca_file: Path, certificate_file: Path, key_file: Path) -> ssl.SSLContext:
     """For a simulated device: asks every client for a certificate. Raises BadCredentials."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.verify_mode = ssl.CERT_REQUIRED
-    _load(context, ca_file, cert_file, key_file)
+    _load(context, ca_file, certificate_file, key_file)
     return context
 
 
-def _load(context: ssl.SSLContext, ca_file: Path, cert_file: Path, key_file: Path) -> None:
-    for key, path in (("ca_file", ca_file), ("cert_file", cert_file), ("key_file", key_file)):
+def _load(context: ssl.SSLContext, ca_file: Path, certificate_file: Path, key_file: Path) -> None:
+    for key, path in (("ca_file", ca_file), ("certificate_file", certificate_file), ("key_file", key_file)):
         if not path.is_file():
             raise BadCredentials(f"{key} {path} does not exist; put the PEM file there or change {key}")
     try:
@@ -50,9 +50,11 @@ def _load(context: ssl.SSLContext, ca_file: Path, cert_file: Path, key_file: Pat
     except (ssl.SSLError, OSError) as error:
         raise BadCredentials(f"ca_file {ca_file} holds no certificate in PEM form ({error})") from error
     try:
-        context.load_cert_chain(cert_file, key_file)
+        context.load_cert_chain(certificate_file, key_file)
     except (ssl.SSLError, OSError) as error:
-        raise BadCredentials(f"cert_file {cert_file} and key_file {key_file} are no certificate with its own key ({error})") from error
+        raise BadCredentials(
+            f"certificate_file {certificate_file} and key_file {key_file} are no certificate with its own key ({error})"
+        ) from error
 
 
 def role_of(certificate: bytes) -> str:

@@ -11,6 +11,7 @@ from edge.poller import BAD_HEARTBEAT_US, LONGEST_BACKOFF_US, Poller, failure_fr
 from protocols import quality, tasks
 from protocols.devicemap import Device, DeviceMap, Tag, TagType, Thinning
 from protocols.driver import DeviceMisbehaves, DeviceUnreachable
+from protocols.event import Event
 from protocols.frame import Block, Frame
 from tests.fakes import FakeClock
 
@@ -144,3 +145,14 @@ async def test_thinned_device_keeps_what_waits_before_it_falls_silent() -> None:
     found = [(int(block.times_us[0]), block.quality is None) for frame in frames for block in frame.blocks]
     assert found[:2] == [(1_000_000, True), (3_000_000, True)]
     assert found[2][1] is False
+
+
+async def test_text_that_a_new_session_reads_again_is_told_once() -> None:
+    clock = FakeClock()
+
+    def serial(text: str) -> Frame:
+        return Frame("pump1", clock.now_us(), (), events=[Event("text", "pump1", "serial", 1, 2, text)])
+
+    cut = DeviceUnreachable("cut", quality.BAD_NO_COMMUNICATION)
+    frames, _, _ = await play([[serial("A1"), cut], [serial("A1"), good_frame(clock.now_us()), serial("B2"), serial("A1"), cut]], clock)
+    assert [event.message for frame in frames for event in frame.events] == ["A1", "B2", "A1"]

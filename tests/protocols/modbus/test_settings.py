@@ -25,7 +25,7 @@ def test_limits_of_the_device_stand_beside_its_address(tmp_path: Path) -> None:
 
 
 def test_files_of_tls_are_beside_the_gateway_file(tmp_path: Path) -> None:
-    keys = 'address = "tls://plc"\nca_file = "ca.pem"\ncert_file = "own.pem"\nkey_file = "/keys/own.key"\nrole = "Operator"\nserver_name = "plc7"'
+    keys = 'address = "tls://plc"\nca_file = "ca.pem"\ncertificate_file = "own.pem"\nkey_file = "/keys/own.key"\nrole = "Operator"\nserver_name = "plc7"'
     expected = Credentials(tmp_path / "ca.pem", tmp_path / "own.pem", Path("/keys/own.key"), "plc7", "Operator")
     assert parsed(tmp_path, keys).settings.tls == expected
 

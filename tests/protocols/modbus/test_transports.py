@@ -188,7 +188,7 @@ async def test_values_of_pymodbus_are_read_over(kind: Any, address: str, framer:
 
 
 def _context(credentials: Credentials) -> Any:
-    return tls.server_context(credentials.ca_file, credentials.cert_file, credentials.key_file)
+    return tls.server_context(credentials.ca_file, credentials.certificate_file, credentials.key_file)
 
 
 async def test_role_of_the_certificate_decides_about_writing(tmp_path: Path, authority: Authority) -> None:
@@ -205,7 +205,7 @@ async def test_role_of_the_certificate_decides_about_writing(tmp_path: Path, aut
 
 async def test_certificate_without_the_expected_role_is_our_configuration(tmp_path: Path, authority: Authority) -> None:
     credentials = replace(authority.issue("gateway", role="Operator"), role="Engineer")
-    assert tls.role_of(credentials.cert_file.read_bytes()) == "Operator"
+    assert tls.role_of(credentials.certificate_file.read_bytes()) == "Operator"
     the_device = Device("plc", device_map(tmp_path, TAGS), "tls://127.0.0.1:1", ModbusSettings(7, tls=credentials))
     with pytest.raises(DriverSetup, match=r'carries the role \'Operator\', expected "Engineer"'):
         async with opened(the_device):
