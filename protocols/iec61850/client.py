@@ -165,13 +165,14 @@ class Client:
         iec.TLSConfiguration_setMinTlsVersion(tls, iec.TLS_VERSION_TLS_1_2)
         iec.TLSConfiguration_setChainValidation(tls, True)
         iec.TLSConfiguration_setTimeValidation(tls, True)
-        authority, certificate, key, peer = self.request["tls"]
+        authority, certificate, key, peer, revoked = self.request["tls"]
         iec.TLSConfiguration_setAllowOnlyKnownCertificates(tls, bool(peer))
         steps = [
             (iec.TLSConfiguration_setOwnKeyFromFile, (key, None), "key_file"),
             (iec.TLSConfiguration_setOwnCertificateFromFile, (certificate,), "certificate_file"),
             (iec.TLSConfiguration_addCACertificateFromFile, (authority,), "ca_file"),
             *([(iec.TLSConfiguration_addAllowedCertificateFromFile, (peer,), "server_certificate_file")] if peer else []),
+            *([(iec.TLSConfiguration_addCRLFromFile, (revoked,), "crl_file")] if revoked else []),
         ]
         for load, arguments, name in steps:
             if not load(tls, *arguments):

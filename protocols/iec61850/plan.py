@@ -84,12 +84,14 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """IEC 62351-3. ca_file: whom we trust; certificate_file, key_file: who we are; server_certificate_file: only this peer, if given."""
+    """IEC 62351-3. ca_file: whom we trust; certificate_file, key_file: who we are; server_certificate_file: only this peer, if given;
+    crl_file: who is trusted no longer."""
 
     ca_file: Path
     certificate_file: Path
     key_file: Path
     server_certificate_file: Path | None = None
+    crl_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,14 +171,15 @@ def parse_settings(section: Section) -> Settings:
 
 def _tls(section: Section) -> Tls | None:
     keys = ("ca_file", "certificate_file", "key_file")
-    given = {key: section.text(key, "") for key in (*keys, "server_certificate_file")}
+    given = {key: section.text(key, "") for key in (*keys, "server_certificate_file", "crl_file")}
     if not any(given.values()):
         return None
     for key in keys:
         if not given[key]:
             raise section.error(key, f'TLS needs "ca_file", "certificate_file" and "key_file"; "{key}" is missing')
-    ca, own, private, server = (section.path.parent / text for text in given.values())
-    return Tls(ca, own, private, server if given["server_certificate_file"] else None)
+    ca, own, private, *others = (section.path.parent / text if text else None for text in given.values())
+    assert ca and own and private
+    return Tls(ca, own, private, *others)
 
 
 def parse_tag(section: Section, _: TagType) -> Look:

@@ -1,6 +1,6 @@
 """The first message to the child process: which device, what of it, and how. Pure.
 
-Keys: host, port, timeout_ms, tls (paths: ca, certificate, key, peer or ""; empty = in clear), mode (report, poll, browse), reports (references
+Keys: host, port, timeout_ms, tls (paths: ca, certificate, key, peer, revoked; "" = none; empty = in clear), mode (report, poll, browse), reports (references
 on the wire), integrity_ms, dynamic, entries (block key -> id of the last durable entry), points ([data object, attribute, constraint, type,
 every_ms]), writable (numbers of points), texts ([reference, constraint, every_ms]), originator, interlock, synchro.
 """
@@ -15,7 +15,7 @@ from protocols.iec61850.plan import Look, Mode, Options, Settings, parse_point, 
 def _link(address: str, settings: Settings) -> dict[str, Any]:
     host, _, port = address.rpartition(":")
     tls = settings.tls
-    paths = [tls.ca_file, tls.certificate_file, tls.key_file, tls.server_certificate_file] if tls else []
+    paths = [tls.ca_file, tls.certificate_file, tls.key_file, tls.server_certificate_file, tls.crl_file] if tls else []
     return {
         "host": host.strip("[]"),
         "port": int(port),

@@ -143,6 +143,16 @@ async def test_polling_reads_a_node_as_a_whole_or_its_objects(closing, chosen):
     assert {tag - 50 for tag, _, _, code in found if code == quality.BAD_NODE_ID_UNKNOWN} == {chosen, chosen + 1, chosen + 2}
 
 
+async def test_without_the_library_the_error_names_its_package(monkeypatch, tmp_path):
+    (tmp_path / "pyiec61850").mkdir()
+    (tmp_path / "pyiec61850" / "__init__.py").write_text("raise ImportError('not here')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    driver = Iec61850Driver(dataclasses.replace(device_of(), address="127.0.0.1:1"), SystemClock())
+    with pytest.raises(DriverSetup, match=r"pyiec61850-ng .*install qenergyz\[iec61850\]"):
+        await driver.open()
+    await driver.close()
+
+
 async def test_nobody_listening_is_unreachable():
     driver = Iec61850Driver(dataclasses.replace(device_of(), address="127.0.0.1:1"), SystemClock())
     with pytest.raises(DeviceUnreachable, match="association"):

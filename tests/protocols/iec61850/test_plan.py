@@ -153,6 +153,7 @@ def test_files_of_tls_stand_beside_the_gateways_file(tmp_path):
     text = 'ca_file = "ca.crt"\ncertificate_file = "own.crt"\nkey_file = "/etc/own.key"'
     assert settings_of(tmp_path, text).tls == Tls(tmp_path / "ca.crt", tmp_path / "own.crt", Path("/etc/own.key"))
     assert settings_of(tmp_path, text + '\nserver_certificate_file = "peer.crt"').tls.server_certificate_file == tmp_path / "peer.crt"
+    assert settings_of(tmp_path, text + '\ncrl_file = "old.crl"').tls.crl_file == tmp_path / "old.crl"
     assert settings_of(tmp_path, "").tls is None
 
 

@@ -38,6 +38,15 @@ class Authority:
         builder = builder.not_valid_before(now - datetime.timedelta(days=3)).not_valid_after(now + datetime.timedelta(days=days))
         return builder.add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True).sign(self._key, hashes.SHA256())
 
+    def revoke(self, member):
+        """A list of certificates that are trusted no longer."""
+        now = datetime.datetime.now(datetime.UTC)
+        number = x509.load_pem_x509_certificate(member.certificate_file.read_bytes()).serial_number
+        revoked = x509.RevokedCertificateBuilder().serial_number(number).revocation_date(now - datetime.timedelta(hours=1)).build()
+        builder = x509.CertificateRevocationListBuilder().issuer_name(self._subject).add_revoked_certificate(revoked)
+        builder = builder.last_update(now - datetime.timedelta(hours=1)).next_update(now + datetime.timedelta(days=1))
+        return self._write(f"{number}.crl", builder.sign(self._key, hashes.SHA256()))
+
     def member(self, name, trusts=None, days=1):
         """The settings of a peer that this authority vouches for."""
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -107,6 +116,17 @@ async def test_a_device_with_an_expired_certificate_is_refused(closing, gateway,
         await driver.open()
 
 
+@pytest.mark.parametrize("which", ["relay", "another"])
+async def test_a_device_whose_certificate_was_revoked_is_refused(closing, relay, gateway, ours, which):
+    revoked = ours.revoke(relay if which == "relay" else ours.member("another"))
+    driver = await joined(closing, relay, dataclasses.replace(gateway, crl_file=revoked))
+    if which == "relay":
+        with pytest.raises(DeviceUnreachable, match="no TLS association"):
+            await driver.open()
+    else:
+        await driver.open()
+
+
 async def test_a_gateway_that_the_device_does_not_trust_is_refused(closing, relay, theirs, ours):
     driver = await joined(closing, relay, theirs.member("guest", trusts=ours))
     with pytest.raises(DeviceUnreachable, match="association"):
@@ -125,7 +145,7 @@ async def test_a_device_that_wants_tls_is_not_read_in_clear(closing, relay):
         await driver.open()
 
 
-@pytest.mark.parametrize("key", ["ca_file", "certificate_file", "key_file", "server_certificate_file"])
+@pytest.mark.parametrize("key", ["ca_file", "certificate_file", "key_file", "server_certificate_file", "crl_file"])
 async def test_a_file_that_cannot_be_used_is_named(gateway, tmp_path, key):
     broken = tmp_path / "broken.pem"
     broken.write_text("not a certificate")
