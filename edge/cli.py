@@ -14,6 +14,7 @@ from protocols.tomlfile import ConfigError
 
 if TYPE_CHECKING:
     from edge.config import GatewayConfig
+    from protocols.devicemap import Device
 
 
 def main(argv: Sequence[str]) -> int:
@@ -38,6 +39,7 @@ def main(argv: Sequence[str]) -> int:
         command.add_argument("config", type=Path, help=f"gateway file, e.g. gateway.toml{also}")
         if name == "check":
             command.add_argument("--strict", action="store_true", help="remarks are errors")
+            command.add_argument("--plan", action="store_true", help="also the requests that Modbus devices will get")
         if name in ("arm", "write"):
             command.add_argument("tag", help="device.tag")
             command.add_argument("value", type=float, help="in the tag's unit")
@@ -85,7 +87,17 @@ def _check(gateway: "GatewayConfig", options: argparse.Namespace) -> int:
             print(
                 f"  {device.name}: {device.map.maker} {device.map.name} over {device.map.protocol} at {device.address}, {len(device.map.tags)} tags"
             )
+            if options.plan and device.map.protocol == "modbus":
+                print(_indented(device))
     return _remark(said, options)
+
+
+def _indented(device: "Device") -> str:
+    from protocols.modbus import plan
+
+    settings = device.settings or plan.ModbusSettings()
+    lines = plan.describe(plan.plan(device.map, settings.over(device.map.options)), device.map).splitlines()
+    return "\n".join(f"    {line}" for line in lines)
 
 
 def _is_map(path: Path) -> bool:
@@ -107,7 +119,7 @@ def _check_map(options: argparse.Namespace) -> int:
         if found.protocol == "modbus":
             from protocols.modbus import plan
 
-            print(plan.describe(plan.plan(found)))
+            print(plan.describe(plan.plan(found), found))
     return _remark(said, options)
 
 
