@@ -1,7 +1,8 @@
 """MQTT face: an embedded broker, and one publisher per device that sends each step with QoS 1 in its map's payload kind, or as Sparkplug B.
 
 A step counts as served, and is written to the truth log, once the broker has acknowledged it and some session wants its topic; before
-anybody subscribed, steps are shown to nobody. All devices of a face share one broker, on the first device's host and port. A device with a status
+anybody subscribed, steps are shown to nobody. All devices of a face share one broker, on the first device's host and port, with TLS where that address
+is mqtts:// (the device's `certificate_file` and `key_file` are then the broker's). A device with a status
 topic says there that it is there, and its last will that it is not. A Sparkplug node whose device names a `primary_host` keeps its steps while that
 host is away and tells them as history when it is back.
 """
@@ -18,7 +19,7 @@ from protocols import quality
 from protocols.devicemap import Device
 from protocols.mqtt.datatypes import DataType
 from protocols.mqtt.node import BD_SEQ, REBIRTH, Kind, birth, state_of
-from protocols.mqtt.plan import MqttSettings, PayloadKind, command_topic, named, parse_endpoint
+from protocols.mqtt.plan import MqttSettings, PayloadKind, command_topic, is_secure, named, parse_endpoint
 from protocols.mqtt.protobuf import WireError
 from protocols.mqtt.sparkplug import Metric, Payload, decode_payload, encode_payload
 from protocols.mqtt.topics import state_topic
@@ -195,7 +196,7 @@ class MqttFace:
     def __init__(self, truth: TruthLog | None = None) -> None:
         self._truth = truth
         self._broker: KeepingBroker | None = None
-        self._endpoint = ("", 0)
+        self._host, self._endpoint = "", ("", 0)
         self._publishers: dict[str, _Publisher] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -209,9 +210,11 @@ class MqttFace:
 
     async def start(self, devices: Sequence[Device], first: Sequence[Step]) -> None:
         host, port = parse_endpoint(devices[0].address)
-        self._broker = KeepingBroker(host, port)
+        settings: MqttSettings = devices[0].settings or MqttSettings()
+        certificate, key = (settings.certificate_file, settings.key_file) if is_secure(devices[0].address) else (None, None)
+        self._host, self._broker = host, KeepingBroker(host, port, certificate, key)
         await self._broker.start()
-        self._endpoint = (host, self._broker.port)
+        self._endpoint = ("127.0.0.1" if self._broker.secure else host, self._broker.port)
         for device, step in zip(devices, first, strict=True):
             publisher = self._publishers[device.name] = _Publisher(device, step)
             self._locks[device.name] = asyncio.Lock()
@@ -222,7 +225,7 @@ class MqttFace:
                 self._tasks.add(task)
 
     def address_of(self, device: Device) -> str:  # noqa: ARG002
-        return f"mqtt://{self._endpoint[0]}:{self._endpoint[1]}"
+        return f"mqtt{'s' if self.broker.secure else ''}://{self._host}:{self.broker.served_port}"
 
     async def publish(self, device: Device, step: Step) -> None:
         publisher = self._publishers[device.name]

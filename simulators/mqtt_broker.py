@@ -8,6 +8,7 @@ unacknowledged when the connection ends is delivered again on the next. In memor
 import asyncio
 import logging
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Final
 
 from amqtt.broker import Broker, RetainedApplicationMessage
@@ -26,19 +27,37 @@ class Admit(BaseAuthPlugin):  # type: ignore[misc]
 
 
 class KeepingBroker(Broker):  # type: ignore[misc]
-    """`start` and `shutdown` as in amqtt."""
+    """`start` and `shutdown` as in amqtt. certificate, key: files with which the given port speaks TLS; there is then another without, on loopback."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, certificate: Path | None = None, key: Path | None = None) -> None:
         for name in ("amqtt", "transitions"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        listener = {"type": "tcp", "bind": f"{host}:{port}"}
-        super().__init__({"listeners": {"default": listener}, "plugins": {f"{__name__}.Admit": {}}})
+        self.secure = certificate is not None
+        listeners: dict[str, dict[str, Any]] = {"default": {"type": "tcp", "bind": "127.0.0.1:0" if self.secure else f"{host}:{port}"}}
+        if self.secure:
+            listeners["secure"] = {
+                "type": "tcp",
+                "bind": f"{host}:{port}",
+                "ssl": True,
+                "certfile": str(certificate),
+                "keyfile": str(key or certificate),
+            }
+        super().__init__({"listeners": listeners, "plugins": {f"{__name__}.Admit": {}}})
         self._unacknowledged: dict[str, dict[int, asyncio.Future[Any]]] = {}
         self._resending: set[asyncio.Future[Any]] = set()
 
     @property
     def port(self) -> int:
-        return int(self._servers["default"].instance.sockets[0].getsockname()[1])
+        """Without TLS."""
+        return self._port("default")
+
+    @property
+    def served_port(self) -> int:
+        """The one that was asked for."""
+        return self._port("secure" if self.secure else "default")
+
+    def _port(self, listener: str) -> int:
+        return int(self._servers[listener].instance.sockets[0].getsockname()[1])
 
     def followed(self, topic: str) -> bool:
         """True when some session, connected or kept, wants the topic."""

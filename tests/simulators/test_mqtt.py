@@ -21,6 +21,7 @@ from simulators.face import Step, TruthLog
 from simulators.mqtt import FAULTS, MqttFace
 from simulators.mqtt_messages import json_message, tell
 from tests.protocols.mqtt.brokers import sender, until
+from tests.protocols.mqtt.certificates import Authority
 from tests.protocols.mqtt.maps import device_map
 
 VALUES = np.array([24029740.0, 15340820.0, 60.86, 998856.4, 37.13652, 20227980.0, np.nan, 5.634212e-03])
@@ -287,3 +288,23 @@ async def test_node_obeys_a_command_and_confirms_it_with_its_next_step(tmp_path:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await driver.close()
+
+
+async def test_face_serves_tls_with_the_certificate_of_its_first_device(tmp_path: Path) -> None:
+    authority = Authority(tmp_path, "site")
+    pair = authority.issue("broker")
+    server = MqttSettings(certificate_file=pair.certificate, key_file=pair.key)
+    the_map = load_device_map(SHIPPED / "qenergyz_well_mqtt.toml")
+    face, client = MqttFace(), MqttSettings(version="3.1.1", ca_file=authority.certificate)
+    await face.start([Device("well_1", the_map, "mqtts://127.0.0.1:0", server)], [step(0)])
+    try:
+        device = Device("well_1", the_map, face.address_of(Device("well_1", the_map, "", server)), client)
+        assert device.address.startswith("mqtts://")
+        driver = MqttDriver(device, SystemClock())
+        await driver.open()
+        await face.publish(device, step(1))
+        async with asyncio.timeout(5):
+            assert rows(await driver.read(), device)
+        await driver.close()
+    finally:
+        await face.stop()
