@@ -19,7 +19,7 @@ from edge.thinning import Thinning
 from protocols import quality
 from protocols.clock import Clock
 from protocols.devicemap import Device
-from protocols.driver import Driver, DriverError, WriteRefused, WritingDriver
+from protocols.driver import Driver, DriverError, ResumingDriver, WriteRefused, WritingDriver
 from protocols.frame import Block, Frame
 
 log = logging.getLogger("qenergyz.edge")
@@ -112,12 +112,14 @@ class Poller:
 
     async def _session(self) -> None:
         driver = await self._open_driver()
+        if isinstance(driver, ResumingDriver):
+            driver.resume(self._kept.last_us())
         try:
             try:
                 async with asyncio.timeout(OPEN_TIMEOUT_S):
                     await driver.open()
             except TimeoutError as error:
-                raise DriverError(f"no session within {OPEN_TIMEOUT_S:.0f} s", quality.BAD_TIMEOUT) from error
+                raise DriverError(f"no session within {OPEN_TIMEOUT_S:.0f} s", quality.BAD_NO_COMMUNICATION) from error
             state, kept = self.state, self._kept
             state.connected, state.cause, self._driver = True, "connected, no data yet", driver
             kept.begin()

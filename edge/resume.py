@@ -11,11 +11,15 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from protocols import quality
 from protocols.devicemap import Device
 from protocols.frame import Block
 
 FRAMES_CHECKED: Final = 200  # per session; later frames cannot be announcements of old state
 MAX_POLLED: Final = 64
+_OURS: Final = np.array(
+    [quality.BAD_NO_COMMUNICATION, quality.BAD_CONFIGURATION], np.uint32
+)  # what the poller says of a device that is away
 _NEVER: Final = np.iinfo(np.int64).min
 
 
@@ -28,6 +32,7 @@ class LastKept:
         self._times = np.full(count, _NEVER, np.int64)
         self._bits = np.zeros(count, np.int64)
         self._quality = np.zeros(count, np.uint32)
+        self._spoken_us = np.full(count, _NEVER, np.int64)
         self._unseen = np.zeros(count, np.bool_)
         self._left = 0
         self._polled: dict[int, Block] = {}
@@ -63,6 +68,13 @@ class LastKept:
         self._times[place] = block.times_us[last]
         self._bits[place] = _bits(block.values[last].ravel())
         self._quality[place] = 0 if block.quality is None else block.quality[last].ravel()
+        spoken = place[~np.isin(self._quality[place], _OURS)]
+        self._spoken_us[spoken] = self._times[spoken]
+
+    def last_us(self) -> dict[int, int]:
+        """Source time of the newest sample that came from the device itself, by the tag's number in the map."""
+        self._settle()
+        return {int(index): int(self._spoken_us[index]) for index in np.flatnonzero(self._spoken_us != _NEVER)}
 
     def fresh(self, blocks: Sequence[Block]) -> Sequence[Block]:
         """`blocks` without repetitions of state; the same object when there are none."""

@@ -64,6 +64,14 @@ class WritingDriver(Driver, Protocol):
         """
 
 
+@runtime_checkable
+class ResumingDriver(Driver, Protocol):
+    """A driver that can fetch what happened while nobody listened."""
+
+    def resume(self, last_us: Mapping[int, int]) -> None:
+        """Before `open`: source time of the newest sample that is kept, by the tag's number in the map."""
+
+
 # Imported on first use, so that an agent without OPC UA devices never loads asyncua.
 DRIVERS: Final[Mapping[str, str]] = {
     "modbus": "protocols.modbus.driver:ModbusDriver",

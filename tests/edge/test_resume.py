@@ -3,6 +3,7 @@
 import numpy as np
 
 from edge.resume import LastKept
+from protocols import quality
 from protocols.devicemap import Device, DeviceMap, Tag, TagType
 from protocols.frame import Block
 
@@ -99,3 +100,20 @@ def test_polls_of_many_groups_are_all_remembered() -> None:
         kept.remember([Block(tag, np.array([time_us], np.int64), np.array([[float(time_us)]]))])
     kept.begin()
     assert rows(kept.fresh([scattered(*((100 + tag, 196 + tag, 196.0 + tag, 0) for tag in range(4)))])) == []
+
+
+def test_newest_sample_of_the_device_itself_is_told_without_our_own_bad_ones() -> None:
+    device = Device(
+        "d",
+        DeviceMap("m", "x", (), "opcua", None, tuple(Tag(f"t{index}", str(index), TagType.INT32) for index in range(3))),
+        "a:1",
+        first_id=5,
+    )
+    kept = LastKept(device)
+
+    def block(time_us: int, code: int, tags: int) -> Block:
+        codes = np.full(tags, code, np.uint32)
+        return Block(np.arange(5, 5 + tags, dtype=np.uint32), np.full(tags, time_us), np.zeros(tags, np.int32), codes)
+
+    kept.remember([block(100, 0, 2), block(200, quality.BAD_SENSOR_FAILURE, 1), block(300, quality.BAD_NO_COMMUNICATION, 3)])
+    assert kept.last_us() == {0: 200, 1: 100}
