@@ -322,7 +322,7 @@ def load_device_map(path: Path) -> DeviceMap:
     device_map = DeviceMap(name, maker, models, protocol, options, tags, golden, path, texts, str(source))
     for index, message in plan.problems(device_map):
         raise sections[index].error("at", f'tag "{tags[index].name}": {message}')
-    for index, message in plan.text_problems(device_map) if hasattr(plan, "text_problems") else ():
+    for index, message in plan.text_problems(device_map):
         raise text_sections[index].error("at", f'text "{texts[index].name}": {message}')
     return device_map
 

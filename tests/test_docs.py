@@ -162,7 +162,14 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
         found[f"{section.path.parent.name}:{place}"][key] = default
         return value(section, key, kinds, expected, default)
 
+    def look(section: Section, key: str) -> bool:
+        place = ".".join(part for part in section._where if isinstance(part, str))
+        found[f"{section.path.parent.name}:{place}"].setdefault(key, None)
+        return contains(section, key)
+
+    contains = Section.__contains__
     monkeypatch.setattr(Section, "_value", note)
+    monkeypatch.setattr(Section, "__contains__", look)
     for path in GATEWAYS:
         config.load(path)
     return found

@@ -222,6 +222,15 @@ def parse_text(at: str) -> tuple[str, str, str]:
     return match[1] or "", match[2], match[3]
 
 
+def text_problems(device_map: DeviceMap) -> Iterable[tuple[int, str]]:
+    """What is wrong with the texts of a map: position and sentence."""
+    for index, text in enumerate(device_map.texts):
+        try:
+            parse_text(text.at)
+        except ValueError as error:
+            yield index, str(error)
+
+
 def block_key(reference: str) -> int:
     """16 bits that stand for a report control block in what is kept with its frames."""
     return zlib.crc32(reference.encode()) & 0xFFFF

@@ -272,7 +272,6 @@ def parse_path(text: str) -> PathSteps:
 def problems(device_map: DeviceMap) -> Iterator[tuple[int, str]]:
     """What is wrong with the tags of a map: position and sentence."""
     options: MqttOptions = device_map.options
-    yield from ((0, problem) for problem in text_problems(device_map))
     for index, tag in enumerate(device_map.tags):
         match options.payload:
             case PayloadKind.JSON:
@@ -309,19 +308,19 @@ def _json_problems(tag: Tag) -> Iterator[str]:
         yield '"quality_at" is the path of the value itself'
 
 
-def text_problems(device_map: DeviceMap) -> Iterator[str]:
-    """What is wrong with the texts of a map."""
+def text_problems(device_map: DeviceMap) -> Iterator[tuple[int, str]]:
+    """What is wrong with the texts of a map: position and sentence."""
     options: MqttOptions = device_map.options
-    for text in device_map.texts:
+    for index, text in enumerate(device_map.texts):
         if options.payload is PayloadKind.JSON:
             try:
                 parse_path(text.at)
             except ValueError as error:
-                yield f'text "{text.name}": {error}'
+                yield index, str(error)
             if not options.topic:
-                yield f'text "{text.name}": "topic" is missing in the table "mqtt"'
+                yield index, '"topic" is missing in the table "mqtt"'
         elif options.payload is PayloadKind.PLAIN and (problem := filter_problem(text.at)):
-            yield f'text "{text.name}": {problem}'
+            yield index, problem
 
 
 def named(template: str, device_name: str) -> str:

@@ -186,6 +186,15 @@ def _check(section: Section, settings: Settings) -> None:
         raise section.error("username", 'expected "username" or "user_certificate", found both')
 
 
+def text_problems(device_map: DeviceMap) -> Iterable[tuple[int, str]]:
+    """What is wrong with the texts of a map: position and sentence."""
+    for index, text in enumerate(device_map.texts):
+        try:
+            parse(text.at, "device")
+        except ValueError as error:
+            yield index, str(error)
+
+
 def problems(device_map: DeviceMap) -> Iterable[tuple[int, str]]:
     seen: dict[str, str] = {}
     for index, tag in enumerate(device_map.tags):
