@@ -8,6 +8,7 @@ every record. Nothing listens on a network. Requests: {"do": "arm", "tag", "valu
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import pwd
 import socket
@@ -21,6 +22,7 @@ from edge.commands import Command, Gate
 from protocols.clock import Clock
 from protocols.driver import WriteRefused
 
+log = logging.getLogger("qenergyz.edge")
 NAME: Final = "control.sock"
 MAX_LINE: Final = 4096
 PATIENCE_S: Final = 10.0
@@ -34,13 +36,16 @@ class ControlSocket:
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        (self._data / NAME).unlink(missing_ok=True)
-        with _short(self._data) as folder:
-            before = os.umask(0o177)
-            try:
+        """A file system without sockets costs the commands, not the agent."""
+        before = os.umask(0o177)
+        try:
+            (self._data / NAME).unlink(missing_ok=True)
+            with _short(self._data) as folder:
                 self._server = await asyncio.start_unix_server(self._answer, f"{folder}/{NAME}", limit=MAX_LINE)
-            finally:
-                os.umask(before)
+        except OSError as error:
+            log.warning("no_control_socket path=%s cause=%s", self._data / NAME, error)
+        finally:
+            os.umask(before)
 
     async def stop(self) -> None:
         if self._server is not None:

@@ -219,3 +219,12 @@ async def test_control_socket_is_the_owners_alone_and_says_who_asked(tmp_path: P
         await control.stop()
     with pytest.raises(OSError, match=r"No such file|refused"):
         ask(folder, {"do": "dance"}, 1.0)
+
+
+async def test_folder_without_room_for_a_socket_costs_only_the_commands(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / NAME).mkdir()
+    control = ControlSocket(tmp_path, Desk().gate, FakeClock())
+    await control.start()
+    assert "no_control_socket" in caplog.text
+    (tmp_path / NAME).rmdir()
+    await control.stop()
