@@ -1,7 +1,8 @@
 """The gateway's durable store-and-forward queue: one SQLite file.
 
 Rows are open (samples committed, not yet in a batch), sealed (signed bytes that never change again) or acknowledged (a hub receipt was
-verified: evictable, kept as a ring so that a hub restored from a backup can be fed again). Refused batches stay as evidence.
+verified: evictable, kept as a ring so that a hub restored from a backup can be fed again; such batches wait as "again"). Refused batches
+stay as evidence.
 
 Rules kept here: a frame counts as collected after `append` has returned; cutting a batch, numbering it and deleting its open rows is one
 transaction; nothing but `acknowledge` makes a batch evictable; every drop leaves a gap that the next batch carries, signed.
@@ -9,7 +10,6 @@ Not for: threads (one at a time uses it), waiting, or talking to the hub.
 """
 
 import logging
-import os
 import secrets
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from edge.bufferfile import BufferTrouble as BufferTrouble  # noqa: PLC0414 - part of what this module offers
+from edge.bufferfile import connect, is_environment, quarantine, read_cleared, write_cleared
 from edge.clockwatch import clock_record
 from edge.rows import Rows
 from protocols.batch import cbor, columns, statement
@@ -32,38 +34,14 @@ BACKFILL: Final = "backfill"
 EVENT: Final = "event"
 MAX_BATCH_SAMPLES: Final = 250_000
 MAX_BATCH_EVENTS: Final = 2_000
-QUICK_CHECK_BYTES: Final = 256_000_000  # about 0.5 s; damage in a larger file is found when it is read
-SCHEMA_VERSION: Final = 1
 RESUME_BATCHES: Final = 16
 KEEP_MESSAGE_ROWS: Final = 4096  # frames whose messages a broker might still redeliver: far above any in-flight window
 GAP_JOIN_US: Final = 1_000_000
 KEEP_ACKNOWLEDGED_US: Final = 7 * 86_400_000_000
 KEEP_WRITTEN_US: Final = 30 * 86_400_000_000
 
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS tag_table (id INTEGER PRIMARY KEY, digest BLOB UNIQUE NOT NULL, statement BLOB NOT NULL, accepted INTEGER NOT NULL DEFAULT 0);
-CREATE TABLE IF NOT EXISTS layout (id INTEGER PRIMARY KEY, tags BLOB UNIQUE NOT NULL);
-CREATE TABLE IF NOT EXISTS open (id INTEGER PRIMARY KEY AUTOINCREMENT, table_id INTEGER NOT NULL, gateway_us INTEGER NOT NULL, samples INTEGER NOT NULL, blocks BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS set_aside (id INTEGER PRIMARY KEY, gateway_us INTEGER NOT NULL, cause TEXT NOT NULL, blocks BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS event (id INTEGER PRIMARY KEY AUTOINCREMENT, gateway_us INTEGER NOT NULL, record BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS written (key TEXT PRIMARY KEY, digest TEXT NOT NULL, outcome TEXT NOT NULL, cause TEXT NOT NULL, at_us INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS message (id INTEGER PRIMARY KEY AUTOINCREMENT, device TEXT NOT NULL, identities BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS gap (id INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL, reason INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS chain (stream TEXT PRIMARY KEY, seq INTEGER NOT NULL, entry BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS batch (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, state TEXT NOT NULL,
-  table_id INTEGER NOT NULL, first_us INTEGER NOT NULL, last_us INTEGER NOT NULL, sealed_us INTEGER NOT NULL, samples INTEGER NOT NULL,
-  bytes INTEGER NOT NULL, statement BLOB NOT NULL, receipt BLOB, cause TEXT, UNIQUE (stream, epoch, seq));
-CREATE INDEX IF NOT EXISTS batch_state ON batch (state, stream, id);
-"""
-
 OpenRow = tuple[int, int, int, int, bytes]  # id, tag table, gateway_us, samples, blocks
 log = logging.getLogger("qenergyz.edge")
-
-
-class BufferTrouble(Exception):
-    """The buffer cannot do what was asked; the message says what and why."""
 
 
 class BufferFull(BufferTrouble):
@@ -122,13 +100,13 @@ class Buffer:
         try:
             if damaged:
                 raise sqlite3.DatabaseError("found damaged while in use")
-            connection = _connect(path)
+            connection = connect(path)
         except sqlite3.DatabaseError as error:
-            if not existed or _is_environment(error):
+            if not existed or is_environment(error):
                 raise BufferTrouble(f"{path}: cannot be opened: {error}") from error
-            lost_from_us = _read_cleared(cleared)
+            lost_from_us = read_cleared(cleared)
             quarantine(path, now_us)
-            connection = _connect(path)
+            connection = connect(path)
         buffer = cls(path, connection, max_bytes=max_bytes, drop_oldest=drop_oldest)
         with connection:
             if not buffer.epoch:
@@ -329,13 +307,20 @@ class Buffer:
 
     def waiting(self, stream: str, *, max_batches: int, max_bytes: int) -> list[Sealed]:
         """The oldest sealed batches of a stream, at least one if any waits."""
+        return self._select("b.state = 'sealed' AND b.stream = ?", (stream, max_batches), max_bytes)
+
+    def waiting_again(self, *, max_batches: int, max_bytes: int) -> list[Sealed]:
+        """The oldest batches of any stream that a hub restored from a backup has to be fed again."""
+        return self._select("b.state = 'again'", (max_batches,), max_bytes)
+
+    def _select(self, where: str, parameters: tuple[Any, ...], max_bytes: int) -> list[Sealed]:
         found: list[Sealed] = []
         size = 0
         query = (
             "SELECT b.id, b.stream, b.epoch, b.seq, t.digest, b.samples, b.sealed_us, b.bytes, b.statement FROM batch b JOIN tag_table t ON t.id = b.table_id"
-            " WHERE b.state = 'sealed' AND b.stream = ? ORDER BY b.id LIMIT ?"
+            f" WHERE {where} ORDER BY b.id LIMIT ?"  # noqa: S608 - written here only
         )
-        for number, name, epoch, seq, digest, samples, sealed_us, size_bytes, signed in self._db.execute(query, (stream, max_batches)):
+        for number, name, epoch, seq, digest, samples, sealed_us, size_bytes, signed in self._db.execute(query, parameters):
             size += size_bytes
             if found and size > max_bytes:
                 break
@@ -346,14 +331,33 @@ class Buffer:
         """Receipts (batch id, bytes) and the checkpoint they belong to, all verified by the caller: these batches are now evictable."""
         with self._db:
             self._db.executemany(
-                "UPDATE batch SET state = 'acknowledged', receipt = ? WHERE id = ? AND state = 'sealed'", [(r, i) for i, r in receipts]
+                "UPDATE batch SET state = 'acknowledged', receipt = ? WHERE id = ? AND state IN ('sealed', 'again')",
+                [(r, i) for i, r in receipts],
             )
             self._set_meta("checkpoint", checkpoint.encode())
 
     def refuse(self, batch_id: int, cause: str) -> None:
         """The hub will never take this batch: set it aside with the reason, keep its bytes as evidence."""
         with self._db:
-            self._db.execute("UPDATE batch SET state = 'refused', cause = ? WHERE id = ? AND state = 'sealed'", (cause, batch_id))
+            self._db.execute(
+                "UPDATE batch SET state = 'refused', cause = ? WHERE id = ? AND state IN ('sealed', 'again')", (cause, batch_id)
+            )
+
+    def receipts(self, below_id: int, limit: int) -> list[tuple[int, bytes]]:
+        """(batch id, receipt) of acknowledged batches with a smaller id, newest first."""
+        query = "SELECT id, receipt FROM batch WHERE state = 'acknowledged' AND id < ? ORDER BY id DESC LIMIT ?"
+        return self._db.execute(query, (below_id, limit)).fetchall()
+
+    def acknowledged(self, batch_id: int) -> Sealed | None:
+        """An acknowledged batch, as it was sent; None when it was evicted."""
+        return next(iter(self._select("b.state = 'acknowledged' AND b.id = ?", (batch_id, 1), 0)), None)
+
+    def feed_again(self, batch_ids: Iterable[int], checkpoint: str, event: Event) -> None:
+        """The hub's log went back: its receipts for these batches are void, and this is the checkpoint that is trusted from now on."""
+        with self._db:
+            self._db.executemany("UPDATE batch SET state = 'again' WHERE id = ? AND state = 'acknowledged'", [(one,) for one in batch_ids])
+            self._set_meta("checkpoint", checkpoint.encode())
+            self._db.execute("INSERT INTO event (gateway_us, record) VALUES (?, ?)", (event.gateway_us, cbor.encode(event.members())))
 
     def checkpoint(self) -> str | None:
         """Text of the last verified checkpoint of the tenant's log."""
@@ -390,7 +394,10 @@ class Buffer:
     def backlog(self) -> Backlog:
         states = {
             row[0]: row[1:]
-            for row in self._db.execute("SELECT state, count(*), sum(samples), sum(bytes), min(sealed_us) FROM batch GROUP BY state")
+            for row in self._db.execute(
+                "SELECT CASE state WHEN 'again' THEN 'sealed' ELSE state END AS waits, count(*), sum(samples), sum(bytes), min(sealed_us) FROM batch"
+                " GROUP BY waits"
+            )
         }
         sealed = states.get("sealed", (0, 0, 0, 0))
         open_samples = self._db.execute("SELECT coalesce(sum(samples), 0) FROM open").fetchone()[0]
@@ -414,8 +421,8 @@ class Buffer:
             )
             self._db.execute("DELETE FROM message WHERE id <= (SELECT max(id) FROM message) - ?", (KEEP_MESSAGE_ROWS,))
         self._db.execute("PRAGMA incremental_vacuum(256)").fetchall()
-        oldest = self._db.execute("SELECT min(first_us) FROM batch WHERE state = 'sealed'").fetchone()[0]
-        _write_cleared(self.path.with_suffix(".cleared"), oldest if oldest is not None else now_us)
+        oldest = self._db.execute("SELECT min(first_us) FROM batch WHERE state IN ('sealed', 'again')").fetchone()[0]
+        write_cleared(self.path.with_suffix(".cleared"), oldest if oldest is not None else now_us)
         return count
 
     # -- inside
@@ -437,7 +444,7 @@ class Buffer:
             pass
         while self._bytes > target:
             oldest = self._db.execute(
-                "SELECT id, stream, seq, first_us, last_us, statement FROM batch WHERE state = 'sealed' ORDER BY id LIMIT 1"
+                "SELECT id, stream, seq, first_us, last_us, statement FROM batch WHERE state IN ('again', 'sealed') ORDER BY state, id LIMIT 1"
             ).fetchone()
             if oldest is None or not self._drop_oldest:
                 raise BufferFull(f"{self.path}: {self._bytes} bytes stored, at most {self._max_bytes} allowed by [buffer] max_size")
@@ -498,61 +505,6 @@ class Buffer:
             " + (SELECT coalesce(sum(length(record)), 0) FROM event)"
         )
         return int(self._db.execute(query).fetchone()[0])
-
-
-def quarantine(path: Path, now_us: int) -> Path:
-    """Set a corrupt buffer aside with its journal; returns the new name."""
-    kept = path.with_name(f"{path.name}.corrupt-{now_us}")
-    for suffix in ("", "-wal", "-shm"):
-        source = path.with_name(path.name + suffix)
-        if source.exists():
-            source.rename(kept.with_name(kept.name + suffix))
-    return kept
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=5, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        connection.execute("PRAGMA journal_mode = WAL").fetchone()
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA journal_size_limit = 16777216")
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, SCHEMA_VERSION):
-            raise BufferTrouble(
-                f"{path}: written by another version of the agent (schema {version}, this one knows {SCHEMA_VERSION}); start that version, let it drain, then upgrade"
-            )
-        connection.executescript(f"{_SCHEMA}\nPRAGMA user_version = {SCHEMA_VERSION};")
-        connection.execute("DELETE FROM layout WHERE NOT EXISTS (SELECT 1 FROM open)")
-        connection.commit()
-        if path.stat().st_size <= QUICK_CHECK_BYTES:
-            problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if problem != "ok":
-                raise sqlite3.DatabaseError(problem)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _is_environment(error: sqlite3.DatabaseError) -> bool:
-    """True for what a new file would not mend: permissions, locks, a full disk."""
-    return isinstance(error, sqlite3.OperationalError) and any(
-        word in str(error) for word in ("locked", "unable to open", "full", "readonly", "permission")
-    )
-
-
-def _read_cleared(path: Path) -> int:
-    try:
-        return int(path.read_text())
-    except (OSError, ValueError):
-        return 0
-
-
-def _write_cleared(path: Path, cleared_us: int) -> None:
-    fresh = path.with_suffix(".cleared.new")
-    fresh.write_text(str(cleared_us))
-    os.replace(fresh, path)  # noqa: PTH105
 
 
 def _boot_id() -> bytes:

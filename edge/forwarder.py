@@ -1,7 +1,8 @@
 """Sends sealed batches, the same bytes until a receipt verifies; live stream first, backfill beside it in the same request.
 
 One request is under way at a time, so that each reply's checkpoint is checked against the one before it: signature, consistency, then
-every receipt's inclusion of exactly the bytes that were sent. Anything less frees nothing.
+every receipt's inclusion of exactly the bytes that were sent. Anything less frees nothing. A log that went back (the hub was restored from
+a backup) is trusted again as far as our own receipts prove it (`edge.rewind`), and is fed the rest from the ring.
 Failures wait with jittered backoff; a probe of the hub's port ends the wait as soon as the hub is back. 429 and 503 wait as told.
 """
 
@@ -11,11 +12,13 @@ import logging
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
 
+from edge import rewind
 from edge.buffer import BACKFILL, EVENT, LIVE, Sealed
 from edge.enrolment import Enrolment
 from edge.intake import Intake
@@ -26,6 +29,7 @@ from protocols.clock import Clock
 log = logging.getLogger("qenergyz.edge")
 MAX_BATCHES: Final = 64
 MAX_REQUEST_BYTES: Final = 4_000_000
+LEAST_REQUEST_BYTES: Final = 10_000  # what a timeout may shrink requests to, so that a slow link still carries them one by one
 TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
 FIRST_BACKOFF_S: Final = 0.5
 LONGEST_BACKOFF_S: Final = 30.0
@@ -48,6 +52,14 @@ class HubDishonest(ForwardError):
     """The hub's log contradicts what it signed before, or a receipt does not prove what it should. A person has to look."""
 
 
+class LogWentBack(HubDishonest):
+    """The log no longer continues the one that was trusted. text: the checkpoint it shows instead, whose signature is good."""
+
+    def __init__(self, message: str, seen: checkpoint.Checkpoint, text: str) -> None:
+        super().__init__(message)
+        self.seen, self.text = seen, text
+
+
 @dataclass(slots=True)
 class ForwarderState:
     connected: bool = False
@@ -59,6 +71,7 @@ class ForwarderState:
     last_receipt_us: int = 0
     receipt_lag_us: int = 0
     alarm: str = ""
+    log_went_back_us: int = 0  # when the hub's log was last found shorter than it had been; batches of the ring were then fed again
 
 
 class Forwarder:
@@ -70,6 +83,8 @@ class Forwarder:
         self._log = self._log_key.verifier()
         self._wake = asyncio.Event()
         self._trusted: checkpoint.Checkpoint | None = None
+        self._in_doubt = True  # after a start or a failure: the hub may not be the one it was
+        self._request_bytes = MAX_REQUEST_BYTES
         self.state = ForwarderState()
 
     def wake(self) -> None:
@@ -81,9 +96,12 @@ class Forwarder:
         while True:
             self._wake.clear()
             try:
+                if self._in_doubt:
+                    await self._look_back()
                 idle = await self.send_once() == 0
                 self._note_up()
             except (ForwardError, httpx.HTTPError) as error:
+                self._in_doubt = True
                 await self._wait_after(error)
                 continue
             if idle:
@@ -98,30 +116,49 @@ class Forwarder:
             self._intake.live_acknowledged(0)
             return 0
         await self._offer_tag_tables(batches)
-        size = self._trusted.size if self._trusted else 0
         backlog = (await self._intake.backlog()).sealed_batches - len(batches)
-        reply = await self._client.post(
-            f"{self._hub}/v1/batches",
-            params={"size": size, "backlog": backlog},
-            content=b"".join(batch.statement for batch in batches),
-            headers={"content-type": "application/cbor-seq"},
-        )
+        try:
+            reply = await self._post(batches, self._trusted, backlog)
+        except httpx.TimeoutException:
+            self._request_bytes = max(LEAST_REQUEST_BYTES, self._request_bytes // 4)  # too much for this link, perhaps
+            raise
         if reply.status_code != 200:
             await self._understand_problem(reply, batches)
             return len(batches)
+        self._request_bytes = min(MAX_REQUEST_BYTES, self._request_bytes * 2)
         await self._clear(reply.content, batches)
         return len(batches)
 
+    async def _post(self, batches: Sequence[Sealed], trusted: checkpoint.Checkpoint | None, backlog: int) -> httpx.Response:
+        return await self._client.post(
+            f"{self._hub}/v1/batches",
+            params={"size": trusted.size if trusted else 0, "backlog": backlog},
+            content=b"".join(batch.statement for batch in batches),
+            headers={"content-type": "application/cbor-seq"},
+        )
+
     def _pick(self) -> list[Sealed]:
         buffer = self._intake.buffer
-        live = buffer.waiting(LIVE, max_batches=MAX_BATCHES, max_bytes=MAX_REQUEST_BYTES)
-        self._intake.live_acknowledged(len(live))
-        for stream in (EVENT, BACKFILL):
-            room = MAX_BATCHES - len(live)
-            spare = MAX_REQUEST_BYTES - sum(len(batch.statement) for batch in live)
-            if room:
-                live += buffer.waiting(stream, max_batches=room, max_bytes=max(0, spare))
-        return live
+        found = buffer.waiting(LIVE, max_batches=MAX_BATCHES, max_bytes=self._request_bytes)
+        self._intake.live_acknowledged(len(found))
+        for older in (partial(buffer.waiting, EVENT), partial(buffer.waiting, BACKFILL), buffer.waiting_again):
+            room = MAX_BATCHES - len(found)
+            spare = self._request_bytes - sum(len(batch.statement) for batch in found)
+            if room and (spare > 0 or not found):
+                found += [batch for batch in older(max_batches=room, max_bytes=max(0, spare)) if not found or len(batch.statement) <= spare]
+        return found
+
+    async def _look_back(self) -> None:
+        """Show the hub a batch it has already receipted before anything new: a log that went back must not hide behind new entries."""
+        newest = await self._intake.call(self._intake.buffer.receipts, 1 << 62, 1)
+        batch = await self._intake.call(self._intake.buffer.acknowledged, newest[0][0]) if newest else None
+        if batch is not None:
+            reply = await self._post([batch], self._trusted, 0)
+            if reply.status_code == 200:
+                await self._clear(reply.content, [batch])
+            elif reply.status_code != 424:  # a tag table that the restored hub lacks is sent with the batches
+                raise _problem_error(reply)
+        self._in_doubt = False
 
     async def _offer_tag_tables(self, batches: Sequence[Sealed]) -> None:
         digests = {batch.table_digest for batch in batches}
@@ -135,7 +172,11 @@ class Forwarder:
 
     async def _clear(self, content: bytes, batches: Sequence[Sealed]) -> None:
         """Verify the reply against what we trust; then, and only then, let the batches go."""
-        seen, receipts, text = self._verify(content, batches)
+        try:
+            seen, receipts, text = self._verify(content, batches)
+        except LogWentBack as error:
+            await self._believe_again(error)
+            return
         await self._intake.call(lambda: self._intake.buffer.acknowledge(receipts, text))
         self._trusted = seen
         state, now_us = self.state, self._clock.now_us()
@@ -148,6 +189,18 @@ class Forwarder:
             await self._clock.sleep_us(200_000)  # stored but not yet in the log: ask again a little later
 
     def _verify(self, content: bytes, batches: Sequence[Sealed]) -> tuple[checkpoint.Checkpoint, list[tuple[int, bytes]], str]:
+        """What the reply proves. Raises HubDishonest, after raising the alarm."""
+        try:
+            return self._check(content, batches, self._trusted)
+        except LogWentBack as error:
+            self._alarm(str(error))
+            raise
+        except HubDishonest as error:
+            raise self._alarm(str(error)) from error
+
+    def _check(
+        self, content: bytes, batches: Sequence[Sealed], trusted: checkpoint.Checkpoint | None
+    ) -> tuple[checkpoint.Checkpoint, list[tuple[int, bytes]], str]:
         try:
             version, text, proof, receipts = _read_reply(content)
             if version != 1 or len(receipts) != len(batches):
@@ -155,7 +208,11 @@ class Forwarder:
             seen = checkpoint.verify(text, self._log_key)
             if seen.origin != self._enrolment.origin:
                 raise HubDishonest(f"checkpoint of {seen.origin}, expected {self._enrolment.origin}")
-            self._check_consistent(seen, proof)
+            if trusted is not None and seen.size < trusted.size:
+                message = f"log went back from size {trusted.size} to {seen.size}: the hub was restored or rewound"
+                raise LogWentBack(message, seen, text)
+            if trusted is not None and trusted.size:
+                merkle.verify_consistency(trusted.size, seen.size, trusted.root, seen.root, proof)
             verified = []
             for batch, issued in zip(batches, receipts, strict=True):
                 if issued is not None:
@@ -164,18 +221,56 @@ class Forwarder:
                         raise HubDishonest(f"receipt of tree size {found.size}, checkpoint of {seen.size}: not one tree")
                     verified.append((batch.id, issued))
         except BatchError as error:
-            raise self._alarm(f"reply does not verify: {error}") from error
-        except HubDishonest as error:
-            raise self._alarm(str(error)) from error
+            raise HubDishonest(f"reply does not verify: {error}") from error
         return seen, verified, text
 
-    def _check_consistent(self, seen: checkpoint.Checkpoint, proof: Sequence[bytes]) -> None:
-        trusted = self._trusted
-        if trusted is None or trusted.size == 0:
-            return
-        if seen.size < trusted.size:
-            raise HubDishonest(f"log went back from size {trusted.size} to {seen.size}: the hub was restored or rewound")
-        merkle.verify_consistency(trusted.size, seen.size, trusted.root, seen.root, proof)
+    async def _believe_again(self, back: LogWentBack) -> None:
+        """Find the newest of our receipts that the log still proves, trust it from there, and feed it everything receipted later.
+
+        Raises HubDishonest when it proves none of those it should still have: that is another log, not an older one.
+        """
+        by_size = await rewind.read(self._intake)
+        anchor_size, text = 0, back.text
+        candidates = list(rewind.candidates(by_size, back.seen.size))
+        for size in candidates:
+            found = await self._continues(by_size[size][0])
+            if found is not None:
+                anchor_size, (self._trusted, text) = size, found
+                break
+        else:
+            if candidates:
+                raise self._alarm(f"{back}; and it proves none of the receipts it had given before: it is another log")
+            self._trusted = back.seen
+        again = rewind.later(by_size, anchor_size)
+        event = rewind.event(
+            str(back), anchor_size, len(again), await self._intake.call(self._intake.buffer.checkpoint), self._clock.now_us()
+        )
+        await self._intake.call(self._intake.buffer.feed_again, again, text, event)
+        log.error("log_went_back %s proven_to=%d feeding_again=%d", back, anchor_size, len(again))
+        self.state.log_went_back_us = event.gateway_us
+        self._in_doubt = False
+
+    async def _continues(self, batch_id: int) -> tuple[checkpoint.Checkpoint, str] | None:
+        """The log's present checkpoint and its text, if it continues the tree of that batch's receipt."""
+        batch = await self._intake.call(self._intake.buffer.acknowledged, batch_id)
+        issued = await self._intake.call(self._intake.buffer.receipts, batch_id + 1, 1)
+        if batch is None or not issued or issued[0][0] != batch_id:
+            return None
+        try:
+            held = receipt.verify(issued[0][1], statement.entry_hash(batch.statement), self._log, self._enrolment.origin)
+        except BatchError:
+            return None
+        anchor = checkpoint.Checkpoint(self._enrolment.origin, held.size, held.root)
+        reply = await self._post([batch], anchor, 0)
+        if reply.status_code != 200:
+            if reply.status_code == 424:
+                return None
+            raise _problem_error(reply)
+        try:
+            seen, _, text = self._check(reply.content, [batch], anchor)
+        except HubDishonest:
+            return None
+        return seen, text
 
     def _alarm(self, message: str) -> HubDishonest:
         if self.state.alarm != message:

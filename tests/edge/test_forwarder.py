@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -12,7 +13,7 @@ from edge.buffer import LIVE, Backlog
 from edge.config import BufferConfig
 from edge.forwarder import Forwarder, ForwardError, HubDishonest
 from edge.intake import Intake
-from protocols.batch import statement
+from protocols.batch import cbor, statement
 from protocols.devicemap import Device, DeviceMap, Tag, TagTable, TagType
 from protocols.frame import Block, Frame
 from protocols.signing import Ed25519Signer, Ed25519Verifier
@@ -45,6 +46,23 @@ class Site:
 
     async def backlog(self) -> Backlog:
         return await self.intake.backlog()
+
+    async def run_until_drained(self) -> None:
+        """The forwarder as a task, with clock and sealing of events going on."""
+        task = asyncio.create_task(self.forwarder.run())
+        async with asyncio.timeout(20):
+            while (
+                await self.intake.call(self.intake.buffer.seal_events, GATEWAY, self.signer, self.clock.now_us())
+                or (await self.backlog()).sealed_batches
+                or not self.forwarder.state.connected
+            ):
+                self.forwarder.wake()
+                await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    def stored_events(self) -> list[dict[Any, Any]]:
+        return [event for data in self.hub.stored.values() for event in statement.parse(data).open().events]
 
     def stored_values(self) -> list[int]:
         return [int(group.values[0, 0]) for data in self.hub.stored.values() for group in statement.parse(data).open().groups]
@@ -139,14 +157,74 @@ async def test_forked_log_raises_an_alarm_and_keeps_the_data(site: Site) -> None
     assert (await site.backlog()).sealed_batches == 1
 
 
-async def test_log_that_went_back_raises_an_alarm_and_keeps_the_data(site: Site) -> None:
+async def test_log_that_went_back_is_trusted_as_far_as_receipts_prove_it_and_fed_the_rest(site: Site) -> None:
+    for value in range(6):
+        await site.seal(value)
+        await site.forwarder.send_once()
+    broken = await site.intake.call(site.intake.buffer.checkpoint)
+    site.hub.rewind(3)
+    await site.run_until_drained()
+    assert sorted(site.stored_values()) == [0, 1, 2, 3, 4, 5]
+    assert site.hub.tree.size == 7  # the six, and the event that tells of it
+    assert site.forwarder.state.log_went_back_us
+    assert not site.forwarder.state.alarm
+    (event,) = site.stored_events()
+    assert (event["kind"], event["source"], event["detail"]["checkpoint"]) == ("alarm", "hub log", broken)
+    assert event["detail"]["proven_size"] <= 3
+
+
+async def test_log_that_went_back_is_noticed_before_new_batches_hide_it(site: Site) -> None:
+    for value in range(6):
+        await site.seal(value)
+        await site.forwarder.send_once()
+    site.hub.rewind(2)
+    await site.seal(*range(6, 20))
+    await site.run_until_drained()
+    assert sorted(site.stored_values()) == list(range(20))
+    assert len(site.hub.places) == len(site.hub.stored)
+
+
+async def test_log_that_went_back_to_before_the_first_receipt_is_fed_the_whole_ring(site: Site) -> None:
     await site.seal(1, 2, 3)
     await site.forwarder.send_once()
-    site.hub.rewind(1)
+    site.hub.rewind(0)
     await site.seal(4)
-    with pytest.raises(HubDishonest, match="went back from size 3 to 2"):
+    await site.run_until_drained()
+    assert sorted(site.stored_values()) == [1, 2, 3, 4]
+
+
+async def test_shorter_log_that_is_another_one_frees_nothing(site: Site) -> None:
+    for value in range(6):
+        await site.seal(value)
         await site.forwarder.send_once()
-    assert (await site.backlog()).sealed_batches == 1
+    site.hub.rewind(3)
+    site.hub.fork()
+    await site.seal(6)
+    with pytest.raises(HubDishonest, match="another log"):
+        await site.forwarder.send_once()
+    backlog = await site.backlog()
+    assert (backlog.sealed_batches, backlog.acknowledged_batches) == (1, 6)
+
+
+async def test_batches_to_be_fed_again_outlive_a_restart_and_wait_behind_live_ones(site: Site) -> None:
+    for value in range(5):
+        await site.seal(value)
+        await site.forwarder.send_once()
+    site.hub.rewind(2)
+    await site.forwarder._look_back()
+    assert (await site.backlog()).sealed_batches == 3
+    await site.seal(9)
+    await site.forwarder.send_once()
+    first = statement.parse(cbor.split_sequence(site.hub.bodies[-1], 64, 4 << 20)[0])
+    assert first.open().groups[0].values[0, 0] == 9
+
+
+async def test_request_that_times_out_becomes_smaller(site: Site) -> None:
+    """A link that cannot carry a large request in time carries small ones."""
+    await site.seal(*range(40))
+    site.hub.longest_body = 11_000
+    await site.run_until_drained()
+    assert site.stored_values() == list(range(40))
 
 
 async def test_trusted_checkpoint_outlives_a_restart_of_the_agent(site: Site) -> None:
