@@ -1,4 +1,8 @@
-"""`qenergyz edge`: run, check, status, enrol, arm, write, import, export. Exit codes: 0 done, 1 it did not work, 2 the file or the command line is wrong."""
+"""`qenergyz edge`: run, check, status, enrol, arm, write, import, export, and what brings a gateway up (`edge/onboarding`).
+
+Exit codes: 0 done, 1 it did not work, 2 the file or the command line is wrong; of the onboarding commands also 3 no such device, 4 an identity
+was refused, 5 the agent is in the way, 7 unreachable or no answer in time, 130 interrupted.
+"""
 
 import argparse
 import asyncio
@@ -8,13 +12,25 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from protocols.tomlfile import ConfigError
+from edge.onboarding import commands as onboarding
+from edge.onboarding.masking import Masker, of_gateway
+from protocols.tomlfile import ConfigError, nearest
 
 if TYPE_CHECKING:
     from edge.config import GatewayConfig
     from protocols.devicemap import Device
+
+
+OWN: Final = {
+    "run": "collect and forward until stopped",
+    "check": "read the configuration and say what is wrong with it; touches neither network nor buffer",
+    "status": "ask the running agent how it is",
+    "enrol": "introduce this gateway to its hub with a one-time voucher",
+    "arm": "ask the running agent for the code that lets one value be written to a tag",
+    "write": "write a value to a tag that the site allows to be written",
+}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -22,18 +38,36 @@ def main(argv: Sequence[str]) -> int:
         from edge import importing
 
         return importing.main(argv[1:], argv[0])
+    if argv and argv[0] in onboarding.COMMANDS:
+        return onboarding.main(argv)
+    if argv and not argv[0].startswith("-") and argv[0] not in OWN:
+        known = (*OWN, *onboarding.COMMANDS, "import", "export")
+        print(f'qenergyz edge: unknown command "{argv[0]}"{nearest(argv[0], known)} Known: {", ".join(known)}.', file=sys.stderr)
+        return 2
+    options = parser_of_all().parse_args(argv)
+    from edge import config
+
+    try:
+        if options.command == "check" and _is_map(options.config):
+            return _check_map(options)
+        gateway = config.load(options.config)
+    except ConfigError as error:
+        plain = Masker(of_gateway(options.config)).masked
+        if getattr(options, "json", False):
+            print(json.dumps({"ok": False, "file": str(error.path), "line": error.line, "error": plain(error.message)}))
+        print(plain(str(error)), file=sys.stderr)
+        return 2
+    commands_by_name = {"run": _run, "check": _check, "status": _status, "enrol": _enrol, "arm": _arm, "write": _write}
+    return commands_by_name[options.command](gateway, options)
+
+
+def parser_of_all() -> argparse.ArgumentParser:
+    """Our own commands whole; of the others, which parse for themselves, name and help."""
     parser = argparse.ArgumentParser(
         prog="qenergyz edge", description="The agent on a gateway: reads devices, keeps every sample, forwards signed batches."
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, text in (
-        ("run", "collect and forward until stopped"),
-        ("check", "read the configuration and say what is wrong with it; touches neither network nor buffer"),
-        ("status", "ask the running agent how it is"),
-        ("enrol", "introduce this gateway to its hub with a one-time voucher"),
-        ("arm", "ask the running agent for the code that lets one value be written to a tag"),
-        ("write", "write a value to a tag that the site allows to be written"),
-    ):
+    for name, text in OWN.items():
         command = commands.add_parser(name, help=text, description=text)
         also = "; or the file of a device map" if name == "check" else ""
         command.add_argument("config", type=Path, help=f"gateway file, e.g. gateway.toml{also}")
@@ -56,20 +90,9 @@ def main(argv: Sequence[str]) -> int:
             command.add_argument("--verbose", action="store_true", help="log more")
     for name, text in (("import", "make device maps of SunSpec models, SCL, nodesets, CSV"), ("export", "write a device map as CSV")):
         commands.add_parser(name, help=text, add_help=False)
-    options = parser.parse_args(argv)
-    from edge import config
-
-    try:
-        if options.command == "check" and _is_map(options.config):
-            return _check_map(options)
-        gateway = config.load(options.config)
-    except ConfigError as error:
-        if getattr(options, "json", False):
-            print(json.dumps({"ok": False, "file": str(error.path), "line": error.line, "error": error.message}))
-        print(error, file=sys.stderr)
-        return 2
-    commands_by_name = {"run": _run, "check": _check, "status": _status, "enrol": _enrol, "arm": _arm, "write": _write}
-    return commands_by_name[options.command](gateway, options)
+    for name, (_, text, _) in onboarding.COMMANDS.items():
+        commands.add_parser(name, help=text, add_help=False)
+    return parser
 
 
 def _check(gateway: "GatewayConfig", options: argparse.Namespace) -> int:
