@@ -317,8 +317,8 @@ class Buffer:
         found: list[Sealed] = []
         size = 0
         query = (
-            "SELECT b.id, b.stream, b.epoch, b.seq, t.digest, b.samples, b.sealed_us, b.bytes, b.statement FROM batch b JOIN tag_table t ON t.id = b.table_id"
-            f" WHERE {where} ORDER BY b.id LIMIT ?"  # noqa: S608 - written here only
+            "SELECT b.id, b.stream, b.epoch, b.seq, t.digest, b.samples, b.sealed_us, b.bytes, b.statement FROM batch b JOIN tag_table t ON t.id = b.table_id"  # noqa: S608 - conditions are written here only
+            f" WHERE {where} ORDER BY b.id LIMIT ?"
         )
         for number, name, epoch, seq, digest, samples, sealed_us, size_bytes, signed in self._db.execute(query, parameters):
             size += size_bytes
