@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from edge.bufferfile import BufferTrouble as BufferTrouble  # noqa: PLC0414 - part of what this module offers
+from edge.bufferfile import SCHEMA_VERSION as SCHEMA_VERSION  # noqa: PLC0414 - part of what this module offers
+from edge.bufferfile import BufferTrouble as BufferTrouble  # noqa: PLC0414
 from edge.bufferfile import connect, is_environment, quarantine, read_cleared, write_cleared
 from edge.clockwatch import clock_record
 from edge.rows import Rows
@@ -87,6 +88,7 @@ class Buffer:
         self._rows = Rows(connection)
         self._table_id = 0
         self._boot = _boot_id()
+        self._undeclared = self._read_undeclared()
         self.epoch = int.from_bytes(self._meta("epoch") or b"", "big")
         self._bytes = self._stored_bytes()
 
@@ -113,7 +115,7 @@ class Buffer:
                 buffer.epoch = (now_us // 1_000_000) << 16 | secrets.randbits(16)
                 buffer._set_meta("epoch", buffer.epoch.to_bytes(8, "big"))
             if lost_from_us is not None:
-                buffer._add_gap(Gap(min(lost_from_us, now_us), now_us, GapReason.BUFFER_QUARANTINED))
+                buffer._declare(lost_from_us - GAP_JOIN_US, now_us, GapReason.BUFFER_QUARANTINED)
             elif existed:
                 buffer._note_downtime(now_us)
         return buffer
@@ -153,6 +155,8 @@ class Buffer:
                 self._db.executemany("INSERT INTO open (table_id, gateway_us, samples, blocks) VALUES (?, ?, ?, ?)", rows)
                 if events:
                     self._db.executemany("INSERT INTO event (gateway_us, record) VALUES (?, ?)", events)
+                if self._undeclared:
+                    self._declare_late(frames)
                 messages = [(frame.device, b"".join(frame.messages)) for frame in frames if frame.messages]
                 if messages:
                     self._db.executemany("INSERT INTO message (device, identities) VALUES (?, ?)", messages)
@@ -421,7 +425,9 @@ class Buffer:
             )
             self._db.execute("DELETE FROM message WHERE id <= (SELECT max(id) FROM message) - ?", (KEEP_MESSAGE_ROWS,))
         self._db.execute("PRAGMA incremental_vacuum(256)").fetchall()
-        oldest = self._db.execute("SELECT min(first_us) FROM batch WHERE state IN ('sealed', 'again')").fetchone()[0]
+        oldest = self._db.execute(
+            "SELECT min(m) FROM (SELECT min(first_us) AS m FROM batch WHERE state IN ('sealed', 'again') UNION ALL SELECT min(gateway_us) FROM open)"
+        ).fetchone()[0]
         write_cleared(self.path.with_suffix(".cleared"), oldest if oldest is not None else now_us)
         return count
 
@@ -434,6 +440,7 @@ class Buffer:
     def _forget_rolled_back(self) -> None:
         self._rows.forget()
         self._bytes = self._stored_bytes()
+        self._undeclared = self._read_undeclared()
 
     def _make_room(self, needed: int) -> None:
         """Oldest acknowledged first; then, if the policy says so, oldest sealed, each drop as a gap record. Raises BufferFull."""
@@ -470,13 +477,46 @@ class Buffer:
         ).fetchone()[0]
         self._db.execute("DELETE FROM meta WHERE key = 'stopped_us'")
         if stopped is not None:
-            since, reason = int.from_bytes(stopped, "big"), GapReason.AGENT_STOPPED
-        elif last is not None:
-            since, reason = last, GapReason.AGENT_DOWN
-        else:
+            self._declare(int.from_bytes(stopped, "big"), now_us, GapReason.AGENT_STOPPED)
+        elif last is not None:  # what was on its way when the agent was killed had been measured a moment before the last row
+            self._declare((last if last <= now_us else self._newest_source_us(now_us, last)) - GAP_JOIN_US, now_us, GapReason.AGENT_DOWN)
+
+    def _newest_source_us(self, now_us: int, otherwise_us: int) -> int:
+        """By the clocks of the devices, when the gateway's own was ahead while it ran and is not any more."""
+        blocks = [
+            block
+            for (packed,) in self._db.execute("SELECT blocks FROM open ORDER BY id DESC LIMIT 16")
+            for block in self._rows.unpack(packed)
+        ]
+        newest = [int(block.times_us.max()) for block in blocks]
+        for (signed,) in self._db.execute("SELECT statement FROM batch ORDER BY id DESC LIMIT 1"):
+            newest += [int(group.times_us.max()) for group in statement.parse(signed).open().groups if group.samples]
+        return max((one for one in newest if one <= now_us), default=otherwise_us)
+
+    def _declare(self, since_us: int, now_us: int, reason: GapReason) -> None:
+        """A gap up to now. While the clock says that now is earlier, it waits for a time that can be its end: see `_declare_late`."""
+        if now_us > since_us:
+            self._add_gap(Gap(since_us, now_us, reason))
             return
-        if now_us > since:
-            self._add_gap(Gap(since, now_us, reason))
+        if self._undeclared:
+            since_us = min(since_us, self._undeclared[0])
+        self._undeclared = (since_us, reason)
+        self._set_meta("undeclared", since_us.to_bytes(8, "big") + bytes((reason,)))
+
+    def _declare_late(self, frames: Iterable[Frame]) -> None:
+        """The first sample after the loss ends it: by its device's clock, or by the gateway's once that was set right."""
+        assert self._undeclared is not None
+        since_us, reason = self._undeclared
+        times = [int(block.times_us.max()) for frame in frames for block in frame.blocks if block.times_us.size]
+        newest = max([*times, *(frame.gateway_us for frame in frames)], default=0)
+        if newest > since_us:
+            self._add_gap(Gap(since_us, newest, reason))
+            self._db.execute("DELETE FROM meta WHERE key = 'undeclared'")
+            self._undeclared = None
+
+    def _read_undeclared(self) -> tuple[int, GapReason] | None:
+        value = self._meta("undeclared")
+        return (int.from_bytes(value[:8], "big"), GapReason(value[8])) if value else None
 
     def _add_gap(self, gap: Gap, stream: str = "") -> None:
         """Gaps of one reason that touch become one: times within GAP_JOIN_US (a record may claim a second too much, never too little), numbers

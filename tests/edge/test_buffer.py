@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge.buffer import BACKFILL, EVENT, LIVE, Buffer, BufferFull, BufferTrouble
+from edge.buffer import BACKFILL, EVENT, GAP_JOIN_US, LIVE, Buffer, BufferFull, BufferTrouble
 from protocols.batch import columns, statement
 from protocols.batch.columns import Gap, GapReason
 from protocols.devicemap import Device, DeviceMap, Tag, TagTable, TagType
@@ -115,7 +115,49 @@ def test_killed_agent_leaves_a_gap_that_the_next_batch_carries(tmp_path: Path) -
     del buffer
     again = open_buffer(tmp_path / "b.db", NOW + 9_000_000)
     again.seal(GATEWAY, SIGNER, LIVE, NOW + 9_000_000)
-    assert statement.parse(everything(again)[0]).open().gaps == (Gap(NOW, NOW + 9_000_000, GapReason.AGENT_DOWN),)
+    assert statement.parse(everything(again)[0]).open().gaps == (Gap(NOW - GAP_JOIN_US, NOW + 9_000_000, GapReason.AGENT_DOWN),)
+
+
+def gaps_of(buffer: Buffer) -> list[Gap]:
+    return [gap for data in everything(buffer) for gap in statement.parse(data).open().gaps]
+
+
+def test_boot_at_1970_declares_the_absence_once_a_device_tells_the_time(tmp_path: Path) -> None:
+    buffer = open_buffer(tmp_path / "b.db")
+    buffer.append([grid(NOW, 1)])
+    del buffer
+    again = open_buffer(tmp_path / "b.db", 5_000_000)
+    again.append([grid(6_000_000, 2)])  # a device without a clock has the gateway's wrong time
+    again.seal(GATEWAY, SIGNER, LIVE, 6_500_000)
+    assert gaps_of(again) == []
+    del again
+    third = open_buffer(tmp_path / "b.db", 7_000_000)
+    third.append([replace(grid(NOW + 8_000_000, 3), gateway_us=8_000_000)])
+    third.append([grid(NOW + 9_000_000, 4)])
+    third.seal(GATEWAY, SIGNER, LIVE, NOW + 9_500_000)
+    assert gaps_of(third) == [Gap(NOW - GAP_JOIN_US, NOW + 8_000_000, GapReason.AGENT_DOWN)]
+
+
+def test_absence_after_a_clock_that_was_a_year_ahead_is_counted_by_the_clocks_of_the_devices(tmp_path: Path) -> None:
+    year_us = 365 * 86_400_000_000
+    buffer = open_buffer(tmp_path / "b.db")
+    buffer.append([replace(grid(NOW, 1), gateway_us=NOW + year_us)])
+    del buffer
+    again = open_buffer(tmp_path / "b.db", NOW + 9_000_000)
+    again.seal(GATEWAY, SIGNER, LIVE, NOW + 9_000_000)
+    assert gaps_of(again) == [Gap(NOW - GAP_JOIN_US, NOW + 9_000_000, GapReason.AGENT_DOWN)]
+
+
+def test_open_rows_lost_with_a_damaged_file_lie_in_the_declared_gap(tmp_path: Path) -> None:
+    path = tmp_path / "b.db"
+    buffer = open_buffer(path)
+    buffer.append([grid(NOW, 1)])
+    buffer.evict(NOW + 4_000_000)
+    buffer.abandon()
+    overwrite(path)
+    again = open_buffer(path, NOW + 9_000_000)
+    again.seal(GATEWAY, SIGNER, LIVE, NOW + 9_000_000)
+    assert gaps_of(again) == [Gap(NOW - GAP_JOIN_US, NOW + 9_000_000, GapReason.BUFFER_QUARANTINED)]
 
 
 def test_stopped_agent_says_so(tmp_path: Path) -> None:
