@@ -1,0 +1,234 @@
+"""One site of `benchmarks.chaos`: a simulator, an agent, and an unreliable link to a hub that others use too; and the verdict about it.
+
+Judged sample by sample: everything that the simulator served since `go` is either stored at the hub, once and unaltered, or lies in a gap that
+the gateway has declared in a signed batch. Anything else is lost.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+
+from benchmarks.chaos_link import Link
+from benchmarks.endurance import Uplink
+from simulators import demo
+from simulators.comparison import Series, compare, read_truth, series
+
+SCENARIO = "demo_rig"
+DECLARED = (  # beginnings of the causes that a gateway signs
+    "dropped by the gateway",
+    "the agent was not running",
+    "the agent had been stopped",
+    "the gateway's buffer file was damaged",
+    "sealed batches were dropped",
+    "declared by the gateway",
+)
+
+
+class ChaosError(demo.DemoError):
+    """The run could not be judged; the message says what was waited for in vain."""
+
+
+def wait_until(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError, ValueError, KeyError, httpx.HTTPError):
+            if condition():
+                return
+        time.sleep(0.05)
+    raise ChaosError(f"waited {seconds:g} s in vain: {what}")
+
+
+class Programs(demo.Programs):
+    def adopt(self, name: str, process: "subprocess.Popen[bytes]") -> None:
+        """A process that was started otherwise, to be ended with the rest."""
+        self._running[name] = process
+
+
+@dataclass(slots=True)
+class Verdict:
+    served: int = 0
+    stored: int = 0
+    lost: int = 0
+    doubled: int = 0
+    wrong: int = 0
+    declared: int = 0  # served, not stored, and in a gap that the gateway has signed
+    gaps: list[str] = field(default_factory=list)
+    examples: list[str] = field(default_factory=list)
+
+
+class Hub:
+    """The hub with its PostgreSQL, on a port that it keeps."""
+
+    def __init__(self, programs: Programs, folder: Path, port: int) -> None:
+        self.programs, self.folder, self.port = programs, folder, port
+        self.reader = demo.start_hub(programs, folder, f"127.0.0.1:{port}")
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "hub"
+
+    def end(self, *, kill: bool = False) -> None:
+        process = self.programs.forget("hub")
+        process.kill() if kill else process.terminate()
+        process.wait(30)
+        (self.data / "hub.json").unlink(missing_ok=True)
+
+    def start(self) -> None:
+        self.programs.start("hub", "hub", "serve", "--data", str(self.data), "--listen", f"127.0.0.1:{self.port}")
+        self.programs.wait_file("hub", self.data / "hub.json")
+
+    def postgres(self) -> int:
+        return int((self.data / "pg" / "postmaster.pid").read_text().split("\n", 1)[0])
+
+    def findings(self, gateway: int) -> set[str]:
+        import psycopg
+
+        with psycopg.connect(json.loads((self.data / "hub.json").read_text())["database_url"]) as connection:
+            rows = connection.execute("SELECT DISTINCT slug FROM finding WHERE gateway_id = %s", (gateway,)).fetchall()
+        return {str(row[0]) for row in rows}
+
+
+class Site:
+    """`start`, `go`, break something, `recovered`, `judge`, `end`. data: where the agent keeps its files."""
+
+    def __init__(self, hub: Hub, name: str, rate: float, *, buffer: str = "", data: Path | None = None) -> None:
+        self.hub, self.name, self.folder = hub, name, hub.folder
+        self.programs = hub.programs
+        self.data = data or self.folder / f"{name}-data"
+        self.link = Link(("127.0.0.1", hub.port))
+        self.clock = self.folder / f"{name}-clock"
+        self.clock.write_text("0")
+        self.config = self.folder / f"{name}.toml"
+        self.since_us = 0
+        self._start_simulator(rate)
+        text = demo.gateway_file(name, self.link.url, SCENARIO, self.addresses)
+        text = text.replace("[gateway]", f'[gateway]\ndata = "{self.data}"')
+        self.config.write_text(text.replace('max_size = "200MB"', buffer) if buffer else text)
+        voucher = demo.run("hub", "voucher", "--data", str(hub.data), "--gateway", name)
+        demo.run("edge", "enrol", str(self.config), "--voucher", voucher)
+
+    def _start_simulator(self, rate: float) -> None:
+        ready, self.truth_file = self.folder / f"{self.name}-sim.json", self.folder / f"{self.name}-truth.csv"
+        files = ("--truth", str(self.truth_file), "--ready", str(ready))
+        self.programs.start(self.simulator, "sim", "run", SCENARIO, *files, "--wait", "--rate", str(rate), stdin=subprocess.PIPE)
+        self.addresses = self.programs.wait_file(self.simulator, ready)
+        broker = self.addresses["well4"].rpartition(":")
+        self.broker = Uplink(("127.0.0.1", int(broker[2].strip("/"))))
+        self.addresses["well4"] = f"{broker[0]}:{self.broker.port}"
+
+    @property
+    def simulator(self) -> str:
+        return f"sim-{self.name}"
+
+    def start_agent(self, name: str = "", config: Path | None = None) -> None:
+        """The agent of the site, or another one beside it."""
+        log = (self.folder / f"{name or self.name}.log").open("ab")
+        environment = {**os.environ, "QENERGYZ_CHAOS_CLOCK": str(self.clock)}
+        command = [sys.executable, "-m", "benchmarks.chaos_agent", str(config or self.config)]
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment)
+        log.close()
+        self.programs.adopt(name or self.name, process)
+
+    def kill_agent(self) -> None:
+        process = self.programs.forget(self.name)
+        process.kill()
+        process.wait()
+        (self.data / "agent.json").unlink(missing_ok=True)
+
+    def health(self) -> dict[str, Any]:
+        url = json.loads((self.data / "agent.json").read_text())["url"]
+        document: dict[str, Any] = httpx.get(f"{url}/health", timeout=10).json()
+        return document
+
+    def go(self) -> None:
+        self.start_agent()
+        wait_until(self._flowing, "all devices are connected and receipts come")
+        self.since_us = time.time_ns() // 1000
+        self.programs.tell(self.simulator, "go")
+
+    def _flowing(self) -> bool:
+        state = self.health()
+        return all(device["connected"] for device in state["devices"]) and state["hub"]["receipts_verified"] > 0
+
+    def recovered(self, seconds: float = 90.0) -> float:
+        """Seconds until all devices are connected and what the agent collects is receipted at once again."""
+        start, before = time.monotonic(), -1
+        with contextlib.suppress(OSError, ValueError, KeyError, httpx.HTTPError):
+            before = self.health()["hub"]["receipts_verified"]
+
+        def well() -> bool:
+            nonlocal before
+            state = self.health()
+            before = min(before, state["hub"]["receipts_verified"])  # a new agent counts from 0
+            connected = state["hub"]["connected"] and all(device["connected"] for device in state["devices"])
+            return bool(connected and state["hub"]["receipts_verified"] > before and state["backlog"]["sealed_batches"] <= 2)
+
+        wait_until(well, f"{self.name} recovers", seconds)
+        return time.monotonic() - start
+
+    def drain(self) -> None:
+        self.programs.tell(self.simulator, "hold")
+        time.sleep(2.0)
+        wait_until(self._drained, "the backlog drains", 120)
+
+    def _drained(self) -> bool:
+        backlog = self.health()["backlog"]
+        return bool(backlog["open_samples"] + backlog["sealed_samples"] == 0)
+
+    def gateway_id(self) -> int:
+        return int(next(row["id"] for row in self.hub.reader.get("/v1/gateways").json() if row["name"] == self.name))
+
+    def stored(self) -> dict[str, Series]:
+        found = {}
+        for tag in self.hub.reader.get("/v1/tags").json():
+            if tag["gateway"] == self.name:
+                body = self.hub.reader.get(f"/v1/tags/{tag['id']}/samples", from_us=0, to_us=1 << 62).json()
+                found[tag["name"]] = series(body["times_us"], body["values"], body["quality"])
+        return found
+
+    def judge(self) -> Verdict:
+        with self.truth_file.open() as lines:
+            truth, protocols = read_truth(lines)
+        stored = self.stored()
+        found = compare(truth, stored, protocols, self.since_us)
+        last_us = max(int(one.times_us.max()) for one in truth.values())
+        document = self.hub.reader.get(f"/v1/gateways/{self.gateway_id()}/completeness", from_us=self.since_us, to_us=last_us + 1).json()
+        gaps = [gap for gap in document["gaps"] if gap["cause"].startswith(DECLARED)]
+        verdict = Verdict(stored=found.stored, doubled=found.doubled, wrong=found.wrong)
+        verdict.gaps = sorted({f"{gap['cause']}: {gap['duration_s']:.1f} s" for gap in gaps})
+        verdict.examples = [text for text in found.examples if "not stored" not in text]
+        lost = []
+        for name, one in truth.items():
+            times = np.unique(one.times_us[one.times_us >= self.since_us])
+            missing = times[~np.isin(times, stored[name].times_us)] if name in stored else times
+            covered = np.zeros(len(missing), bool)
+            for gap in gaps:
+                covered |= (gap["from_us"] <= missing) & (missing <= gap["to_us"])
+            verdict.served += len(times)
+            verdict.declared += int(covered.sum())
+            verdict.lost += int((~covered).sum())
+            lost += [f"{name} at {moment}: served, not stored, not declared" for moment in missing[~covered][:2]]
+        verdict.examples = [*verdict.examples[:4], *lost[:4]]
+        return verdict
+
+    def end(self) -> None:
+        for name in (self.name, f"{self.name}-twin", self.simulator):
+            with contextlib.suppress(KeyError):
+                self.programs.stop(name)
+        self.link.close()
+
+    def copy_hub(self, to: Path) -> None:
+        """A backup of a hub that stands still."""
+        shutil.rmtree(to, ignore_errors=True)
+        subprocess.run(["cp", "-a", str(self.hub.data), str(to)], check=True)
