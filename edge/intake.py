@@ -53,7 +53,7 @@ class Intake:
         self._pending_samples = self._pending_events = 0
         self._arrived = asyncio.Event()
         self._unsealed = 0
-        self._events_waiting = True  # of an earlier run, perhaps
+        self._events_waiting = False
         self._live_waiting = 0
         self.collected = 0
         self.dropped = 0
