@@ -153,6 +153,7 @@ def hub_restored(site: Site, seconds: float) -> None:
     shutil.rmtree(site.hub.data)
     backup.rename(site.hub.data)
     site.hub.start()
+    wait_until(lambda: site.health()["hub"]["log_went_back_us"], "the gateway notices that the log went back")
 
 
 def two_agents(site: Site, seconds: float) -> None:

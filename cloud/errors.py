@@ -21,6 +21,7 @@ PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
     "unknown-tag-table": (424, "The tag table of this batch is not known; send it first"),
     "chain-broken": (409, "The batch does not continue its chain"),
     "equivocation": (409, "Another batch with this number is already stored"),
+    "two-agents": (409, "Another agent sends under the same key"),
     "malformed-tag-table": (400, "The tag table is not in the required form"),
     "wrong-digest": (400, "The digest in the path is not that of the text"),
     "bad-voucher": (403, "The voucher is unknown, used, expired or for another gateway"),

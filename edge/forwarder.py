@@ -30,7 +30,9 @@ log = logging.getLogger("qenergyz.edge")
 MAX_BATCHES: Final = 64
 MAX_REQUEST_BYTES: Final = 4_000_000
 LEAST_REQUEST_BYTES: Final = 10_000  # what a timeout may shrink requests to, so that a slow link still carries them one by one
-TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
+TIMEOUT: Final = httpx.Timeout(
+    10.0, connect=5.0
+)  # the hub answers within 2 s; what a slow link cannot carry in time is sent in smaller parts
 FIRST_BACKOFF_S: Final = 0.5
 LONGEST_BACKOFF_S: Final = 30.0
 PROBE_EVERY_S: Final = 1.0
@@ -349,7 +351,7 @@ def _problem(reply: httpx.Response) -> dict[str, Any]:
 def _problem_error(reply: httpx.Response) -> ForwardError:
     problem = _problem(reply)
     text = f"hub answered {reply.status_code} {problem.get('type', '')} {problem.get('detail', reply.reason_phrase)}"
-    if reply.status_code in (429, 503):
+    if reply.status_code in (429, 503) or "retry-after" in reply.headers:
         try:
             wait_s = float(reply.headers.get("retry-after", "1"))
         except ValueError:

@@ -18,12 +18,13 @@ from typing import TypeVar
 from cloud.audit import store as log_store
 from cloud.audit.log import Log, LogReply
 from cloud.config import Limits
-from cloud.db import Database
+from cloud.db import Connection, Database
 from cloud.errors import FINDING_SLUGS, Problem
 from cloud.identity.keyring import GatewayKey, KeyRing
 from cloud.metrics import Metrics
-from cloud.telemetry import ingest, store
+from cloud.telemetry import epochs, ingest, store
 from cloud.telemetry.arrivals import Arrivals, BatchKey
+from cloud.telemetry.epochs import Held
 from cloud.telemetry.ingest import Refusal, Verified
 from cloud.telemetry.latest import Latest
 from cloud.telemetry.tables import TagTables
@@ -92,10 +93,10 @@ class Intake:
         started_s = time.perf_counter()
         at_us = self._clock.now_us()
         statements, refusal = await self._run(lambda: ingest.split(body, self._limits))
-        keys = {kid: await self._keys.get(kid) for kid in {one.key_id for one in statements}}
-        first = keys[statements[0].key_id] if statements else None
         if statements:
             self._check_rate(statements)
+        keys = {kid: await self._keys.get(kid) for kid in {one.key_id for one in statements}}
+        first = keys[statements[0].key_id] if statements else None
         outcome = await self._store(statements, refusal, keys, first, at_us, backlog)
         if outcome.refusal:
             raise outcome.refusal.problem()
@@ -148,9 +149,12 @@ class Intake:
         """One transaction for the request. The refusal is that of a broken chain or an equivocation."""
         span_us = max((one.opened.t_max_us or 0) - (one.opened.t_min_us or 0) for one in verified)
         async with self._db.tenant(key.tenant_id) as connection:
-            await store.seen(connection, key, at_us, backlog, span_us, self.receipted.get((key.tenant_id, key.gateway_id)))
+            held = await store.seen(connection, key, at_us, backlog, span_us, self.receipted.get((key.tenant_id, key.gateway_id)))
             links = await store.links(connection, key, ingest.neighbours(verified))
             new, known, broken = ingest.judge_chain(verified, links)
+            rival = await self._judge_epoch(connection, key, new[0], held, at_us) if new else None
+            if rival:
+                new, broken = [], None
             if new:
                 await store.add_batches(connection, key, [one.opened for one in new], at_us)
             if broken and broken[1].slug == "equivocation":
@@ -162,9 +166,29 @@ class Intake:
         self._tell(key, new, len(known))
         if broken:
             self._log.wake(key.tenant_id)
+        if rival:
+            raise rival
         refusal = broken[1] if broken else None
         accepted = verified[: refusal.index] if refusal else verified
         return _Outcome(tuple(one.opened.entry for one in accepted), refusal, bool(new))
+
+    async def _judge_epoch(self, connection: Connection, key: GatewayKey, one: Verified, held: Held, at_us: int) -> Problem | None:
+        """What to answer instead of storing new batches, when another agent with the same key sends at the same time."""
+        epoch = one.opened.key[1]
+        if epoch == held.epoch and not held.rival_us and at_us - held.at_us < epochs.SILENT_US // 4:
+            return None  # noted a moment ago: no need to write the row again
+        other = held.epoch not in (0, epoch)
+        judged = epochs.judge(held, epoch, at_us, seen_before=other and await store.has_epoch(connection, key, epoch))
+        await store.hold_epoch(connection, key, judged.held)
+        if judged.two_agents:
+            detail = f"another agent signs with the key of {key.urn}: batches of two epochs come at the same time, this one is {epoch}"
+            self._metrics.refusals.labels("two-agents").inc()
+            _logger.error("two_agents gateway=%s epoch=%d", key.urn, epoch)
+            await store.add_finding(connection, key, Refusal("two-agents", detail, 0, one.opened.statement), at_us)
+        if not judged.wait_us:
+            return None
+        detail = f"another agent sends under this key, in epoch {held.epoch}: stop one of the two, or give it a key of its own; nothing was stored"
+        return Problem("two-agents", detail, retry_after_s=1 + judged.wait_us // 1_000_000)
 
     def _tell(self, key: GatewayKey, new: Sequence[Verified], replays: int) -> None:
         """After the commit: sequencer, latest values, listeners, counters."""

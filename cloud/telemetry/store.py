@@ -6,7 +6,8 @@ from typing import Any
 
 from cloud.db import Connection
 from cloud.identity.keyring import GatewayKey
-from cloud.telemetry.ingest import ChainKey, Link, Opened, Refusal
+from cloud.telemetry.epochs import Held
+from cloud.telemetry.ingest import STREAMS, ChainKey, Link, Opened, Refusal
 from protocols.devicemap import TagTable
 
 
@@ -42,13 +43,30 @@ class TagRow:
     protocol: str
 
 
-async def seen(connection: Connection, key: GatewayKey, at_us: int, backlog: int, span_us: int, receipt_us: int | None) -> None:
-    """Note the contact, and hold the gateway's row to the end of the transaction: requests of one gateway judge their chains one after another."""
-    await connection.execute(
+async def seen(connection: Connection, key: GatewayKey, at_us: int, backlog: int, span_us: int, receipt_us: int | None) -> Held:
+    """Note the contact, give the epoch that sends, and hold the gateway's row to the end of the transaction: requests of one gateway judge their chains one after another."""
+    cursor = await connection.execute(
         "UPDATE gateway SET last_seen_us = %s, backlog = %s, span_us = greatest(span_us, %s), receipt_us = coalesce(%s, receipt_us)"
-        " WHERE tenant_id = %s AND gateway_id = %s",
+        " WHERE tenant_id = %s AND gateway_id = %s RETURNING held_epoch, held_us, rival_us",
         (at_us, backlog, span_us, receipt_us, key.tenant_id, key.gateway_id),
     )
+    return Held(*(await _rows(cursor))[0])
+
+
+async def hold_epoch(connection: Connection, key: GatewayKey, held: Held) -> None:
+    await connection.execute(
+        "UPDATE gateway SET held_epoch = %s, held_us = %s, rival_us = %s WHERE tenant_id = %s AND gateway_id = %s",
+        (held.epoch, held.at_us, held.rival_us, key.tenant_id, key.gateway_id),
+    )
+
+
+async def has_epoch(connection: Connection, key: GatewayKey, epoch: int) -> bool:
+    """Whether batches of that epoch are stored."""
+    cursor = await connection.execute(
+        "SELECT EXISTS (SELECT FROM batch WHERE tenant_id = %s AND gateway_id = %s AND stream = ANY(%s) AND epoch = %s)",
+        (key.tenant_id, key.gateway_id, list(STREAMS), epoch),
+    )
+    return bool((await _rows(cursor))[0][0])
 
 
 async def links(connection: Connection, key: GatewayKey, wanted: Iterable[ChainKey]) -> dict[ChainKey, Link]:
