@@ -8,11 +8,13 @@ OPC UA: variables by path; IEC 61850: attributes; both also as the text of a dev
 import argparse
 import asyncio
 import fnmatch
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.onboarding import devices
-from edge.onboarding.output import FAILED, OK, USAGE, Output, Stop
+from edge.onboarding.output import FAILED, OK, REFUSED, USAGE, Output, Stop
 
 if TYPE_CHECKING:
     from protocols.devicemap import Device
@@ -53,7 +55,9 @@ def run(options: argparse.Namespace, out: Output) -> int:
     try:
         code: int = asyncio.run(_BY[device.map.protocol](device, pattern, options, out))
         return code
-    except (TimeoutError, ValueError, PermissionError, OSError, _driver_error()) as error:
+    except BrokenPipeError:
+        raise
+    except (TimeoutError, ValueError, OSError, _driver_error()) as error:
         from edge.onboarding.advice import advise
 
         advice = advise(error, device)
@@ -169,11 +173,21 @@ async def _modbus(device: "Device", _: str, __: argparse.Namespace, out: Output)
 
 
 async def _mqtt(device: "Device", pattern: str, options: argparse.Namespace, out: Output) -> int:
-    from edge.onboarding.topics import listen
+    from edge.onboarding.topics import Refused, listen
+    from protocols.mqtt.plan import MqttSettings
 
+    settings: MqttSettings = device.settings or MqttSettings()
+    beat: Callable[[int], None] = lambda count: out.say(f"  {count} topics so far")  # noqa: E731
     out.say(f"listening to {device.address} for {options.wait:g} s ...")
-    trial = devices.on_trial(device)
-    heard = await asyncio.to_thread(listen, trial, pattern or "#", options.wait, lambda count: out.say(f"  {count} topics so far"))
+    try:
+        heard = await asyncio.to_thread(listen, devices.on_trial(replace(device, settings=settings)), pattern or "#", options.wait, beat)
+    except Refused as error:
+        if not error.version or settings.version == "3.1.1":
+            next_step = "correct version, username and password_file of this [[device]]; they are needed in a gateway file"
+            raise Stop(REFUSED, str(error), next_step) from error
+        out.say('the broker does not know MQTT 5; trying 3.1.1 (the [[device]] needs version = "3.1.1")')
+        older = replace(device, settings=replace(settings, version="3.1.1"))
+        heard = await asyncio.to_thread(listen, devices.on_trial(older), pattern or "#", options.wait, beat)
     for one in heard:
         out.data(f"{one.topic}  {one.messages} x {one.payload}  {one.sample}".rstrip())
         out.json({"topic": one.topic, "messages": one.messages, "bytes": one.size, "payload": one.payload, "sample": one.sample})

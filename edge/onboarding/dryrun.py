@@ -188,7 +188,9 @@ def _plan(device: "Device") -> tuple[str, ...]:
         from protocols.mqtt.plan import subscriptions
 
         return tuple(f"subscription {topic}" for topic in subscriptions(device))
-    return (f"{len(device.map.tags)} tags",)
+    if device.map.protocol == "iec61850" and device.map.options.mode == "report":
+        return (f"{len(device.map.tags)} tags: read once a second here, told by reports when the agent runs, so that it collects less",)
+    return (f"{len(device.map.tags)} tags by {'subscription' if device.map.protocol == 'opcua' else 'polling'}",)
 
 
 def _estimate(result: Result, frames: "list[Frame]", seal_every_us: int, duration_us: int) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SHOWN: Final = 60
 MOST: Final = 5_000
+_REFUSED_VERSION: Final = (1, 132)
 
 
 @dataclass(slots=True)
@@ -59,14 +60,22 @@ def clean_client(device: "Device") -> Any:
     return client
 
 
+class Refused(Exception):
+    """The broker does not want us. version: because of the version of MQTT."""
+
+    def __init__(self, reason: str, version: bool) -> None:
+        super().__init__(f"the broker refuses this client: {reason}")
+        self.version = version
+
+
 def listen(device: "Device", pattern: str, seconds: float, beat: Callable[[int], None]) -> list[Heard]:
-    """Blocks. beat: told several times a second how many topics there are. Raises OSError, ValueError, PermissionError."""
+    """Blocks. beat: told several times a second how many topics there are. Raises OSError, ValueError, Refused."""
     found: dict[str, Heard] = {}
-    refused: list[str] = []
+    refused: list[Refused] = []
 
     def connected(client: Any, userdata: object, flags: object, reason: Any, properties: object) -> None:  # noqa: ARG001
         if reason.is_failure:
-            refused.append(str(reason))
+            refused.append(Refused(str(reason), reason.value in _REFUSED_VERSION))
         else:
             client.subscribe(pattern)
 
@@ -87,7 +96,7 @@ def listen(device: "Device", pattern: str, seconds: float, beat: Callable[[int],
             beat(len(found))
     client.disconnect()
     if refused:
-        raise PermissionError(f"the broker refuses this client: {refused[0]}")
+        raise refused[0]
     return sorted(found.values(), key=lambda one: one.topic)
 
 
