@@ -113,7 +113,7 @@ def gateway_text(name: str, hub: str, wanted: list[Wanted], maps: dict[str, str]
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)  # a JSON string is a TOML basic string
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")  # but for DEL, a JSON string is a TOML basic string
 
 
 def _write(path: Path, text: str) -> None:
