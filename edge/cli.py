@@ -234,8 +234,9 @@ def _enrol(gateway: "GatewayConfig", options: argparse.Namespace) -> int:
     if not gateway.hub:
         print(f'{options.config}: [gateway] needs hub = "https://..." to enrol', file=sys.stderr)
         return 2
+    voucher = options.voucher
     try:
-        voucher = Path(options.voucher[1:]).read_text().strip() if options.voucher.startswith("@") else options.voucher
+        voucher = Path(voucher[1:]).read_text().strip() if voucher.startswith("@") else voucher
 
         async def ask() -> enrolment.Enrolment:
             async with httpx.AsyncClient(timeout=20) as client:
@@ -243,7 +244,7 @@ def _enrol(gateway: "GatewayConfig", options: argparse.Namespace) -> int:
 
         done = asyncio.run(ask())
     except (enrolment.EnrolmentError, httpx.HTTPError, OSError) as error:
-        print(f"not enrolled: {error}", file=sys.stderr)
+        print(Masker([voucher]).masked(f"not enrolled: {error}"), file=sys.stderr)  # a hub may repeat what it was sent
         return 1
     print(f"{done.gateway} enrolled with tenant {done.tenant}, log {done.origin}")
     return 0

@@ -35,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, out: Output) -> int:
     rest = list(options.rest)
     if "://" in options.config:
+        out.say(f"browsing {out.masker.masked(options.config)} ...")
         device = of_address(options.config)
-        out.say(f"browsing {device.address} ...")
     else:
         if not rest:
             raise Stop(USAGE, "the name of a device is missing", f"qenergyz edge browse {options.config} DEVICE")
@@ -93,7 +93,7 @@ async def _opcua(device: "Device", pattern: str, options: argparse.Namespace, ou
     from protocols.opcua.plan import Settings
 
     found = []
-    async with out.waiting(f"browsing {device.address}"):
+    with out.waiting(f"browsing {device.address}"):
         async for variable in browse_device(
             Peer(device.name, device.address, device.settings or Settings()), SystemClock(), pattern or "**"
         ):
@@ -114,7 +114,7 @@ async def _opcua(device: "Device", pattern: str, options: argparse.Namespace, ou
 async def _iec61850(device: "Device", pattern: str, options: argparse.Namespace, out: Output) -> int:
     from protocols.iec61850.browse import browse, browsed_map
 
-    async with out.waiting(f"browsing {device.address}"):
+    with out.waiting(f"browsing {device.address}"):
         found = await browse(device.address, device.settings)
     if options.map:
         _put_map(browsed_map(options.map, device.address, found), out)
@@ -145,7 +145,7 @@ async def _modbus(device: "Device", _: str, __: argparse.Namespace, out: Output)
     wire = Wire(device.name, parse_endpoint(device.address), settings, settings.over(device.map.options or ModbusOptions()))
     texts: dict[int, str] = {}
     try:
-        async with out.waiting(f"asking {device.address}, unit {settings.unit}"):
+        with out.waiting(f"asking {device.address}, unit {settings.unit}"):
             await wire.open()
             for category in (1, 2, 3):
                 first: int | None = 0

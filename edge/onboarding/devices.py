@@ -40,17 +40,17 @@ def add_beside(parser: ArgumentParser) -> None:
 
 def load(path: Path, out: Output) -> "GatewayConfig":
     """The gateway file. Says something before the slow part. Raises Stop."""
-    out.say(f"reading {path} ...")
-    out.masker.learn(masking.of_gateway(path))
-    from edge import config
+    with out.waiting(f"reading {path}"):
+        out.masker.learn(masking.of_gateway(path))
+        from edge import config
 
-    logging.basicConfig(level=logging.CRITICAL)  # drivers tell by exception, too
-    logging.getLogger("asyncua").setLevel(logging.CRITICAL)
-    logging.getLogger("qenergyz").setLevel(logging.CRITICAL)
-    try:
-        return config.load(path)
-    except ConfigError as error:
-        raise Stop(USAGE, str(error), f"correct it; `qenergyz edge check {path}` says when it is right") from error
+        logging.basicConfig(level=logging.CRITICAL)  # drivers tell by exception, too
+        logging.getLogger("asyncua").setLevel(logging.CRITICAL)
+        logging.getLogger("qenergyz").setLevel(logging.CRITICAL)
+        try:
+            return config.load(path)
+        except ConfigError as error:
+            raise Stop(USAGE, str(error), f"correct it; `qenergyz edge check {path}` says when it is right") from error
 
 
 def find(gateway: "GatewayConfig", name: str) -> "Device":

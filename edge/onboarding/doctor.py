@@ -88,7 +88,7 @@ async def every_check(path: Path, out: Output, *, wait_s: float = 10.0, ask_devi
         yield checks.failed("configuration", stop.cause, stop.next_step)
         return
     yield configuration(gateway)
-    async with out.waiting("looking at clock, disk and buffer"):
+    with out.waiting("looking at clock, disk and buffer"):
         local = await asyncio.to_thread(_machine, gateway, path)
     for check in local:
         yield check
@@ -123,11 +123,10 @@ def _machine(gateway: "GatewayConfig", path: Path) -> "list[Check]":
 
     data = gateway.data
     named = checks.secret_paths(path)
-    keys = [
-        data / "gateway.key",
-        *data.glob("**/key.pem"),
-        *(file for what, file in named.items() if what.endswith(("password_file", "key_file", "user_key"))),
-    ]
+    own = [data / "gateway.key", *data.glob("**/key.pem")]
+    identities = [folder / "key.pem" for device in gateway.devices if (folder := getattr(device.settings, "identity", None))]
+    credentials = [file for what, file in named.items() if what.endswith(("password_file", "key_file", "user_key"))]
+    keys = dict.fromkeys((*own, *identities, *credentials))
     lines = [device.address.removeprefix("rtu://").partition("?")[0] for device in gateway.devices if device.address.startswith("rtu://")]
     return [
         checks.open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[0], len(gateway.devices)),
@@ -173,7 +172,7 @@ async def _hub(gateway: "GatewayConfig", path: Path, out: Output) -> "AsyncItera
 
     hub = hubchecks.Hub.of(gateway.hub)
     authorities = httpx.create_ssl_context()
-    async with out.waiting(f"asking the hub at {hub.host}:{hub.port}"):
+    with out.waiting(f"asking the hub at {hub.host}:{hub.port}"):
         named = await hubchecks.name(hub)
         yield named
         if named.outcome == "FAIL":

@@ -1,6 +1,6 @@
 """`qenergyz edge dry-run`: what would be collected, without keeping or sending anything.
 
-A cycle is the longest interval of a device's map (one second where the device tells changes by itself). Shown are the request plan, samples
+A cycle is the longest interval of a device's map, at most a minute (one second where the device tells changes by itself). Shown are the request plan, samples
 per cycle, polls that were missed, and bytes per day: the samples of the run are encoded and signed as a batch would be, with a key that is
 thrown away. Of few samples the columns compress less than those of a full batch, so the estimate is on the high side.
 """
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 DAY_US: Final = 86_400_000_000
 TOLD_CYCLE_US: Final = 1_000_000
+LONGEST_CYCLE_US: Final = 60_000_000
 GRACE_S: Final = 1.0
 
 
@@ -104,13 +105,13 @@ def _size(number: int) -> str:
 
 
 async def _run(gateway: "GatewayConfig", chosen: "tuple[Device, ...]", cycles: int, out: Output) -> list[Result]:
-    async with out.waiting(f"collecting {cycles} cycles of {len(chosen)} devices"):
+    with out.waiting(f"collecting {cycles} cycles of {len(chosen)} devices"):
         return list(await asyncio.gather(*(_collect(gateway, device, cycles) for device in chosen)))
 
 
 def _cycle_us(device: "Device") -> int:
     polled = device.map.protocol == "modbus" or getattr(device.map.options, "mode", "") == "poll"
-    return max(tag.every_us for tag in device.map.tags) if polled else TOLD_CYCLE_US
+    return min(LONGEST_CYCLE_US, max(tag.every_us for tag in device.map.tags)) if polled else TOLD_CYCLE_US
 
 
 async def _collect(gateway: "GatewayConfig", device: "Device", cycles: int) -> Result:

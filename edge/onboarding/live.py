@@ -52,7 +52,7 @@ async def show(chosen: "list[Device]", out: Output, seconds: float | None) -> in
             loop.add_signal_handler(number, ended.set)
     tasks = [asyncio.create_task(_follow(device, board, out)) for device in chosen]
     try:
-        async with out.waiting("waiting for the first values"):
+        with out.waiting("waiting for the first values"):
             await _either(asyncio.create_task(board.begun.wait()), asyncio.create_task(ended.wait()), seconds)
         rest = None if seconds is None else max(0.0, seconds - (loop.time() - board.since))
         await _either(asyncio.create_task(ended.wait()), None, rest)

@@ -3,12 +3,12 @@
 A person hears something at once and at least every half second while something is waited for; a program reads `--json`.
 """
 
-import asyncio
 import contextlib
 import json
 import sys
+import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 from edge.onboarding.masking import Masker
@@ -61,18 +61,20 @@ class Output:
             self.say(f"  next: {stop.next_step}")
         return stop.code
 
-    @contextlib.asynccontextmanager
-    async def waiting(self, what: str) -> AsyncIterator[None]:
-        """Says at once what is being done, and that it is still being done."""
+    @contextlib.contextmanager
+    def waiting(self, what: str) -> Iterator[None]:
+        """Says at once what is being done, and that it is still being done: from a thread, so that nothing that is slow can silence it."""
         self.say(f"{what} ...")
-        beat = asyncio.create_task(self._beat(what))
+        done = threading.Event()
+        thread = threading.Thread(target=self._beat, args=(what, done), daemon=True)
+        thread.start()
         try:
             yield
         finally:
-            beat.cancel()
+            done.set()
+            thread.join()
 
-    async def _beat(self, what: str) -> None:
+    def _beat(self, what: str, done: threading.Event) -> None:
         begun = time.monotonic()
-        while True:
-            await asyncio.sleep(BEAT_S)
+        while not done.wait(BEAT_S):
             self.say(f"  still {what}, {time.monotonic() - begun:.1f} s")

@@ -132,7 +132,7 @@ def _unauthenticated(device: "Device") -> str:
 async def _step(trial: Trial, out: Output, device: "Device", name: str, work: Awaitable[Any], silent: str = "") -> Any:
     begun = time.monotonic()
     try:
-        async with out.waiting(f"{name} {device.address}"):
+        with out.waiting(f"{name} {device.address}"):
             found = await work
     except Exception as error:  # of whatever library: it becomes the answer of this command
         from edge.onboarding.advice import advise

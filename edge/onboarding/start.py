@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, out: Output) -> int:
+    out.say("reading the device maps ...")
     maps = shipped(options.folder)
     if options.maps:
         for name, protocol in maps.items():
