@@ -1,8 +1,11 @@
 """Test, live, dry-run and browse against a simulated device of each protocol, and against devices that fail in every way that has its own answer."""
 
 import asyncio
+import errno
 import json
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -15,11 +18,17 @@ import pytest
 from edge import config
 from edge.agent import sole_agent
 from edge.cli import main
-from edge.onboarding import devices, probe
+from edge.onboarding import devices, dryrun, probe
+from edge.onboarding.advice import advise
 from edge.onboarding.output import Output
+from protocols import quality
 from protocols.devicemap import load_device_map
+from protocols.driver import DeviceUnreachable
+from simulators.opcua_nodesets import POLICIES as SERVED
+from simulators.opcua_nodesets import NodesetServer, Secured
 from tests.edge.onboarding.conftest import DEAD, MAPS, ROOT, device
 from tests.protocols.mqtt.brokers import WITHOUT, embedded, mosquitto
+from tests.protocols.opcua.certificates import certificate, key
 
 
 def answers(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -77,8 +86,6 @@ def test_name_that_nobody_knows_fails_while_resolving(tmp_path: Path, capsys: py
 @pytest.fixture
 def silent() -> Iterator[str]:
     """Takes connections and never says a word."""
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as listening:
         held = []
         threading.Thread(target=lambda: held.append(_accept(listening)), daemon=True).start()
@@ -269,3 +276,80 @@ def test_browse_of_what_cannot_be_meant_ends_with_2(words: list[str], says: str,
     shown = capsys.readouterr()
     assert says in shown.err
     assert "canary" not in shown.out + shown.err
+
+
+async def test_first_contact_with_a_secured_server_ends_with_4_and_lines_to_paste(tmp_path: Path) -> None:
+    server = NodesetServer((), Secured(tuple(SERVED), key("server"), certificate("server")))
+    await server.start()
+    try:
+        path = tmp_path / "gateway.toml"
+        path.write_text('[gateway]\nname = "rig1"\n' + device("opcua", server.address))
+        trial = await probe.try_device(config.load(path).devices[0], Output(), 2.0)
+        assert (trial.code, trial.failed and trial.failed.name) == (4, "authenticate")
+        assert trial.failed is not None
+        pasted = "\n".join(line for line in trial.failed.next_step.splitlines() if " = " in line and "or, to go" not in line)
+        path.write_text('[gateway]\nname = "rig1"\n' + device("opcua", server.address, pasted))
+        trial = await probe.try_device(config.load(path).devices[0], Output(), 2.0)
+        assert "no namespace" in str(
+            trial.failed and trial.failed.said
+        )  # the identity is accepted now; it is another server than the map's
+        assert trial.code == 1
+    finally:
+        await server.stop()
+
+
+OTHER = """device_map = "other"
+maker = "x"
+models = ["x"]
+modbus = { timeout = "1s" }
+tags = [{ name = "far", at = "holding:60000", type = "uint16", every = "1h" }, { name = "farther", at = "input:60010", type = "int16" }]
+"""
+
+
+def test_map_of_another_device_ends_with_1_and_tells_the_quality(
+    field: Mapping[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "other.toml").write_text(OTHER)
+    text = f'[gateway]\nname = "rig1"\n[[device]]\nname = "pump"\nmap = "other"\naddress = "{field["modbus"]}"\n'
+    (tmp_path / "gateway.toml").write_text(text)
+    assert main(["test", str(tmp_path / "gateway.toml"), "pump"]) == 1
+    shown = capsys.readouterr().out
+    assert "0 of 2 tags good" in shown
+    assert "bad_configuration" in shown
+    assert "compare the addresses" in shown
+
+
+def test_cycle_of_a_dry_run_is_a_minute_at_most(tmp_path: Path) -> None:
+    (tmp_path / "other.toml").write_text(OTHER)
+    path = tmp_path / "gateway.toml"
+    path.write_text('[gateway]\nname = "rig1"\n[[device]]\nname = "pump"\nmap = "other"\naddress = "127.0.0.1:1"\n')
+    (found,) = config.load(path).devices
+    assert dryrun._cycle_us(found) == 60_000_000
+    assert dryrun._expected(found, 60_000_000) == {0: 1, 1: 60}
+
+
+def test_substation_is_tried_by_polling_so_that_no_report_is_taken(gateway: Path) -> None:
+    found = devices.find(config.load(gateway), "iec61850")
+    assert found.map.options.mode == "report"
+    assert devices.on_trial(found).map.options.mode == "poll"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        (socket.gaierror(-2, "unknown"), 7, "DNS"),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "refused"), 7, "502"),
+        (OSError(errno.ENETUNREACH, "unreachable"), 7, "network"),
+        (ssl.SSLCertVerificationError(1, "self-signed"), 4, "ca_file"),
+        (TimeoutError(), 7, "unit number"),
+    ],
+    ids=["name", "refused", "no way", "tls", "silence"],
+)
+def test_cause_deep_inside_a_failure_leads_to_its_own_advice(gateway: Path, error: Exception, code: int, says: str) -> None:
+    found = devices.find(config.load(gateway), "modbus")
+    outer = DeviceUnreachable('device "modbus": no connection', quality.BAD_NO_COMMUNICATION)
+    outer.__cause__ = error
+    advice = advise(outer if not isinstance(error, TimeoutError) else error, found)
+    assert advice.code == code
+    assert says in advice.next_step
+    assert type(error).__name__ in advice.detail

@@ -1,5 +1,6 @@
 """How every command speaks: something at once, JSON alone on standard output, an example in its help, completion, and never a secret."""
 
+import asyncio
 import base64
 import json
 import os
@@ -266,3 +267,22 @@ def test_first_feedback_as_a_process() -> None:
     done = qenergyz("test", "absent.toml", "x")
     assert done.returncode == 2
     assert done.stderr.splitlines()[0] == "reading absent.toml ..."
+
+
+async def test_voucher_that_a_hub_repeats_is_not_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        body = f"voucher {CANARY} is spent".encode()
+        writer.write(b"HTTP/1.1 403 Forbidden\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as hub:
+        port = hub.sockets[0].getsockname()[1]
+        (tmp_path / "gateway.toml").write_text(f'[gateway]\nname = "rig1"\nhub = "http://127.0.0.1:{port}"\n' + device("modbus", DEAD))
+        (tmp_path / "voucher").write_text(CANARY + "\n")
+        arguments = ["enrol", str(tmp_path / "gateway.toml"), "--voucher", f"@{tmp_path / 'voucher'}"]
+        assert await asyncio.to_thread(main, arguments) == 1
+    shown = capsys.readouterr()
+    assert "is spent" in shown.err
+    assert CANARY not in shown.out + shown.err
