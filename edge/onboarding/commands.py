@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import io
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -37,6 +38,9 @@ def main(argv: Sequence[str]) -> int:
     options = parser_of(argv[0]).parse_args(argv[1:])
     from edge.onboarding import output
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a unit such as °C on a terminal that has no such letter
     out = output.Output(as_json=getattr(options, "json", False))
     try:
         code: int = _module(COMMANDS[argv[0]][0]).run(options, out)

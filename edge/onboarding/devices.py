@@ -123,7 +123,10 @@ async def forget(device: "Device") -> None:
     """Has a broker throw away the session of a trial."""
     if device.map.protocol != "mqtt" or not device.settings.client_id.startswith("qenergyz-trial-"):
         return
+    place = host_and_port(device)
     with contextlib.suppress(Exception):  # where it cannot be reached there is nothing to forget, or nobody to tell
+        if place:
+            await reach(*place, timeout_s=1.0)
         async with asyncio.timeout(FORGET_S):
             await asyncio.to_thread(_forget, device)
 

@@ -5,6 +5,7 @@ A person hears something at once and at least every half second while something 
 
 import contextlib
 import json
+import re
 import sys
 import threading
 import time
@@ -22,6 +23,7 @@ CONFLICT: Final = 5
 UNREACHABLE: Final = 7  # also: no answer in time
 INTERRUPTED: Final = 130
 BEAT_S: Final = 0.4
+_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class Stop(Exception):
@@ -30,6 +32,11 @@ class Stop(Exception):
     def __init__(self, code: int, cause: str, next_step: str = "") -> None:
         super().__init__(cause)
         self.code, self.cause, self.next_step = code, cause, next_step
+
+
+def shown(text: str) -> str:
+    """Without what a terminal would obey: names, topics and texts come from devices and brokers."""
+    return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 class Output:
@@ -41,12 +48,12 @@ class Output:
 
     def say(self, text: str) -> None:
         """Progress and warnings."""
-        print(self.masker.masked(text), file=sys.stderr, flush=True)
+        print(shown(self.masker.masked(text)), file=sys.stderr, flush=True)
 
     def data(self, text: str) -> None:
         """What was asked for, for a person; nothing with `--json`."""
         if not self.as_json:
-            print(self.masker.masked(text), flush=True)
+            print(shown(self.masker.masked(text)), flush=True)
 
     def json(self, document: Any) -> None:
         """What was asked for, for a program; nothing without `--json`."""

@@ -3,6 +3,7 @@
 Not for keeping: what is kept are the raw columns of the frame.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,7 +36,7 @@ class Reading:
         if isinstance(self.value, bool):
             return str(self.value).lower()
         label = self.tag.labels.get(int(self.value)) if self.tag.labels else None
-        number = str(self.value) if isinstance(self.value, int) else f"{self.value:.7g}"
+        number = str(self.value) if isinstance(self.value, int) else written_number(self.value)
         return f"{number} ({label})" if label else number
 
     @property
@@ -74,6 +75,15 @@ def _value(raw: Any, tag: Tag) -> float | int | bool:
         return int(raw.view(tag.type.native)[0]) if tag.type in (TagType.UINT32, TagType.UINT64) else int(raw[0])
     value = float(to_engineering(raw.copy(), tag.type, tag.scale, tag.offset)[0])
     return float(f"{value:.7g}") if tag.type is TagType.FLOAT32 else value
+
+
+def written_number(value: float) -> str:
+    """Seven digits, without an exponent where a person would write none."""
+    if value == 0 or not 1e-4 <= abs(value) < 1e15:
+        return f"{value:.7g}"
+    digits = max(0, 6 - math.floor(math.log10(abs(value))))
+    text = f"{float(f'{value:.7g}'):.{digits}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def written_time(time_us: int) -> str:
