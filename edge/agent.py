@@ -1,39 +1,40 @@
-"""Composition root of the gateway: builds buffer, pollers, forwarder and health page, and keeps every task alive.
+"""Composition root of the gateway: builds buffer, devices, forwarder and health page, and keeps every task alive.
 
-One supervised task per device, one for the buffer, one for the hub. A task that fails is logged once, restarted with backoff, and shown in
-health. The agent starts and stays useful with every device and the hub absent.
+One supervised task per device, one for the buffer, one for the hub, one that follows the files (`edge/reload.py`). The agent starts and
+stays useful with every device and the hub absent.
 """
 
 import asyncio
+import contextlib
 import fcntl
 import functools
 import json
 import logging
 import os
+import signal
 import ssl
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
-from typing import Final
 
 import httpx
 
 from edge import enrolment as enrolments
+from edge import tagids
 from edge.commands import Gate
 from edge.config import GatewayConfig
 from edge.control import ControlSocket
+from edge.devices import Change, ChangeFailed, RunningDevices, TableIntake
 from edge.forwarder import TIMEOUT, Forwarder
-from edge.health import HealthPage, Report, TaskState
-from edge.intake import Intake
+from edge.health import HealthPage, Report
 from edge.poller import Poller
-from protocols import tasks
+from edge.reload import Reload
+from edge.supervision import Supervisor
 from protocols.clock import Clock
 from protocols.devicemap import Device
 from protocols.driver import Driver, open_driver
 
 log = logging.getLogger("qenergyz.edge")
-RESTART_FIRST_S: Final = 0.2
-RESTART_LONGEST_S: Final = 10.0
 
 
 class AlreadyRunning(Exception):
@@ -58,10 +59,15 @@ class Agent:
         self._config, self._clock = config, clock
         signer = enrolments.load_or_make_key(config.data)
         self._enrolment = enrolments.read(config.data)
-        self._intake = Intake(config.data / "buffer.db", config.buffer, config.urn, config.table, signer, clock)
-        self._pollers = [Poller(device, functools.partial(self._driver, device), self._intake.append, clock) for device in config.devices]
+        self._intake = TableIntake(config.data / "buffer.db", config.buffer, config.urn, config.table, signer, clock)
+        self._supervisor = Supervisor(clock)
+        self._devices = RunningDevices(self._intake, self._supervisor, self._poller, clock)
+        self._gate = Gate(config.devices, self._intake, clock, self._send)
+        self._reload = Reload(config, self._change, clock)
         self._forwarder: Forwarder | None = None
-        self._tasks: list[TaskState] = []
+
+    def _poller(self, device: Device) -> Poller:
+        return Poller(device, functools.partial(self._driver, device), self._intake.append, self._clock)
 
     async def _driver(self, device: Device) -> Driver:
         return open_driver(device, self._clock, await self._intake.call(self._intake.buffer.delivered, device.name))
@@ -71,16 +77,15 @@ class Agent:
             stack.enter_context(sole_agent(self._config.data))
             await self._intake.open()
             stack.push_async_callback(self._intake.close)
+            tagids.save(self._config.data, tagids.ranges(self._config.devices, tagids.read(self._config.data)))
             kept = await self._intake.call(self._intake.buffer.last_blocks)
-            for poller in self._pollers:
-                poller.resume(kept)
             if self._config.hub and self._enrolment:
                 client = await stack.enter_async_context(httpx.AsyncClient(timeout=TIMEOUT, verify=_authorities(self._config.hub)))
                 self._forwarder = Forwarder(self._intake, self._config.hub, self._enrolment, self._clock, client)
                 self._intake.on_sealed(self._forwarder.wake)
             elif self._config.hub:
                 log.warning("not_enrolled hub=%s next_step='qenergyz edge enrol'", self._config.hub)
-            control = ControlSocket(self._config.data, Gate(self._config.devices, self._intake, self._clock, self._send), self._clock)
+            control = ControlSocket(self._config.data, self._gate, self._clock)
             await control.start()
             stack.push_async_callback(control.stop)
             page = HealthPage(self._config.health, self.report)
@@ -88,36 +93,36 @@ class Agent:
             stack.push_async_callback(page.stop)
             self._write_state(url)
             stack.callback((self._config.data / "agent.json").unlink, missing_ok=True)
-            log.info("agent_started gateway=%s devices=%d health=%s", self._config.name, len(self._pollers), url)
-            await self._work(stop)
+            stack.enter_context(_on_hangup(self._reload.look_now))
+            log.info("agent_started gateway=%s devices=%d health=%s", self._config.name, len(self._config.devices), url)
+            stack.push_async_callback(self._end)
+            self._supervisor.start("intake", self._intake.run)
+            if self._forwarder:
+                self._supervisor.start("forwarder", self._forwarder.run)
+            self._devices.start(self._config.devices, self._config.table, kept)
+            self._supervisor.start("reload", self._reload.run)
+            await stop.wait()
         log.info("agent_stopped gateway=%s collected=%d", self._config.name, self._intake.collected)
 
+    async def _end(self) -> None:
+        """Devices stop first, then the intake commits and seals what is left, then the forwarder."""
+        await self._supervisor.end("reload")
+        await self._devices.stop()
+        await self._supervisor.end("intake")
+        await self._supervisor.end("forwarder")
+
     async def _send(self, device: str, index: int, raw: float, expected: float | None) -> None:
-        await next(poller for poller in self._pollers if poller.state.name == device).write(index, raw, expected)
+        await self._devices.poller(device).write(index, raw, expected)
 
-    async def _work(self, stop: asyncio.Event) -> None:
-        """Pollers stop first, then the intake commits and seals what is left, then the forwarder."""
-        intake = asyncio.create_task(self._supervise("intake", self._intake.run))
-        forwarder = asyncio.create_task(self._supervise("forwarder", self._forwarder.run)) if self._forwarder else None
-        pollers = [asyncio.create_task(self._supervise(f"device {poller.state.name}", poller.run)) for poller in self._pollers]
-        await stop.wait()
-        for group in (pollers, [intake], [forwarder] if forwarder else []):
-            await tasks.end(*group)
-
-    async def _supervise(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        state = TaskState(name)
-        self._tasks.append(state)
-        while True:
-            try:
-                await work()
-                return
-            except Exception as error:  # the supervising loop: whatever it was, the task must run again
-                now_us = self._clock.now_us()
-                if str(error) != state.cause:
-                    log.exception("task_failed task=%s", name)
-                state.restarts, state.last_failure_us, state.cause = state.restarts + 1, now_us, str(error) or type(error).__name__
-                state.recent_us = [*state.recent_us[-9:], now_us]
-            await self._clock.sleep_us(int(min(RESTART_LONGEST_S, RESTART_FIRST_S * 2 ** min(state.restarts, 8)) * 1e6))
+    async def _change(self, found: GatewayConfig) -> Change:
+        """Make the devices of a checked file run. Raises ChangeFailed."""
+        try:
+            tagids.save(found.data, tagids.ranges(found.devices, tagids.read(found.data)))
+        except OSError as error:
+            raise ChangeFailed(f"{found.data}: {error.strerror}") from error
+        change = await self._devices.change_to(found.devices, found.table)
+        self._gate.devices = self._devices.devices
+        return change
 
     async def report(self) -> Report:
         return Report(
@@ -128,14 +133,28 @@ class Agent:
             full_since_us=self._intake.full_since_us,
             backlog=await self._intake.backlog(),
             hub=self._forwarder.state if self._forwarder else None,
-            devices=tuple(poller.state for poller in self._pollers),
-            tasks=tuple(self._tasks),
+            devices=tuple(poller.state for poller in self._devices.pollers),
+            tasks=self._supervisor.states,
+            sync=self._reload.sync,
         )
 
     def _write_state(self, url: str) -> None:
         fresh = self._config.data / "agent.json.new"
         fresh.write_text(json.dumps({"url": url, "pid": os.getpid(), "gateway": self._config.name}))
         fresh.replace(self._config.data / "agent.json")
+
+
+@contextmanager
+def _on_hangup(look: Callable[[], None]) -> Iterator[None]:
+    """SIGHUP looks at the files at once. Only where signals can be had: not in a thread."""
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(RuntimeError, ValueError, NotImplementedError):
+        loop.add_signal_handler(signal.SIGHUP, look)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(RuntimeError, ValueError, NotImplementedError):
+            loop.remove_signal_handler(signal.SIGHUP)
 
 
 def _authorities(hub: str) -> ssl.SSLContext | bool:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge import tagids
 from protocols.devicemap import Device, DeviceMaps, TagTable, parse_devices
 from protocols.enrolment import gateway_urn
 from protocols.tomlfile import Section, TomlFile
@@ -20,7 +21,7 @@ class BufferConfig:
 
 @dataclass(frozen=True, slots=True)
 class GatewayConfig:
-    """data: folder of buffer, key and enrolment. hub: base URL, "" = collect only. health: (host, port) of the local health page."""
+    """data: folder of buffer, key and enrolment. hub: base URL, "" = collect only. health: (host, port) of the local health page. path: the file."""
 
     name: str
     data: Path
@@ -29,6 +30,7 @@ class GatewayConfig:
     health: tuple[str, int]
     devices: tuple[Device, ...]
     table: TagTable
+    path: Path
 
     @property
     def urn(self) -> str:
@@ -49,12 +51,17 @@ def load(path: Path) -> GatewayConfig:
     gateway.done()
     buffer = _buffer(root.section("buffer", optional=True))
     health = _health(root.section("health", optional=True))
-    maps = DeviceMaps((path.parent / "devices", path.parent))
-    devices = parse_devices(root.sections("device", optional=True), maps)
+    maps = DeviceMaps(map_folders(path))
+    devices = tagids.place(parse_devices(root.sections("device", optional=True), maps), tagids.read(data))
     if not devices:
         raise root.error(None, "expected at least one [[device]] table")
     root.done()
-    return GatewayConfig(name, data, hub, buffer, health, devices, TagTable.build(gateway_urn(name), devices))
+    return GatewayConfig(name, data, hub, buffer, health, devices, TagTable.build(gateway_urn(name), devices), path)
+
+
+def map_folders(path: Path) -> tuple[Path, ...]:
+    """Where the device maps of a gateway's file are looked for before those that ship with the product."""
+    return path.parent / "devices", path.parent
 
 
 def _buffer(section: Section) -> BufferConfig:

@@ -7,25 +7,16 @@ being retried; red: data is in danger or a person is needed. Every cause is a se
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from edge.buffer import Backlog
 from edge.forwarder import ForwarderState
 from edge.poller import DeviceState
+from edge.reload import WRITING, Sync, SyncState
+from edge.supervision import TaskState
 
 MAX_REQUEST: Final = 8192
-
-
-@dataclass(slots=True)
-class TaskState:
-    """A supervised task: how often it was restarted, and when last (gateway microseconds)."""
-
-    name: str
-    restarts: int = 0
-    last_failure_us: int = 0
-    cause: str = ""
-    recent_us: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +32,7 @@ class Report:
     hub: ForwarderState | None
     devices: tuple[DeviceState, ...]
     tasks: tuple[TaskState, ...]
+    sync: Sync
 
     def causes(self) -> list[tuple[str, str]]:
         """(colour, sentence) of everything that is not green."""
@@ -51,6 +43,8 @@ class Report:
                 found.append(
                     ("red" if len(recent) >= 3 else "amber", f"task {task.name} failed {len(recent)} times in a minute: {task.cause}")
                 )
+        if self.sync.state is SyncState.FAILED or (self.sync.state is SyncState.PENDING and self.sync.reason != WRITING):
+            found.append(("amber", f"configuration {self.sync.state.value}: {self.sync.reason}"))
         if self.full_since_us is not None:
             found.append(("red", f"buffer full: {self.backlog.total_bytes} bytes stored, {self.dropped} samples dropped so far"))
         if self.backlog.refused_batches:
@@ -75,6 +69,7 @@ class Report:
             "backlog": asdict(self.backlog),
             "hub": asdict(self.hub) if self.hub else None,
             "devices": [asdict(device) for device in self.devices],
+            "configuration": asdict(self.sync),
             "tasks": [{"name": task.name, "restarts": task.restarts, "cause": task.cause} for task in self.tasks],
         }
 
