@@ -8,18 +8,18 @@ OPC UA: variables by path; IEC 61850: attributes; both also as the text of a dev
 import argparse
 import asyncio
 import fnmatch
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from edge.onboarding import devices
 from edge.onboarding.output import FAILED, OK, REFUSED, USAGE, Output, Stop
 
 if TYPE_CHECKING:
     from protocols.devicemap import Device
+    from protocols.modbus.wire import Wire
 
-IDENTITY = ("vendor", "product", "revision", "url", "name", "model", "application")
+ANSWERS: Final = 8  # of one identification before it is given up
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -135,10 +135,9 @@ async def _iec61850(device: "Device", pattern: str, options: argparse.Namespace,
 
 
 async def _modbus(device: "Device", _: str, __: argparse.Namespace, out: Output) -> int:
-    from protocols.modbus.ask import Ask
     from protocols.modbus.endpoint import parse_endpoint
     from protocols.modbus.settings import ModbusOptions, ModbusSettings
-    from protocols.modbus.texts import IDENTS, NoText, decode_text, parse_objects
+    from protocols.modbus.texts import IDENTS
     from protocols.modbus.wire import Wire
 
     settings: ModbusSettings = device.settings or ModbusSettings()
@@ -148,19 +147,7 @@ async def _modbus(device: "Device", _: str, __: argparse.Namespace, out: Output)
         with out.waiting(f"asking {device.address}, unit {settings.unit}"):
             await wire.open()
             for category in (1, 2, 3):
-                first: int | None = 0
-                for _turn in range(8):
-                    answer = await wire.exchange(Ask.identify(settings.unit, category, first or 0))
-                    if isinstance(answer, int):
-                        break
-                    try:
-                        objects = parse_objects(answer)
-                        texts |= {number: decode_text(raw) for number, raw in objects.texts.items()}
-                    except NoText:
-                        break
-                    first = objects.follows
-                    if first is None:
-                        break
+                texts |= await _identification(wire, category)
     finally:
         wire.close()
     names = {number: name for name, number in IDENTS.items()}
@@ -172,22 +159,45 @@ async def _modbus(device: "Device", _: str, __: argparse.Namespace, out: Output)
     return OK if texts else FAILED
 
 
+async def _identification(wire: "Wire", category: int) -> dict[int, str]:
+    """What a device says of itself in one category; nothing where it refuses or answers with no texts."""
+    from protocols.modbus.ask import Ask
+    from protocols.modbus.texts import NoText, decode_text, parse_objects
+
+    found: dict[int, str] = {}
+    first: int | None = 0
+    for _ in range(ANSWERS):
+        answer = await wire.exchange(Ask.identify(wire.unit, category, first or 0))
+        if isinstance(answer, int):
+            break
+        try:
+            objects = parse_objects(answer)
+            found |= {number: decode_text(raw) for number, raw in objects.texts.items()}
+        except NoText:
+            break
+        first = objects.follows
+        if first is None:
+            break
+    return found
+
+
 async def _mqtt(device: "Device", pattern: str, options: argparse.Namespace, out: Output) -> int:
     from edge.onboarding.topics import Refused, listen
     from protocols.mqtt.plan import MqttSettings
 
     settings: MqttSettings = device.settings or MqttSettings()
-    beat: Callable[[int], None] = lambda count: out.say(f"  {count} topics so far")  # noqa: E731
-    out.say(f"listening to {device.address} for {options.wait:g} s ...")
+    told = f"listening to {device.address} for {options.wait:g} s"
     try:
-        heard = await asyncio.to_thread(listen, devices.on_trial(replace(device, settings=settings)), pattern or "#", options.wait, beat)
+        with out.waiting(told):
+            heard = await asyncio.to_thread(listen, devices.on_trial(replace(device, settings=settings)), pattern or "#", options.wait)
     except Refused as error:
         if not error.version or settings.version == "3.1.1":
             next_step = "correct version, username and password_file of this [[device]]; they are needed in a gateway file"
             raise Stop(REFUSED, str(error), next_step) from error
         out.say('the broker does not know MQTT 5; trying 3.1.1 (the [[device]] needs version = "3.1.1")')
         older = replace(device, settings=replace(settings, version="3.1.1"))
-        heard = await asyncio.to_thread(listen, devices.on_trial(older), pattern or "#", options.wait, beat)
+        with out.waiting(told):
+            heard = await asyncio.to_thread(listen, devices.on_trial(older), pattern or "#", options.wait)
     for one in heard:
         out.data(f"{one.topic}  {one.messages} x {one.payload}  {one.sample}".rstrip())
         out.json({"topic": one.topic, "messages": one.messages, "bytes": one.size, "payload": one.payload, "sample": one.sample})

@@ -6,7 +6,6 @@ Heard with a clean session under a name of its own: the broker keeps nothing for
 import json
 import secrets
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -68,8 +67,8 @@ class Refused(Exception):
         self.version = version
 
 
-def listen(device: "Device", pattern: str, seconds: float, beat: Callable[[int], None]) -> list[Heard]:
-    """Blocks. beat: told several times a second how many topics there are. Raises OSError, ValueError, Refused."""
+def listen(device: "Device", pattern: str, seconds: float) -> list[Heard]:
+    """Blocks. Raises OSError, ValueError, Refused."""
     found: dict[str, Heard] = {}
     refused: list[Refused] = []
 
@@ -88,12 +87,8 @@ def listen(device: "Device", pattern: str, seconds: float, beat: Callable[[int],
     client = clean_client(device)
     client.on_connect, client.on_message = connected, arrived
     until = time.monotonic() + seconds
-    told = 0.0
     while time.monotonic() < until and not refused:
         client.loop(timeout=0.1)
-        if time.monotonic() - told >= 0.4:
-            told = time.monotonic()
-            beat(len(found))
     client.disconnect()
     if refused:
         raise refused[0]
