@@ -24,6 +24,7 @@ from protocols.mqtt.bulksocket import BulkClient, BulkSocket, Published, answers
 from protocols.mqtt.inbox import Message
 from protocols.mqtt.plan import MqttSettings, is_secure, parse_endpoint
 from protocols.mqtt.tls import context, refusal
+from protocols.secret import SecretMissing, read_secret
 
 MAX_WAITING: Final = 2_000  # messages of one frame; more are left in the socket
 RECEIVE_MAXIMUM: Final = 2_000  # MQTT 5, 3.1.2.11.3: unacknowledged messages the broker may have out
@@ -119,13 +120,13 @@ class Link:
         return client
 
     def _password(self) -> str | None:
-        path = self._settings.password_file
-        if path is None:
+        reference = self._settings.password_file
+        if reference is None:
             return None
         try:
-            return path.read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise self.setup(f"password_file {path} cannot be read ({error.strerror})") from error
+            return read_secret(reference)
+        except SecretMissing as error:
+            raise self.setup(f"password_file {error}") from error
 
     def _connect(self, client: BulkClient, host: str, port: int) -> None:
         """Blocking; runs in a thread."""

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from protocols.devicemap import Device, DeviceMap, Tag, TagType
 from protocols.mqtt.topics import filter_problem, name_problem, sparkplug_topics, widest
+from protocols.secret import Secret, parse_secret
 from protocols.tomlfile import Section
 
 PathSteps = tuple[str | int, ...]
@@ -97,7 +98,7 @@ class MqttSettings:
     version: str = "5"
     client_id: str = ""
     username: str = ""
-    password_file: Path | None = None
+    password_file: Path | Secret | None = None
     keepalive_s: int = 30
     ca_file: Path | None = None
     certificate_file: Path | None = None
@@ -213,7 +214,7 @@ def parse_settings(section: Section) -> MqttSettings:
         version=section.choice("version", ("3.1.1", "5"), "5"),
         client_id=section.text("client_id", ""),
         username=username,
-        password_file=_file(section, "password_file"),
+        password_file=parse_secret(section, "password_file"),
         keepalive_s=section.duration_us("keepalive", "30s") // 1_000_000 or 1,
         ca_file=_file(section, "ca_file"),
         certificate_file=_file(section, "certificate_file"),

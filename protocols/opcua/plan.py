@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from protocols.devicemap import DeviceMap, TagType
 from protocols.opcua.address import parse
+from protocols.secret import Secret, parse_secret
 from protocols.tomlfile import Section
 
 POLICIES: Final = ("Aes256_Sha256_RsaPss", "Aes128_Sha256_RsaOaep", "Basic256Sha256")  # best first
@@ -63,7 +64,7 @@ class Settings:
     certificate_host: str = ""
     identity: Path | None = None
     username: str = ""
-    password_file: Path | None = None
+    password_file: Path | Secret | None = None
     user_certificate: Path | None = None
     user_key: Path | None = None
 
@@ -136,7 +137,7 @@ def parse_settings(section: Section) -> Settings:
         certificate_host=section.text("certificate_host", ""),
         identity=_path(section, "identity") or section.path.parent / IDENTITY_FOLDER,
         username=section.text("username", ""),
-        password_file=_path(section, "password_file"),
+        password_file=parse_secret(section, "password_file"),
         user_certificate=_path(section, "user_certificate"),
         user_key=_path(section, "user_key"),
     )

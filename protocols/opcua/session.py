@@ -29,6 +29,7 @@ from protocols.opcua import identity, trust
 from protocols.opcua.address import Address
 from protocols.opcua.endpoints import Peer, choose, encrypts_password, policy_of
 from protocols.opcua.plan import NONE, Settings
+from protocols.secret import SecretMissing, read_secret
 
 ua: Any = asyncua.ua  # built by star imports, which type checkers do not follow
 log = logging.getLogger("qenergyz.edge")
@@ -209,7 +210,10 @@ async def _identify(client: Any, endpoint: Any, peer: Peer) -> None:
             if not believed or not encrypts_password(endpoint):
                 raise peer.setup("without security the password would be readable on its way; choose a policy, or leave out the user name")
         client.set_user(settings.username)
-        client.set_password(_read(settings.password_file, peer).decode().rstrip("\r\n"))
+        try:
+            client.set_password(read_secret(settings.password_file))
+        except SecretMissing as error:
+            raise peer.setup(f"password_file {error}") from error
     elif settings.user_certificate is not None and settings.user_key is not None:
         certificate, key = _read(settings.user_certificate, peer), _read(settings.user_key, peer)
         try:
