@@ -176,24 +176,38 @@ def key_permissions(paths: Iterable[Path]) -> Check:
     return passed("key permissions", f"{len(there)} files for their owner only")
 
 
-def secret_files(named: Mapping[str, Path]) -> Check:
-    """named: what the gateway's file refers to, by "device: key"."""
+def secret_files(named: Mapping[str, Path], elsewhere: Mapping[str, str]) -> Check:
+    """named: files that the gateway's file refers to, by "device: key"; elsewhere: what stands in an environment or with systemd."""
     missing = [f"{what} {path}" for what, path in named.items() if not os.access(path, os.R_OK)]
     if missing:
         return failed("secret files", f"cannot be read: {', '.join(missing)}", "write them, readable for the user of the agent (mode 0600)")
-    return passed("secret files", f"{len(named)} named, all readable")
+    unset = [f"{what} {reference}" for what, reference in elsewhere.items() if not _there(reference)]
+    if unset:
+        fix = "they need be there for the agent only: look at the environment and the LoadCredential= of its systemd unit"
+        return warned("secret files", f"not there for this command: {', '.join(unset)}", fix)
+    return passed("secret files", f"{len(named) + len(elsewhere)} named, all readable")
 
 
-def secret_paths(config: Path) -> dict[str, Path]:
-    """Every file with credentials that a gateway file names. The file has been loaded before."""
+def _there(reference: str) -> bool:
+    source, _, name = reference.partition(":")
+    if source == "env":
+        return bool(os.environ.get(name))
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    return bool(folder) and os.access(Path(folder or "/") / name, os.R_OK)
+
+
+def secret_paths(config: Path) -> tuple[dict[str, Path], dict[str, str]]:
+    """Every file with credentials that a gateway file names, and every reference elsewhere. The file has been loaded before."""
     document: dict[str, Any] = tomllib.loads(config.read_text(encoding="utf-8"))
     keys = ("password_file", "key_file", "user_key", "ca_file", "certificate_file", "user_certificate")
-    return {
-        f"{device.get('name', '?')}: {key}": config.parent / device[key]
+    given = {
+        f"{device.get('name', '?')}: {key}": device[key]
         for device in document.get("device", ())
         for key in keys
         if isinstance(device.get(key), str) and device[key]
     }
+    elsewhere = {what: text for what, text in given.items() if text.startswith(("env:", "credential:"))}
+    return {what: config.parent / text for what, text in given.items() if what not in elsewhere}, elsewhere
 
 
 def health_port(listen: tuple[str, int], agent_runs: bool) -> Check:

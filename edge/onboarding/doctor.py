@@ -122,7 +122,7 @@ def _machine(gateway: "GatewayConfig", path: Path) -> "list[Check]":
     from edge.onboarding import checks
 
     data = gateway.data
-    named = checks.secret_paths(path)
+    named, elsewhere = checks.secret_paths(path)
     own = [data / "gateway.key", *data.glob("**/key.pem")]
     identities = [folder / "key.pem" for device in gateway.devices if (folder := getattr(device.settings, "identity", None))]
     credentials = [file for what, file in named.items() if what.endswith(("password_file", "key_file", "user_key"))]
@@ -135,7 +135,7 @@ def _machine(gateway: "GatewayConfig", path: Path) -> "list[Check]":
         checks.disk_of(data, gateway.buffer.max_bytes),
         *checks.buffer(data / "buffer.db"),
         checks.key_permissions(keys),
-        checks.secret_files(named),
+        checks.secret_files(named, elsewhere),
         checks.health_port(gateway.health, devices.agent_runs(data)),
         checks.libraries({device.map.protocol for device in gateway.devices}, bool(gateway.hub)),
         checks.serial_lines(lines),

@@ -1,9 +1,10 @@
 """What must not be shown: credentials in addresses, values of keys that hold secrets, and the contents of the files that hold them.
 
 Secrets are to stand in files that the configuration names; this also covers those that somebody wrote where they do not belong. Pure but for
-`of_gateway`, which reads the files.
+`of_gateway`, which reads them.
 """
 
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -83,9 +84,20 @@ def _of_table(table: Mapping[str, Any], folder: Path) -> Iterator[str]:
             for one in value:
                 yield from _of_table(one if isinstance(one, Mapping) else {key: one}, folder)
         elif key in _FILES and isinstance(value, str):
-            yield from _of_file(folder / value)
+            yield from _referred(value, folder)
         elif is_secret(key):
             yield str(value)
+
+
+def _referred(value: str, folder: Path) -> Iterator[str]:
+    """By a path, `env:NAME` or `credential:NAME`, as in `protocols.secret`."""
+    source, _, name = value.partition(":")
+    if source == "env":
+        yield os.environ.get(name, "")
+    elif source == "credential":
+        yield from _of_file(Path(os.environ.get("CREDENTIALS_DIRECTORY", "/")) / name)
+    else:
+        yield from _of_file(folder / value)
 
 
 def _of_file(path: Path) -> Iterator[str]:

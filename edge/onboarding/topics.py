@@ -46,7 +46,7 @@ def clean_client(device: "Device") -> Any:
         reconnect_on_failure=False,
     )
     if settings.username:
-        password = settings.password_file.read_text(encoding="utf-8").strip() if settings.password_file else None
+        password = settings.password_file.read_text(encoding="utf-8").rstrip("\r\n") if settings.password_file else None
         client.username_pw_set(settings.username, password)
     if plan.is_secure(device.address):
         client.tls_set_context(context(settings))

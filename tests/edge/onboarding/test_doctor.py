@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography import x509
@@ -19,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from edge.bufferfile import SCHEMA_VERSION
 from edge.cli import main
 from edge.clockwatch import LOCAL, NTP, UNKNOWN
-from edge.onboarding import checks, doctor, hubchecks
+from edge.onboarding import checks, doctor, hubchecks, masking
 from edge.onboarding.checks import Check, Outcome
 from edge.onboarding.hubchecks import Hub
 from edge.onboarding.output import Output
@@ -125,7 +124,7 @@ FAILING: dict[str, Callable[[Path], Check]] = {
     "buffer": damaged_buffer,
     "schema version": foreign_schema,
     "key permissions": open_key,
-    "secret files": lambda folder: checks.secret_files({"well3: password_file": folder / "absent"}),
+    "secret files": lambda folder: checks.secret_files({"well3: password_file": folder / "absent"}, {}),
     "port": taken_port,
     "libraries": lambda _: without_library("asyncua"),
     "serial lines": lambda _: checks.serial_lines(["/dev/ttyNONE7"]),
@@ -273,8 +272,23 @@ def test_doctor_answers_for_a_file_that_is_wrong(tmp_path: Path, capsys: pytest.
     assert "FAIL  configuration" in capsys.readouterr().out
 
 
-def test_secret_files_are_found_in_the_gateway_file(tmp_path: Path) -> None:
+def test_secret_files_are_found_in_the_gateway_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = '[gateway]\nname = "rig1"\n' + device("mqtt", "mqtt://" + DEAD, 'username = "me"\npassword_file = "secret"\n')
+    text += device("opcua", "opc.tcp://" + DEAD, 'username = "me"\npassword_file = "env:QENERGYZ_TEST_SECRET"\n')
     (tmp_path / "gateway.toml").write_text(text)
-    named: dict[str, Any] = checks.secret_paths(tmp_path / "gateway.toml")
+    named, elsewhere = checks.secret_paths(tmp_path / "gateway.toml")
     assert named == {"mqtt: password_file": tmp_path / "secret"}
+    assert elsewhere == {"opcua: password_file": "env:QENERGYZ_TEST_SECRET"}
+    assert checks.secret_files({}, elsewhere).outcome == "WARN"
+    monkeypatch.setenv("QENERGYZ_TEST_SECRET", "canary-1")
+    assert checks.secret_files({}, elsewhere).outcome == "PASS"
+    assert "canary-1" in set(masking.of_gateway(tmp_path / "gateway.toml"))
+
+
+def test_credentials_of_systemd_are_known_and_masked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert checks.secret_files({}, {"a: password_file": "credential:broker"}).outcome == "WARN"
+    (tmp_path / "broker").write_text("canary-2")
+    assert checks.secret_files({}, {"a: password_file": "credential:broker"}).outcome == "PASS"
+    (tmp_path / "gateway.toml").write_text('[[device]]\npassword_file = "credential:broker"\n')
+    assert set(masking.of_gateway(tmp_path / "gateway.toml")) == {"canary-2"}
