@@ -28,11 +28,12 @@ from edge.devices import Change, ChangeFailed, RunningDevices, TableIntake
 from edge.forwarder import TIMEOUT, Forwarder
 from edge.health import HealthPage, Report
 from edge.poller import Poller
-from edge.reload import Reload
+from edge.reload import LOOK_EVERY_US, Reload, stamp
 from edge.supervision import Supervisor
 from protocols.clock import Clock
 from protocols.devicemap import Device
 from protocols.driver import Driver, open_driver
+from protocols.signing import Ed25519Signer
 
 log = logging.getLogger("qenergyz.edge")
 
@@ -57,9 +58,9 @@ class Agent:
 
     def __init__(self, config: GatewayConfig, clock: Clock) -> None:
         self._config, self._clock = config, clock
-        signer = enrolments.load_or_make_key(config.data)
+        self._signer = enrolments.CurrentSigner(enrolments.load_or_make_key(config.data))
         self._enrolment = enrolments.read(config.data)
-        self._intake = TableIntake(config.data / "buffer.db", config.buffer, config.urn, config.table, signer, clock)
+        self._intake = TableIntake(config.data / "buffer.db", config.buffer, config.urn, config.table, self._signer, clock)
         self._supervisor = Supervisor(clock)
         self._devices = RunningDevices(self._intake, self._supervisor, self._poller, clock)
         self._gate = Gate(config.devices, self._intake, clock, self._send)
@@ -101,12 +102,13 @@ class Agent:
                 self._supervisor.start("forwarder", self._forwarder.run)
             self._devices.start(self._config.devices, self._config.table, kept)
             self._supervisor.start("reload", self._reload.run)
+            self._supervisor.start("key", self._follow_key)
             await stop.wait()
         log.info("agent_stopped gateway=%s collected=%d", self._config.name, self._intake.collected)
 
     async def _end(self) -> None:
         """Devices stop first, then the intake commits and seals what is left, then the forwarder."""
-        await self._supervisor.end("reload")
+        await self._supervisor.end("reload", "key")
         await self._devices.stop()
         await self._supervisor.end("intake")
         await self._supervisor.end("forwarder")
@@ -123,6 +125,19 @@ class Agent:
         change = await self._devices.change_to(found.devices, found.table)
         self._gate.devices = self._devices.devices
         return change
+
+    async def _follow_key(self) -> None:
+        """Take up a key that `enrolment.rotate` has put in the place of the old one."""
+        path, seen = self._config.data / enrolments.KEY, None
+        while True:
+            found = stamp([path])
+            if found != seen:
+                signer = Ed25519Signer.load(path)
+                if signer.key_id != self._signer.key_id:
+                    await self._intake.call(self._signer.use, signer)
+                    log.info("key_changed key=%s", signer.key_id.hex()[:16])
+                seen = found
+            await self._clock.sleep_us(LOOK_EVERY_US)
 
     async def report(self) -> Report:
         return Report(

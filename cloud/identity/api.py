@@ -1,20 +1,21 @@
-"""HTTP of identity: enrolment of gateways, and the principal behind a bearer token."""
+"""HTTP of identity: enrolment of gateways, rotation and revocation of their keys, and the principal behind a bearer token."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from cloud.db import Database
 from cloud.errors import Problem
 from cloud.identity import store
-from cloud.identity.credentials import Principal, hash_secret, is_possessed
+from cloud.identity.credentials import Principal, hash_secret, is_possessed, is_signed
 from protocols.clock import Clock
-from protocols.enrolment import gateway_urn
+from protocols.enrolment import gateway_urn, rotation_text
 from protocols.signing import enrolled_verifier
 
+LONGEST_OVERLAP_S: Final = 30 * 86_400
 Hex = Annotated[str, Field(pattern=r"^(?:[0-9a-f]{2})+$", max_length=1024)]
 
 
@@ -25,6 +26,32 @@ class EnrolmentRequest(BaseModel):
     algorithm: int
     public_key: Hex
     proof: Hex
+
+
+class RotationRequest(BaseModel):
+    """Both signatures are of `protocols.enrolment.rotation_text`."""
+
+    model_config = ConfigDict(extra="forbid")
+    old_key_id: Hex
+    algorithm: int
+    public_key: Hex
+    overlap_s: Annotated[int, Field(ge=60, le=LONGEST_OVERLAP_S)]
+    proof: Hex
+    endorsement: Hex
+
+
+class Rotation(BaseModel):
+    """old_ends_us: from then on the old key is refused."""
+
+    gateway: str
+    old_ends_us: int
+
+
+class Revocation(BaseModel):
+    """revoked: how many keys were good until now."""
+
+    gateway: str
+    revoked: int
 
 
 class Enrolment(BaseModel):
@@ -53,6 +80,9 @@ class Gate:
     async def write_assets(self, request: Request) -> Principal:
         return await self._principal(request, "write:assets")
 
+    async def write_gateways(self, request: Request) -> Principal:
+        return await self._principal(request, "write:gateways")
+
     async def _principal(self, request: Request, scope: str) -> Principal:
         kind, _, token = request.headers.get("authorization", "").partition(" ")
         if kind.lower() != "bearer" or not token:
@@ -75,7 +105,47 @@ def routes(db: Database, clock: Clock, log_key: Callable[[store.Tenant], str], a
         await announce(tenant.tenant_id)
         return Enrolment(tenant=tenant.name, gateway=gateway_urn(body.gateway), origin=tenant.origin, log_key=log_key(tenant))
 
+    @router.post("/v1/keys", status_code=201)
+    async def rotate(body: RotationRequest) -> Rotation:
+        """A gateway replaces its key; the old one is taken beside it until the overlap is over."""
+        return await _rotate(db, clock.now_us(), body)
+
+    @router.post("/v1/gateways/{gateway}/revocation")
+    async def revoke(gateway: str, principal: Annotated[Principal, Depends(Gate(db, clock).write_gateways)]) -> Revocation:
+        """End every key of a gateway now; every process of the hub refuses them at the latest when its looked-up keys expire."""
+        ended = await store.revoke_keys(db, principal.tenant_id, gateway, clock.now_us())
+        if not ended and not await store.has_gateway(db, principal.tenant_id, gateway):
+            raise Problem("not-found", f'there is no gateway "{gateway}"')
+        return Revocation(gateway=gateway_urn(gateway), revoked=ended)
+
     return router
+
+
+async def _rotate(db: Database, now_us: int, body: RotationRequest) -> Rotation:
+    public = bytes.fromhex(body.public_key)
+    try:
+        new = enrolled_verifier(body.algorithm, public)
+    except ValueError as error:
+        raise Problem("wrong-algorithm", str(error)) from error
+    old = await store.find_key(db, bytes.fromhex(body.old_key_id))
+    if old is None:
+        raise Problem("unknown-key", "no gateway is enrolled with the old key; enrol with a voucher")
+    if old.revoked_us is not None and old.revoked_us <= now_us:
+        raise Problem("revoked-key", "the old key has ended and cannot hand over; enrol with a voucher")
+    text = rotation_text(old.urn, old.kid, public, body.overlap_s)
+    handed_over = is_signed(enrolled_verifier(old.algorithm, old.public), bytes.fromhex(body.endorsement), text)
+    if not handed_over or not is_signed(new, bytes.fromhex(body.proof), text):
+        raise Problem("bad-proof", "expected the rotation text signed by the old key (endorsement) and by the new one (proof)")
+    ends_us = now_us + body.overlap_s * 1_000_000
+    async with db.tenant(old.tenant_id) as connection:
+        added = await store.add_key(connection, old, new.key_id, body.algorithm, public, now_us, ends_us)
+    if not added:
+        known = await store.find_key(db, new.key_id)
+        good = known is not None and (known.revoked_us is None or known.revoked_us > now_us)
+        if known is None or not good or (known.tenant_id, known.gateway_id) != (old.tenant_id, old.gateway_id):
+            raise Problem("bad-proof", "this key is already enrolled; every rotation needs a new key")
+    after = await store.find_key(db, old.kid)  # the reply to the first request may have been lost: its end stands
+    return Rotation(gateway=old.urn, old_ends_us=(after.revoked_us if after else None) or ends_us)
 
 
 async def _enrol(db: Database, now_us: int, body: EnrolmentRequest) -> store.Tenant:

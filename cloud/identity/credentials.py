@@ -15,7 +15,7 @@ from protocols.signing import Verifier
 
 VOUCHER_PREFIX: Final = "qzv_"
 TOKEN_PREFIX: Final = "qzt_"  # noqa: S105  # a prefix, not a secret
-SCOPES: Final = ("read", "write:market", "write:deals", "write:assets")
+SCOPES: Final = ("read", "write:market", "write:deals", "write:assets", "write:gateways")
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
 
 
@@ -42,9 +42,13 @@ def is_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 
 
-def is_possessed(verifier: Verifier, proof: bytes, voucher: str, gateway: str, public: bytes) -> bool:
+def is_signed(verifier: Verifier, signature: bytes, text: bytes) -> bool:
     try:
-        verifier.verify(enrolment_proof(voucher, gateway, public), proof)
+        verifier.verify(text, signature)
     except BadSignature:
         return False
     return True
+
+
+def is_possessed(verifier: Verifier, proof: bytes, voucher: str, gateway: str, public: bytes) -> bool:
+    return is_signed(verifier, proof, enrolment_proof(voucher, gateway, public))

@@ -124,13 +124,36 @@ async def find_key(db: Database, kid: bytes) -> KeyRow | None:
     return KeyRow(*key, *gateway)
 
 
+async def has_gateway(db: Database, tenant_id: int, gateway: str) -> bool:
+    async with db.tenant(tenant_id) as connection:
+        cursor = await connection.execute("SELECT 1 FROM gateway WHERE tenant_id = %s AND name = %s", (tenant_id, gateway))
+        return await cursor.fetchone() is not None
+
+
+async def add_key(connection: Connection, old: KeyRow, kid: bytes, algorithm: int, public: bytes, at_us: int, old_ends_us: int) -> bool:
+    """Give the gateway of `old` another key and let the old one end; an end that was set before is not moved. False when the key is known."""
+    cursor = await connection.execute(
+        "INSERT INTO gateway_key (tenant_id, gateway_id, kid, algorithm, public, not_before_us) VALUES (%s, %s, %s, %s, %s, %s)"
+        " ON CONFLICT (kid) DO NOTHING",
+        (old.tenant_id, old.gateway_id, kid, algorithm, public, at_us),
+    )
+    if cursor.rowcount != 1:
+        return False
+    await connection.execute(
+        "UPDATE gateway_key SET revoked_us = %s WHERE tenant_id = %s AND kid = %s AND revoked_us IS NULL",
+        (old_ends_us, old.tenant_id, old.kid),
+    )
+    return True
+
+
 async def revoke_keys(db: Database, tenant_id: int, gateway: str, at_us: int) -> int:
-    """All keys of a gateway that are not revoked yet; returns how many."""
+    """All keys of a gateway that are good at `at_us`, those in their overlap too; returns how many."""
     async with db.tenant(tenant_id) as connection:
         cursor = await connection.execute(
             "UPDATE gateway_key SET revoked_us = %s FROM gateway WHERE gateway.tenant_id = %s AND gateway.name = %s"
-            " AND gateway_key.tenant_id = gateway.tenant_id AND gateway_key.gateway_id = gateway.gateway_id AND revoked_us IS NULL",
-            (at_us, tenant_id, gateway),
+            " AND gateway_key.tenant_id = gateway.tenant_id AND gateway_key.gateway_id = gateway.gateway_id"
+            " AND (revoked_us IS NULL OR revoked_us > %s)",
+            (at_us, tenant_id, gateway, at_us),
         )
         return cursor.rowcount
 

@@ -112,7 +112,8 @@ def open_all(statements: Sequence[Statement], keys: Mapping[bytes, GatewayKey | 
         try:
             key = check_key(keys.get(one.key_id), at_us)
             one.verify(key.verifier)
-            if one.header.gateway != key.urn or keys[statements[0].key_id] != key:
+            first = keys[statements[0].key_id]  # another key than this one's while a rotation overlaps
+            if one.header.gateway != key.urn or first is None or (first.tenant_id, first.gateway_id) != (key.tenant_id, key.gateway_id):
                 raise Refusal("wrong-gateway", f"the key is that of {key.urn}; a request carries batches of one gateway")
             opened.append(_opened(index, one))
         except BatchError as error:
