@@ -86,4 +86,5 @@ def _moving(name: str, devices: Sequence[Device], seed: int) -> Served:
 def for_a_gateway(device: Device, address: str) -> str:
     """What to paste into a gateway's file."""
     lines = ["[[device]]", f'name = "{device.name}"', f'map = "{device.map.name}"', f'address = "{address}"']
-    return "\n".join([*lines, f"unit = {device.settings.unit}"] if device.map.protocol == "modbus" else lines)
+    more = {"modbus": [f"unit = {getattr(device.settings, 'unit', 1)}"], "mqtt": ['version = "3.1.1"']}  # what the embedded broker speaks
+    return "\n".join([*lines, *more.get(device.map.protocol, ())])

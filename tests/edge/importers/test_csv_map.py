@@ -45,3 +45,9 @@ def test_mistake_is_named_with_its_line(tmp_path: Path, text: str, message: str)
     (tmp_path / "t.csv").write_text(text)
     with pytest.raises(ImportFailed, match=message):
         import_csv(tmp_path / "t.csv")
+
+
+def test_strange_characters_of_a_list_make_a_map_that_loads(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(HEAD + 'name,at,type,vendor\np,holding:1,uint16,"a\x7fb\\c ""d"" \u2028é"\n', encoding="utf-8")
+    (tmp_path / "m.toml").write_text(import_csv(tmp_path / "t.csv"), encoding="utf-8")
+    assert load_device_map(tmp_path / "m.toml").tags[0].vendor == 'a\x7fb\\c "d" \u2028é'
