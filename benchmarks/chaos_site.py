@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
@@ -21,6 +22,11 @@ import numpy as np
 
 from benchmarks.chaos_link import Link
 from benchmarks.endurance import Uplink
+from edge import config, enrolment
+from edge.buffer import BACKFILL, Buffer
+from protocols import quality
+from protocols.devicemap import TagType
+from protocols.frame import Block, Frame
 from simulators import demo
 from simulators.comparison import Series, compare, read_truth, series
 
@@ -197,7 +203,29 @@ class Site:
                 found[tag["name"]] = series(body["times_us"], body["values"], body["quality"])
         return found
 
-    def judge(self) -> Verdict:
+    def samples_held(self) -> int:
+        """By the agent's file, whatever their state."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.data / 'buffer.db'}?mode=ro", uri=True, timeout=10)) as connection:
+            return int(connection.execute("SELECT coalesce(sum(samples), 0) FROM batch").fetchone()[0])
+
+    def fill(self, size: int) -> None:
+        """Give the agent's file the backlog of an old outage: about so many bytes of batches, bad samples that no simulator served."""
+        gateway, start_us = config.load(self.config), time.time_ns() // 1000 - 7_200_000_000
+        buffer = Buffer.open(self.data / "buffer.db", start_us, max_bytes=1 << 40)
+        signer = enrolment.load_or_make_key(self.data)
+        buffer.use_table(gateway.table, signer, gateway.urn)
+        tag = next(entry for entry in gateway.table.entries if entry.type is TagType.FLOAT64)
+        noise, last_us = np.random.default_rng(1), start_us
+        while buffer.backlog().total_bytes < size:
+            times = last_us + np.arange(1, 2001, dtype=np.int64) * 1000
+            last_us = int(times[-1])
+            codes = np.full((2000, 1), quality.BAD_NO_COMMUNICATION, np.uint32)
+            buffer.append([Frame(tag.device, last_us, [Block(np.array([tag.id], np.uint32), times, noise.normal(size=(2000, 1)), codes)])])
+            buffer.seal(gateway.urn, signer, BACKFILL, last_us)
+        buffer.close(last_us)
+
+    def judge(self, *, only_collected: bool = False) -> Verdict:
+        """only_collected: what the simulator served to another agent as well is not asked for, only what this one collected."""
         with self.truth_file.open() as lines:
             truth, protocols = read_truth(lines)
         stored = self.stored()
@@ -219,6 +247,8 @@ class Site:
             verdict.declared += int(covered.sum())
             verdict.lost += int((~covered).sum())
             lost += [f"{name} at {moment}: served, not stored, not declared" for moment in missing[~covered][:2]]
+        if only_collected:
+            verdict.lost, lost = max(0, self.health()["collected"] - verdict.stored), []
         verdict.examples = [*verdict.examples[:4], *lost[:4]]
         return verdict
 

@@ -13,6 +13,7 @@ import logging
 import secrets
 import sqlite3
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -134,9 +135,12 @@ class Buffer:
 
     def use_table(self, table: TagTable, signer: Signer, gateway: str) -> None:
         """Frames appended from now on refer to this tag table."""
-        row = self._db.execute("SELECT id FROM tag_table WHERE digest = ?", (table.digest,)).fetchone()
-        if row is None:
+        row = self._db.execute("SELECT id, statement FROM tag_table WHERE digest = ?", (table.digest,)).fetchone()
+        if row is None or not _is_table(row[1], table):
             signed = statement.sign_tag_table(table.text, gateway, signer)
+            with self._db:
+                self._db.execute("UPDATE tag_table SET statement = ? WHERE digest = ?", (signed, table.digest))
+        if row is None:
             with self._db:
                 row = (self._db.execute("INSERT INTO tag_table (digest, statement) VALUES (?, ?)", (table.digest, signed)).lastrowid,)
         self._table_id = int(row[0] or 0)
@@ -259,7 +263,7 @@ class Buffer:
             with self._db:
                 self._db.execute("INSERT INTO set_aside (gateway_us, cause, blocks) VALUES (?, ?, ?)", (gateway_us, str(error), blocks))
                 self._db.execute("DELETE FROM open WHERE id = ?", (number,))
-                self._add_gap(Gap(gateway_us, gateway_us, GapReason.BUFFER_QUARANTINED))
+                self._add_gap(Gap(gateway_us - GAP_JOIN_US, gateway_us, GapReason.BUFFER_QUARANTINED))
             return 0, 0
 
     def _seal_rows(
@@ -347,6 +351,15 @@ class Buffer:
                 "UPDATE batch SET state = 'refused', cause = ? WHERE id = ? AND state IN ('sealed', 'again')", (cause, batch_id)
             )
 
+    def set_damaged_aside(self, batch: Sealed) -> None:
+        """The bytes are not the ones that were signed: the file was damaged. Their time is a gap; whatever they still say is kept, not sent."""
+        with self._db:
+            first_us, last_us = self._db.execute("SELECT first_us, last_us FROM batch WHERE id = ?", (batch.id,)).fetchone()
+            cause = "damaged in the buffer file"
+            self._db.execute("UPDATE batch SET state = 'refused', cause = ? WHERE id = ?", (cause, batch.id))
+            self._add_gap(Gap(batch.seq, batch.seq, GapReason.SEALED_DROPPED), batch.stream)
+            self._add_gap(Gap(first_us - GAP_JOIN_US, last_us, GapReason.BUFFER_QUARANTINED))
+
     def receipts(self, below_id: int, limit: int) -> list[tuple[int, bytes]]:
         """(batch id, receipt) of acknowledged batches with a smaller id, newest first."""
         query = "SELECT id, receipt FROM batch WHERE state = 'acknowledged' AND id < ? ORDER BY id DESC LIMIT ?"
@@ -389,10 +402,11 @@ class Buffer:
         """The newest samples under the present tag table, oldest first: open rows, and before them up to RESUME_BATCHES batches."""
         query = "SELECT statement FROM batch WHERE table_id = ? ORDER BY id DESC LIMIT ?"
         statements = [row[0] for row in self._db.execute(query, (self._table_id, RESUME_BATCHES))]
-        groups = [group for signed in reversed(statements) for group in statement.parse(signed).open().groups]
+        groups = [group for signed in reversed(statements) for group in _payload_of(signed).groups]
         blocks = [Block(group.tags, group.times_us, group.values, group.quality) for group in groups if group.samples]
         for row in self._db.execute("SELECT blocks FROM open WHERE table_id = ? ORDER BY id", (self._table_id,)):
-            blocks += self._rows.unpack(row[0])
+            with suppress(ValueError):  # an altered row is set aside when it is sealed
+                blocks += self._rows.unpack(row[0])
         return blocks
 
     def backlog(self) -> Backlog:
@@ -457,7 +471,7 @@ class Buffer:
                 raise BufferFull(f"{self.path}: {self._bytes} bytes stored, at most {self._max_bytes} allowed by [buffer] max_size")
             number, stream, seq, first_us, last_us, signed = oldest
             self._delete_batches("SELECT id, bytes FROM batch WHERE id = ?", (number,))
-            dropped = statement.parse(signed).open()
+            dropped = _payload_of(signed)
             for gap in dropped.gaps:  # what the dropped batch said of earlier gaps must not go with it
                 self._add_gap(gap, stream)
             self._add_gap(Gap(seq, seq, GapReason.SEALED_DROPPED), stream)
@@ -490,7 +504,7 @@ class Buffer:
         ]
         newest = [int(block.times_us.max()) for block in blocks]
         for (signed,) in self._db.execute("SELECT statement FROM batch ORDER BY id DESC LIMIT 1"):
-            newest += [int(group.times_us.max()) for group in statement.parse(signed).open().groups if group.samples]
+            newest += [int(group.times_us.max()) for group in _payload_of(signed).groups if group.samples]
         return max((one for one in newest if one <= now_us), default=otherwise_us)
 
     def _declare(self, since_us: int, now_us: int, reason: GapReason) -> None:
@@ -545,6 +559,23 @@ class Buffer:
             " + (SELECT coalesce(sum(length(record)), 0) FROM event)"
         )
         return int(self._db.execute(query).fetchone()[0])
+
+
+def _payload_of(signed: bytes) -> statement.Payload:
+    """Of a batch of ours; an empty one when the file was damaged there, so that one batch never stops the rest."""
+    try:
+        return statement.parse(signed).open()
+    except BatchError as error:
+        log.error("batch_damaged cause=%s", error)
+        return statement.Payload(table_digest=bytes(32), groups=())
+
+
+def _is_table(signed: bytes, table: TagTable) -> bool:
+    """False when the file was damaged there: then it is signed anew."""
+    try:
+        return statement.parse_tag_table(signed).text == table.text
+    except BatchError:
+        return False
 
 
 def _boot_id() -> bytes:

@@ -3,6 +3,7 @@
 Not for: what stands in it (`edge.buffer`).
 """
 
+import hashlib
 import os
 import sqlite3
 from pathlib import Path
@@ -63,10 +64,23 @@ def connect(path: Path) -> sqlite3.Connection:
             problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             if problem != "ok":
                 raise sqlite3.DatabaseError(problem)
+        _check_sense(connection)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _check_sense(connection: sqlite3.Connection) -> None:
+    """What `quick_check` cannot see: rows that read well and say what was never written. The newest batch of each chain is its head."""
+    heads = connection.execute("SELECT stream, seq, entry FROM chain").fetchall()
+    for stream, seq, entry in heads:
+        newest = connection.execute("SELECT seq, statement FROM batch WHERE stream = ? ORDER BY id DESC LIMIT 1", (stream,)).fetchone()
+        if newest is not None and (newest[0] != seq or hashlib.sha256(newest[1]).digest() != entry):
+            raise sqlite3.DatabaseError(f"the chain {stream} does not end with its newest batch")
+    strangers = "SELECT count(*) FROM batch WHERE state NOT IN ('sealed', 'again', 'acknowledged', 'refused') OR stream NOT IN (SELECT stream FROM chain)"
+    if connection.execute(strangers).fetchone()[0]:
+        raise sqlite3.DatabaseError("a batch has a state or a stream that there is not")
 
 
 def is_environment(error: sqlite3.DatabaseError) -> bool:

@@ -40,6 +40,10 @@ IDENTITY_RETRY_S: Final = 30.0
 IDLE_S: Final = 10.0  # `wake` ends it as soon as there is a batch
 # Problems that condemn the one batch; every other problem is about us, the hub or the moment, and keeps the batch.
 CONDEMNED: Final = frozenset({"malformed-batch", "bomb", "too-large", "chain-broken", "equivocation"})
+# Answers to bytes that may not be the ones we signed: a bit fell over in the file.
+DAMAGED: Final = frozenset(
+    {"malformed-batch", "bad-signature", "wrong-algorithm", "unknown-key", "bomb", "too-large", "wrong-gateway", "chain-broken"}
+)
 
 
 class ForwardError(Exception):
@@ -94,7 +98,10 @@ class Forwarder:
 
     async def run(self) -> None:
         text = await self._intake.call(self._intake.buffer.checkpoint)
-        self._trusted = checkpoint.verify(text, self._log_key) if text else None
+        try:
+            self._trusted = checkpoint.verify(text, self._log_key) if text else None
+        except BatchError as error:  # the file was damaged there; what the receipts of the ring prove is asked for as ever
+            log.error("checkpoint_damaged cause=%s", error)
         while True:
             self._wake.clear()
             try:
@@ -287,6 +294,10 @@ class Forwarder:
         culprit = batches[index] if isinstance(index, int) and 0 <= index < len(batches) else None
         if slug == "unknown-tag-table" and culprit is not None:
             await self._intake.call(lambda: self._intake.buffer.table_accepted(culprit.table_digest, False))
+            return
+        if slug in DAMAGED and culprit is not None and not self._intake.is_ours(culprit.statement):
+            log.error("batch_damaged stream=%s epoch=%d seq=%d", culprit.stream, culprit.epoch, culprit.seq)
+            await self._intake.call(self._intake.buffer.set_damaged_aside, culprit)
             return
         if slug in CONDEMNED and culprit is not None:
             cause = f"{slug}: {problem.get('detail', '')}"

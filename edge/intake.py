@@ -18,12 +18,14 @@ from edge.buffer import BACKFILL, GAP_JOIN_US, LIVE, Backlog, Buffer, BufferFull
 from edge.commands import Answer, Kept, Outcome
 from edge.config import BufferConfig
 from edge.onethread import OneThread
+from protocols.batch import statement
 from protocols.batch.columns import Gap, GapReason
+from protocols.batch.errors import BatchError
 from protocols.clock import Clock
 from protocols.devicemap import TagTable
 from protocols.event import Event
 from protocols.frame import Frame
-from protocols.signing import Signer
+from protocols.signing import Ed25519Verifier, Signer
 
 log = logging.getLogger("qenergyz.edge")
 MAX_PENDING_BYTES: Final = 64_000_000
@@ -78,8 +80,19 @@ class Intake:
         self._waker = wake
 
     async def call(self, function: Callable[..., T], *arguments: Any, **options: Any) -> T:
-        """Run a buffer method (or anything that uses the buffer) in the buffer's thread."""
-        return await self._thread.call(functools.partial(function, *arguments, **options))
+        """Run a buffer method (or anything that uses the buffer) in the buffer's thread.
+
+        When the file is found damaged by it, a new one is begun and the error passed on: what was asked for was of the old one.
+        """
+        return await self._thread.call(functools.partial(self._watched, function, *arguments, **options))
+
+    def _watched(self, function: Callable[..., T], *arguments: Any, **options: Any) -> T:
+        try:
+            return function(*arguments, **options)
+        except DatabaseError as error:
+            if type(error) is DatabaseError and hasattr(self, "_buffer"):  # its subclasses are about us or the disk, not about damage
+                self._begin_anew(error)
+            raise
 
     @property
     def buffer(self) -> Buffer:
@@ -169,10 +182,21 @@ class Intake:
         except OperationalError:
             raise
         except DatabaseError as error:
-            log.error("buffer_damaged path=%s error=%s action=quarantine", self._path, error)
-            self._buffer.abandon()
-            self._open(damaged=True)
+            self._begin_anew(error)
             return operation()
+
+    def _begin_anew(self, error: DatabaseError) -> None:
+        log.error("buffer_damaged path=%s error=%s action=quarantine", self._path, error)
+        self._buffer.abandon()
+        self._open(damaged=True)
+
+    def is_ours(self, signed: bytes) -> bool:
+        """Whether these are bytes that this gateway signed, and not what a damaged file made of them."""
+        try:
+            statement.parse(signed).verify(Ed25519Verifier(self._signer.public))
+        except BatchError:
+            return False
+        return True
 
     def _note_full(self, message: str) -> None:
         if self.full_since_us is None:

@@ -1,11 +1,13 @@
 """How the blocks of a frame stand in an open row: columns one after the other, and the tags of a poll only once for all polls.
 
-Bytes of one block: flags (1 grid, 2 has quality), column type, layout (0 = tags follow inline), number of tags, number of times; then tags
-where inline, times, values, quality. The layouts themselves are rows of the table `layout`.
+A row begins with MARK and the CRC-32 of what follows, so that a bit that fell over in the file becomes a declared gap and never a wrong value;
+rows of earlier versions have neither. Bytes of one block: flags (1 grid, 2 has quality), column type, layout (0 = tags follow inline), number of tags, number of times; then tags
+where inline, times, values, quality. The layouts themselves are rows of the table `layout`, whose numbers are the CRC-32 of their tags.
 """
 
 import sqlite3
 import struct
+import zlib
 from collections.abc import Iterable
 from typing import Final
 
@@ -16,7 +18,10 @@ from protocols.frame import Block
 
 COLUMNS: Final = tuple(np.dtype(name) for name in ("int32", "int64", "float32", "float64"))
 MAX_LAYOUTS: Final = 4096
+MARK: Final = 0xC5  # no flags of a block
+COUNTED_LAYOUTS: Final = 1 << 16  # numbers below are of earlier versions, which counted
 _BLOCK: Final = struct.Struct("<BBIII")
+_HEAD: Final = struct.Struct("<BI")
 
 
 class Rows:
@@ -44,10 +49,16 @@ class Rows:
             parts.append(block.values.tobytes())
             if block.quality is not None:
                 parts.append(block.quality.tobytes())
-        return b"".join(parts)
+        data = b"".join(parts)
+        return _HEAD.pack(MARK, zlib.crc32(data)) + data
 
     def unpack(self, data: bytes) -> Iterable[Block]:
+        """Raises ValueError when the row is not what was packed."""
         at = 0
+        if data[:1] == bytes((MARK,)):
+            at = _HEAD.size
+            if len(data) < at or _HEAD.unpack_from(data)[1] != zlib.crc32(memoryview(data)[at:]):
+                raise ValueError("the row was altered in the file")
         while at < len(data):
             flags, column, layout, width, rows = _BLOCK.unpack_from(data, at)
             at += _BLOCK.size
@@ -75,8 +86,10 @@ class Rows:
         if known is not None:
             return known[1]
         data = tags.tobytes()
-        self._db.execute("INSERT OR IGNORE INTO layout (tags) VALUES (?)", (data,))
-        layout = int(self._db.execute("SELECT id FROM layout WHERE tags = ?", (data,)).fetchone()[0])
+        layout = max(COUNTED_LAYOUTS, zlib.crc32(data))
+        self._db.execute("INSERT OR IGNORE INTO layout (id, tags) VALUES (?, ?)", (layout, data))
+        found = self._db.execute("SELECT id FROM layout WHERE tags = ?", (data,)).fetchone()
+        layout = int(found[0]) if found else 0  # another layout has the number: the tags stand in the row
         if len(self._layout_of) > MAX_LAYOUTS:
             self._layout_of.clear()
         self._layout_of[id(tags)] = (tags, layout)  # the reference keeps id() from being reused
@@ -84,6 +97,8 @@ class Rows:
 
     def _tags_of(self, layout: int) -> NDArray[np.uint32]:
         if layout not in self._layouts:
-            data = self._db.execute("SELECT tags FROM layout WHERE id = ?", (layout,)).fetchone()[0]
-            self._layouts[layout] = np.frombuffer(data, np.uint32)
+            row = self._db.execute("SELECT tags FROM layout WHERE id = ?", (layout,)).fetchone()
+            if row is None or (layout >= COUNTED_LAYOUTS and layout != max(COUNTED_LAYOUTS, zlib.crc32(row[0]))):
+                raise ValueError("the layout of the row was altered in the file")
+            self._layouts[layout] = np.frombuffer(row[0], np.uint32)
         return self._layouts[layout]

@@ -7,6 +7,7 @@ import httpx
 from edge.enrolment import Enrolment
 from protocols.batch import cbor, merkle, receipt, statement
 from protocols.batch.checkpoint import Checkpoint, verifier_key
+from protocols.batch.errors import BatchError
 from protocols.signing import Ed25519Signer, Ed25519Verifier
 
 ORIGIN = "hub.test/tenant"
@@ -54,10 +55,18 @@ class HubSimulator:
         return done
 
     def _take(self, body: bytes, old_size: int) -> httpx.Response:
-        items = cbor.split_sequence(body, 64, 4 << 20)
-        for index, item in enumerate(items):
-            parsed = statement.parse(item)
-            parsed.verify(self._gateway)
+        items: list[bytes] = []
+        at = 0
+        while at < len(body):
+            index = len(items)
+            try:
+                end = cbor.decode_first(body, at)[1]
+                item, at = body[at:end], end
+                parsed = statement.parse(item)
+                parsed.verify(self._gateway)
+            except BatchError as error:
+                return problem(error.slug, 400, index)
+            items.append(item)
             if parsed.open().table_digest.hex() not in self.tables:
                 return problem("unknown-tag-table", 424, index)
             key = (parsed.header.stream, parsed.header.epoch, parsed.header.seq)

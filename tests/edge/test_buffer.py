@@ -277,7 +277,7 @@ def test_row_that_cannot_be_sealed_is_set_aside_and_blocks_nothing(tmp_path: Pat
     buffer.seal(GATEWAY, SIGNER, LIVE, NOW)
     assert {value for _, _, value, _ in samples_of(everything(buffer))} == {0, 1, 2, 4, 5, 6}
     gaps = [gap for data in everything(buffer) for gap in statement.parse(data).open().gaps]
-    assert gaps == [Gap(NOW + 3, NOW + 3, GapReason.BUFFER_QUARANTINED)]
+    assert gaps == [Gap(NOW + 3 - GAP_JOIN_US, NOW + 3, GapReason.BUFFER_QUARANTINED)]
     assert sqlite3.connect(tmp_path / "b.db").execute("SELECT cause FROM set_aside").fetchall() == [("a block of a shape nobody knows",)]
 
 
