@@ -11,22 +11,28 @@ import functools
 import json
 import logging
 import os
+import shutil
 import signal
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
+from typing import Final
 
 import httpx
 
 from edge import enrolment as enrolments
 from edge import tagids
+from edge.buffer import Backlog
+from edge.clockwatch import clock_record
 from edge.commands import Gate
 from edge.config import GatewayConfig
 from edge.control import ControlSocket
 from edge.devices import Change, ChangeFailed, RunningDevices, TableIntake
+from edge.fill import EVERY_US, Fill, room
 from edge.forwarder import TIMEOUT, Forwarder
 from edge.health import HealthPage, Report
+from edge.loglimit import PerCause
 from edge.poller import Poller
 from edge.reload import LOOK_EVERY_US, Reload, stamp
 from edge.supervision import Supervisor
@@ -36,6 +42,7 @@ from protocols.driver import Driver, open_driver
 from protocols.signing import Ed25519Signer
 
 log = logging.getLogger("qenergyz.edge")
+COUNTERS: Final = ("dropped",)  # attributes of drivers that count since they were made
 
 
 class AlreadyRunning(Exception):
@@ -66,15 +73,22 @@ class Agent:
         self._gate = Gate(config.devices, self._intake, clock, self._send)
         self._reload = Reload(config, self._change, clock)
         self._forwarder: Forwarder | None = None
+        self._fill = Fill()
+        self._counted: dict[str, Counted] = {}
 
     def _poller(self, device: Device) -> Poller:
         return Poller(device, functools.partial(self._driver, device), self._intake.append, self._clock)
 
     async def _driver(self, device: Device) -> Driver:
-        return open_driver(device, self._clock, await self._intake.call(self._intake.buffer.delivered, device.name))
+        driver = open_driver(device, self._clock, await self._intake.call(self._intake.buffer.delivered, device.name))
+        self._counted.setdefault(device.name, Counted()).next(driver)
+        return driver
 
     async def run(self, stop: asyncio.Event) -> None:
         async with AsyncExitStack() as stack:
+            limit = PerCause(self._clock.monotonic_us)
+            log.addFilter(limit)
+            stack.callback(log.removeFilter, limit)
             stack.enter_context(sole_agent(self._config.data))
             await self._intake.open()
             stack.push_async_callback(self._intake.close)
@@ -103,12 +117,13 @@ class Agent:
             self._devices.start(self._config.devices, self._config.table, kept)
             self._supervisor.start("reload", self._reload.run)
             self._supervisor.start("key", self._follow_key)
+            self._supervisor.start("fill", self._follow_fill)
             await stop.wait()
         log.info("agent_stopped gateway=%s collected=%d", self._config.name, self._intake.collected)
 
     async def _end(self) -> None:
         """Devices stop first, then the intake commits and seals what is left, then the forwarder."""
-        await self._supervisor.end("reload", "key")
+        await self._supervisor.end("reload", "key", "fill")
         await self._devices.stop()
         await self._supervisor.end("intake")
         await self._supervisor.end("forwarder")
@@ -139,24 +154,59 @@ class Agent:
                 seen = found
             await self._clock.sleep_us(LOOK_EVERY_US)
 
+    async def _follow_fill(self) -> None:
+        while True:
+            self._fill.seen(self._clock.monotonic_us(), _waiting(await self._intake.backlog()))
+            await self._clock.sleep_us(EVERY_US)
+
+    def _full_in_s(self, backlog: Backlog) -> float | None:
+        free = shutil.disk_usage(self._config.data).free
+        return self._fill.full_in_s(room(_waiting(backlog), backlog.total_bytes, self._config.buffer.max_bytes, free))
+
     async def report(self) -> Report:
+        backlog = await self._intake.backlog()
+        devices = self._devices.pollers
+        counted = {poller.state.name: self._counted[poller.state.name].total() for poller in devices if poller.state.name in self._counted}
         return Report(
             gateway=self._config.name,
             now_us=self._clock.now_us(),
             collected=self._intake.collected,
             dropped=self._intake.dropped,
             full_since_us=self._intake.full_since_us,
-            backlog=await self._intake.backlog(),
+            backlog=backlog,
             hub=self._forwarder.state if self._forwarder else None,
-            devices=tuple(poller.state for poller in self._devices.pollers),
+            devices=tuple(poller.state for poller in devices),
             tasks=self._supervisor.states,
             sync=self._reload.sync,
+            full_in_s=self._full_in_s(backlog),
+            clock=clock_record(b""),
+            counters={name: found for name, found in counted.items() if found},
         )
 
     def _write_state(self, url: str) -> None:
         fresh = self._config.data / "agent.json.new"
         fresh.write_text(json.dumps({"url": url, "pid": os.getpid(), "gateway": self._config.name}))
         fresh.replace(self._config.data / "agent.json")
+
+
+class Counted:
+    """What a device's drivers counted: of the sessions that ended, and of the one that stands."""
+
+    def __init__(self) -> None:
+        self._ended: dict[str, int] = {}
+        self._driver: Driver | None = None
+
+    def next(self, driver: Driver) -> None:
+        self._ended, self._driver = self.total(), driver
+
+    def total(self) -> dict[str, int]:
+        now = {name: found for name in COUNTERS if isinstance(found := getattr(self._driver, name, None), int)}
+        return {name: self._ended.get(name, 0) + now.get(name, 0) for name in (*self._ended, *(set(now) - set(self._ended)))}
+
+
+def _waiting(backlog: Backlog) -> int:
+    """Bytes that must not be evicted: everything but the acknowledged; open rows are small beside them."""
+    return backlog.sealed_bytes
 
 
 @contextmanager

@@ -6,22 +6,29 @@ being retried; red: data is in danger or a person is needed. Every cause is a se
 
 import asyncio
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from edge.buffer import Backlog
+from edge.clockwatch import LOCAL, NTP
 from edge.forwarder import ForwarderState
 from edge.poller import DeviceState
 from edge.reload import WRITING, Sync, SyncState
 from edge.supervision import TaskState
+from protocols.batch.columns import ClockRecord
 
 MAX_REQUEST: Final = 8192
+FULL_SOON_S: Final = 24 * 3600.0
+CLOCK_SOURCES: Final = {LOCAL: "not synchronised", NTP: "synchronised"}
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything that health shows. Sizes in bytes, times in microseconds, counts since the start of the agent."""
+    """Everything that health shows. Sizes in bytes, times in microseconds, counts since the start of the agent.
+
+    full_in_s: forecast for what waits, None while it does not grow. counters: of drivers that count, by device.
+    """
 
     gateway: str
     now_us: int
@@ -33,6 +40,9 @@ class Report:
     devices: tuple[DeviceState, ...]
     tasks: tuple[TaskState, ...]
     sync: Sync
+    full_in_s: float | None = None
+    clock: ClockRecord | None = None
+    counters: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def causes(self) -> list[tuple[str, str]]:
         """(colour, sentence) of everything that is not green."""
@@ -45,6 +55,8 @@ class Report:
                 )
         if self.sync.state is SyncState.FAILED or (self.sync.state is SyncState.PENDING and self.sync.reason != WRITING):
             found.append(("amber", f"configuration {self.sync.state.value}: {self.sync.reason}"))
+        if self.full_since_us is None and self.full_in_s is not None and self.full_in_s < FULL_SOON_S:
+            found.append(("amber", f"the buffer will be full in {self.full_in_s / 3600:.1f} h at the present rate"))
         if self.full_since_us is not None:
             found.append(("red", f"buffer full: {self.backlog.total_bytes} bytes stored, {self.dropped} samples dropped so far"))
         if self.backlog.refused_batches:
@@ -66,12 +78,28 @@ class Report:
             "now_us": self.now_us,
             "collected": self.collected,
             "dropped": self.dropped,
+            "drops": self.drops,
+            "full_in_s": self.full_in_s,
+            "clock": self._clock(),
+            "counters": {device: dict(found) for device, found in self.counters.items()},
             "backlog": asdict(self.backlog),
             "hub": asdict(self.hub) if self.hub else None,
             "devices": [asdict(device) for device in self.devices],
             "configuration": asdict(self.sync),
             "tasks": [{"name": task.name, "restarts": task.restarts, "cause": task.cause} for task in self.tasks],
         }
+
+    @property
+    def drops(self) -> dict[str, int]:
+        """By cause: samples that a full disk forced out of memory, batches that the hub refused for ever."""
+        return {"memory_full_samples": self.dropped, "refused_batches": self.backlog.refused_batches}
+
+    def _clock(self) -> dict[str, Any] | None:
+        """offset_us: of this clock as the kernel says, to be added; error_us: its bound."""
+        if self.clock is None:
+            return None
+        source = CLOCK_SOURCES.get(self.clock.source, "unknown")
+        return {"source": source, "offset_us": self.clock.offset_us, "error_us": self.clock.error_us}
 
     def metrics(self) -> str:
         """Prometheus text exposition format 0.0.4."""
@@ -86,16 +114,29 @@ class Report:
         ]
         oldest = self.backlog.oldest_sealed_us
         lines.append(f"qenergyz_edge_backlog_oldest_seconds {(self.now_us - oldest) / 1e6 if oldest else 0:.3f}")
+        lines += [f'qenergyz_edge_drops_total{{cause="{cause}"}} {count}' for cause, count in self.drops.items()]
+        lines.append(f"qenergyz_edge_full_in_seconds {'+Inf' if self.full_in_s is None else f'{self.full_in_s:.0f}'}")
+        lines.append(f"qenergyz_edge_configuration_in_sync {int(self.sync.state is SyncState.IN_SYNC)}")
+        if self.clock is not None:
+            lines.append(f"qenergyz_edge_clock_offset_seconds {self.clock.offset_us / 1e6:.6f}")
+            lines.append(f"qenergyz_edge_clock_error_seconds {self.clock.error_us / 1e6:.6f}")
+            lines.append(f"qenergyz_edge_clock_synchronised {int(self.clock.source == NTP)}")
         if self.hub is not None:
             lines.append(f"qenergyz_edge_hub_connected {int(self.hub.connected)}")
             lines.append(f"qenergyz_edge_receipts_verified_total {self.hub.receipts_verified}")
             lines.append(f"qenergyz_edge_receipt_lag_seconds {self.hub.receipt_lag_us / 1e6:.3f}")
         for device in self.devices:
-            label = f'{{device="{device.name}",protocol="{device.protocol}"}}'
+            label = f'{{device="{_escaped(device.name)}",protocol="{device.protocol}"}}'
             lines.append(f"qenergyz_edge_device_up{label} {int(device.up)}")
             lines.append(f"qenergyz_edge_device_last_good_seconds{label} {device.last_good_us / 1e6:.3f}")
             lines.append(f"qenergyz_edge_device_samples_total{label} {device.samples}")
+        for name, found in self.counters.items():
+            lines += [f'qenergyz_edge_driver_{key}_total{{device="{_escaped(name)}"}} {count}' for key, count in found.items()]
         return "\n".join(lines) + "\n"
+
+
+def _escaped(label: str) -> str:
+    return label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 class HealthPage:

@@ -16,6 +16,7 @@ from edge import agent as agent_module
 from edge import config
 from edge.agent import Agent, AlreadyRunning
 from edge.cli import main
+from edge.fill import Fill
 from protocols import quality
 from protocols.clock import SystemClock
 from protocols.devicemap import Device
@@ -187,3 +188,63 @@ def test_enrolment_against_an_absent_hub_fails_plainly(tmp_path: Path, capsys: p
     assert "not enrolled" in capsys.readouterr().err
     key = tmp_path / "rig1-data" / "gateway.key"
     assert key.stat().st_mode & 0o777 == 0o600
+
+
+async def test_health_and_metrics_tell_drops_clock_and_forecast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(tmp_path, monkeypatch, lambda: None) as agent:
+        document = await until(tmp_path, lambda found: found["collected"] > 5)
+        assert document["drops"] == {"memory_full_samples": 0, "refused_batches": 0}
+        assert document["full_in_s"] is None
+        assert set(document["clock"]) == {"source", "offset_us", "error_us"}
+        agent._fill = Fill()
+        for number in range(4):
+            agent._fill.seen(number * 10_000_000, number * 1_000_000)
+        document = await until(tmp_path, lambda found: found["full_in_s"] is not None)
+        assert any("the buffer will be full in" in one["cause"] for one in document["causes"])
+        text = (await page(tmp_path, "/metrics"))[1]
+        for name in ('drops_total{cause="memory_full_samples"} 0', "full_in_seconds", "clock_offset_seconds", "configuration_in_sync 1"):
+            assert f"qenergyz_edge_{name}" in text
+
+
+def test_counts_of_drivers_go_on_over_their_sessions() -> None:
+    class Counting(CountingDriver):
+        dropped = 0
+
+    counted = agent_module.Counted()
+    for found in (3, 4):
+        driver = Counting(None, lambda: None)  # type: ignore[arg-type]
+        counted.next(driver)
+        driver.dropped = found
+    assert counted.total() == {"dropped": 7}
+
+
+async def test_secret_shows_in_no_log_health_or_metric(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the real drivers, which fail to connect and tell so."""
+    canary = "canary-51c0de"
+    monkeypatch.setenv("CANARY", canary)
+    (tmp_path / "password").write_text(canary)
+    devices = "".join(
+        f'\n[[device]]\nname = "{name}"\nmap = "{the_map}"\naddress = "{address}"\nusername = "u"\npassword_file = "{reference}"\n'
+        for name, the_map, address, reference in (
+            ("broker", "qenergyz_well_mqtt", "mqtt://127.0.0.1:1", "env:CANARY"),
+            ("server", "qenergyz_well_opcua", "opc.tcp://127.0.0.1:1", "password"),
+            ("absent", "qenergyz_well_mqtt", "mqtt://127.0.0.1:1", "credential:none"),
+        )
+    )
+    (tmp_path / "gateway.toml").write_text('[gateway]\nname = "rig1"\n' + devices)
+    caplog.set_level("DEBUG")
+    stop = asyncio.Event()
+    task = asyncio.create_task(Agent(config.load(tmp_path / "gateway.toml"), SystemClock()).run(stop))
+    try:
+        async with asyncio.timeout(20):
+            while not (tmp_path / "rig1-data" / "agent.json").exists():
+                await asyncio.sleep(0.01)
+            document = await until(tmp_path, lambda found: all(one["failures"] for one in found["devices"]))
+        shown = json.dumps(document) + (await page(tmp_path, "/metrics"))[1] + caplog.text
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 20)
+    assert "CREDENTIALS_DIRECTORY" in shown
+    assert canary not in shown + caplog.text

@@ -273,7 +273,7 @@ async def test_fifty_cycles_leave_no_task_and_no_open_file(site: Site) -> None:
     assert left() == before
     assert site.field.opened.count("b") == site.field.closed.count("b") > 25  # one that lived for too short a time never opened
     assert "a" not in site.field.closed
-    assert [task["name"] for task in found["tasks"]] == ["intake", "device a", "reload", "key"]
+    assert [task["name"] for task in found["tasks"]] == ["intake", "device a", "reload", "key", "fill"]
     assert all(task["restarts"] == 0 for task in found["tasks"])
 
 
