@@ -116,10 +116,13 @@ def disk_full(site: Site, seconds: float) -> None:
 
 
 def buffer_at_cap(site: Site, seconds: float) -> None:
-    """No hub for so long that the cap of 1 MB is reached and the oldest batches are dropped; an old backlog was there before."""
+    """No hub for so long that the cap of 1 MB is reached and the oldest batches, which nobody has, are dropped."""
     site.link.manner = "cut"
-    before = site.samples_held()
-    wait_until(lambda: site.samples_held() < before, "the oldest batches make room", 120)
+    site.kill_agent()
+    site.fill(990_000)
+    oldest = site.oldest_waiting()
+    site.start_agent()
+    wait_until(lambda: site.oldest_waiting() > oldest, "the oldest batches make room", 120)
     time.sleep(seconds)
     site.link.manner = "good"
 
@@ -220,8 +223,6 @@ def suffer(hub: Hub, number: int, name: str, seconds: float, rate: float) -> dic
         return {"fault": name, "skipped": "mounting a small disk needs root"}
     site = Site(hub, f"site{number}", rate, buffer=CAP if name == "buffer at its cap" else "", data=disk / "data" if disk else None)
     try:
-        if name == "buffer at its cap":
-            site.fill(990_000)
         site.go()
         time.sleep(2.0)
         FAULTS[name](site, seconds)

@@ -203,26 +203,26 @@ class Site:
                 found[tag["name"]] = series(body["times_us"], body["values"], body["quality"])
         return found
 
-    def samples_held(self) -> int:
-        """By the agent's file, whatever their state."""
+    def oldest_waiting(self) -> int:
+        """Number of the oldest batch without a receipt in the agent's file."""
         with contextlib.closing(sqlite3.connect(f"file:{self.data / 'buffer.db'}?mode=ro", uri=True, timeout=10)) as connection:
-            return int(connection.execute("SELECT coalesce(sum(samples), 0) FROM batch").fetchone()[0])
+            return int(connection.execute("SELECT coalesce(min(id), 0) FROM batch WHERE state = 'sealed'").fetchone()[0])
 
     def fill(self, size: int) -> None:
         """Give the agent's file the backlog of an old outage: about so many bytes of batches, bad samples that no simulator served."""
-        gateway, start_us = config.load(self.config), time.time_ns() // 1000 - 7_200_000_000
-        buffer = Buffer.open(self.data / "buffer.db", start_us, max_bytes=1 << 40)
+        gateway, now_us = config.load(self.config), time.time_ns() // 1000
+        buffer = Buffer.open(self.data / "buffer.db", now_us, max_bytes=1 << 40)
         signer = enrolment.load_or_make_key(self.data)
         buffer.use_table(gateway.table, signer, gateway.urn)
         tag = next(entry for entry in gateway.table.entries if entry.type is TagType.FLOAT64)
-        noise, last_us = np.random.default_rng(1), start_us
+        noise, last_us = np.random.default_rng(1), now_us - 7_200_000_000
         while buffer.backlog().total_bytes < size:
             times = last_us + np.arange(1, 2001, dtype=np.int64) * 1000
             last_us = int(times[-1])
             codes = np.full((2000, 1), quality.BAD_NO_COMMUNICATION, np.uint32)
             buffer.append([Frame(tag.device, last_us, [Block(np.array([tag.id], np.uint32), times, noise.normal(size=(2000, 1)), codes)])])
             buffer.seal(gateway.urn, signer, BACKFILL, last_us)
-        buffer.close(last_us)
+        buffer.close(now_us)
 
     def judge(self, *, only_collected: bool = False) -> Verdict:
         """only_collected: what the simulator served to another agent as well is not asked for, only what this one collected."""

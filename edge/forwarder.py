@@ -37,6 +37,7 @@ FIRST_BACKOFF_S: Final = 0.5
 LONGEST_BACKOFF_S: Final = 30.0
 PROBE_EVERY_S: Final = 1.0
 IDENTITY_RETRY_S: Final = 30.0
+LOOK_BACK_BATCHES: Final = 5
 IDLE_S: Final = 10.0  # `wake` ends it as soon as there is a batch
 # Problems that condemn the one batch; every other problem is about us, the hub or the moment, and keeps the batch.
 CONDEMNED: Final = frozenset({"malformed-batch", "bomb", "too-large", "chain-broken", "equivocation"})
@@ -159,8 +160,12 @@ class Forwarder:
 
     async def _look_back(self) -> None:
         """Show the hub a batch it has already receipted before anything new: a log that went back must not hide behind new entries."""
-        newest = await self._intake.call(self._intake.buffer.receipts, 1 << 62, 1)
-        batch = await self._intake.call(self._intake.buffer.acknowledged, newest[0][0]) if newest else None
+        batch = None
+        for number, _ in await self._intake.call(self._intake.buffer.receipts, 1 << 62, LOOK_BACK_BATCHES):
+            batch = await self._intake.call(self._intake.buffer.acknowledged, number)
+            if batch is not None and self._intake.is_ours(batch.statement):  # as it was signed: files get damaged
+                break
+            batch = None
         if batch is not None:
             reply = await self._post([batch], self._trusted, 0)
             if reply.status_code == 200:
@@ -263,7 +268,7 @@ class Forwarder:
         """The log's present checkpoint and its text, if it continues the tree of that batch's receipt."""
         batch = await self._intake.call(self._intake.buffer.acknowledged, batch_id)
         issued = await self._intake.call(self._intake.buffer.receipts, batch_id + 1, 1)
-        if batch is None or not issued or issued[0][0] != batch_id:
+        if batch is None or not issued or issued[0][0] != batch_id or not self._intake.is_ours(batch.statement):
             return None
         try:
             held = receipt.verify(issued[0][1], statement.entry_hash(batch.statement), self._log, self._enrolment.origin)

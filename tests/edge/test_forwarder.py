@@ -219,6 +219,22 @@ async def test_batches_to_be_fed_again_outlive_a_restart_and_wait_behind_live_on
     assert first.open().groups[0].values[0, 0] == 9
 
 
+async def test_receipted_batch_that_the_file_damaged_stops_nobody(site: Site) -> None:
+    await site.seal(1, 2)
+    await site.forwarder.send_once()
+
+    def damage() -> None:
+        with site.intake.buffer._db as db:
+            signed = bytearray(db.execute("SELECT statement FROM batch WHERE id = 2").fetchone()[0])
+            signed[-1] ^= 1
+            db.execute("UPDATE batch SET statement = ? WHERE id = 2", (bytes(signed),))
+
+    await site.intake.call(damage)
+    await site.seal(3)
+    await site.run_until_drained()
+    assert site.stored_values() == [1, 2, 3]
+
+
 async def test_request_that_times_out_becomes_smaller(site: Site) -> None:
     """A link that cannot carry a large request in time carries small ones."""
     await site.seal(*range(40))
