@@ -204,7 +204,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "hub restored from backup": hub_restored,
     "two agents, one key": two_agents,
 }
-QUICK: Final = ("agent killed", "link flapping", "50 % of answers lost", "buffer truncated", "boot at 1970")
+QUICK: Final = ("agent killed", "link flapping", "50 % of answers lost", "buffer corrupted", "two agents, one key")
 
 
 def small_disk(folder: Path) -> Path | None:
