@@ -7,6 +7,7 @@ import pytest
 
 from cloud.identity import store
 from cloud.identity.keyring import KeyRing
+from protocols.batch import bundle
 from protocols.enrolment import rotation_text
 from protocols.signing import Ed25519Signer
 from tests.cloud.conftest import RunHub, TestHub
@@ -106,3 +107,17 @@ async def test_revocation_by_api_ends_the_keys_of_an_overlap_too(run_hub: RunHub
         assert problem(await hub.client.post("/v1/gateways/rig9/revocation", headers=allowed)) == "not-found"
         others = await hub.token("other", scopes=("write:gateways",))
         assert problem(await hub.client.post("/v1/gateways/rig1/revocation", headers=others)) == "not-found"
+
+
+async def test_bundle_over_a_rotation_verifies_with_both_keys(hub: TestHub) -> None:
+    gateway, new = await hub.gateway(), Ed25519Signer.generate()
+    await gateway.send(gateway.seal())
+    await rotate(gateway, new)
+    gateway.signer = new
+    await gateway.send(gateway.seal())
+    tag = hub.rows("SELECT min(tag_id) FROM tag")[0][0]
+    reply = await hub.client.get("/v1/bundles", params={"tag": tag, "from_us": 0, "to_us": 10**9}, headers=await hub.token())
+    report = bundle.verify(reply.content, gateway.enrolment["log_key"])
+    assert report.ok
+    assert report.bundle
+    assert len(report.bundle.batches) == 2
