@@ -184,6 +184,7 @@ async def test_no_value_is_lost_doubled_or_taken_for_another_across_changes(tmp_
 
 async def test_changed_map_restarts_its_devices_under_the_new_scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(tmp_path, monkeypatch) as site:
+        await site.health(lambda found: all(device["samples"] > 5 for device in found["devices"]))
         site.write(MAP.replace("scale = 0.1", "scale = 10.0"), "small.toml")
         await site.changes(1)
         await site.health(lambda found: all(device["samples"] > 5 for device in found["devices"]))

@@ -1,6 +1,7 @@
 """A simulated device of each protocol, in processes of their own as in the field, and a gateway file that names them."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -18,6 +19,15 @@ MAPS = {
     "iec61850": "qenergyz_substation_iec61850",
 }
 DEAD = "127.0.0.1:1"
+
+
+@pytest.fixture(autouse=True)
+def log_levels() -> Iterator[None]:
+    """The commands quieten the log of their process, which here is that of the other tests as well."""
+    before = {name: logging.getLogger(name).level for name in ("", "qenergyz", "asyncua")}
+    yield
+    for name, level in before.items():
+        logging.getLogger(name).setLevel(level)
 
 
 @pytest.fixture(scope="session")
