@@ -25,7 +25,7 @@ from protocols.clock import Clock
 from protocols.devicemap import TagTable
 from protocols.event import Event
 from protocols.frame import Frame
-from protocols.signing import Ed25519Verifier, Signer
+from protocols.signing import Signer, enrolled_verifier
 
 log = logging.getLogger("qenergyz.edge")
 MAX_PENDING_BYTES: Final = 64_000_000
@@ -193,7 +193,7 @@ class Intake:
     def is_ours(self, signed: bytes) -> bool:
         """Whether these are bytes that this gateway signed, and not what a damaged file made of them."""
         try:
-            statement.parse(signed).verify(Ed25519Verifier(self._signer.public))
+            statement.parse(signed).verify(enrolled_verifier(self._signer.algorithm, self._signer.public))
         except BatchError:
             return False
         return True
