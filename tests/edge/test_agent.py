@@ -134,6 +134,7 @@ async def test_dead_device_leaves_its_neighbour_alone_and_names_the_cause(tmp_pa
 async def test_exception_in_a_task_is_logged_once_restarted_and_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", logger="qenergyz")
     left = 4
 
     def failing() -> None:
@@ -235,6 +236,7 @@ async def test_secret_shows_in_no_log_health_or_metric(
     )
     (tmp_path / "gateway.toml").write_text('[gateway]\nname = "rig1"\n' + devices)
     caplog.set_level("DEBUG")
+    caplog.set_level("DEBUG", logger="qenergyz")
     stop = asyncio.Event()
     task = asyncio.create_task(Agent(config.load(tmp_path / "gateway.toml"), SystemClock()).run(stop))
     try:
