@@ -201,7 +201,7 @@ def served(folder: Path, case: Case, number: int) -> Iterator[tuple[Path, dict[s
     command = [sys.executable, "-m", "benchmarks.edge_field", case.kind, str(chosen), str(ready), str(case.devices), str(case.rate)]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as field_:
         try:
-            until = time.monotonic() + 30
+            until = time.monotonic() + 120  # ten thousand OPC UA nodes take the simulator a minute
             while not ready.exists():
                 if field_.poll() is not None or time.monotonic() > until:
                     raise demo.DemoError(f"the field of {case.name} did not come up")
