@@ -5,7 +5,6 @@ stays useful with every device and the hub absent.
 """
 
 import asyncio
-import contextlib
 import fcntl
 import functools
 import json
@@ -14,6 +13,7 @@ import os
 import shutil
 import signal
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
@@ -28,10 +28,11 @@ from edge.clockwatch import clock_record
 from edge.commands import Gate
 from edge.config import GatewayConfig
 from edge.control import ControlSocket
-from edge.devices import Change, ChangeFailed, RunningDevices, TableIntake
+from edge.devices import Change, ChangeFailed, RunningDevices
 from edge.fill import EVERY_US, Fill, room
 from edge.forwarder import TIMEOUT, Forwarder
 from edge.health import HealthPage, Report
+from edge.intake import Intake
 from edge.loglimit import PerCause
 from edge.poller import Poller
 from edge.reload import LOOK_EVERY_US, Reload, stamp
@@ -67,7 +68,7 @@ class Agent:
         self._config, self._clock = config, clock
         self._signer = enrolments.CurrentSigner(enrolments.load_or_make_key(config.data))
         self._enrolment = enrolments.read(config.data)
-        self._intake = TableIntake(config.data / "buffer.db", config.buffer, config.urn, config.table, self._signer, clock)
+        self._intake = Intake(config.data / "buffer.db", config.buffer, config.urn, config.table, self._signer, clock)
         self._supervisor = Supervisor(clock)
         self._devices = RunningDevices(self._intake, self._supervisor, self._poller, clock)
         self._gate = Gate(config.devices, self._intake, clock, self._send)
@@ -211,15 +212,16 @@ def _waiting(backlog: Backlog) -> int:
 
 @contextmanager
 def _on_hangup(look: Callable[[], None]) -> Iterator[None]:
-    """SIGHUP looks at the files at once. Only where signals can be had: not in a thread."""
+    """SIGHUP looks at the files at once. Only the main thread can have signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     loop = asyncio.get_running_loop()
-    with contextlib.suppress(RuntimeError, ValueError, NotImplementedError):
-        loop.add_signal_handler(signal.SIGHUP, look)
+    loop.add_signal_handler(signal.SIGHUP, look)
     try:
         yield
     finally:
-        with contextlib.suppress(RuntimeError, ValueError, NotImplementedError):
-            loop.remove_signal_handler(signal.SIGHUP)
+        loop.remove_signal_handler(signal.SIGHUP)
 
 
 def _authorities(hub: str) -> ssl.SSLContext | bool:

@@ -27,15 +27,6 @@ class ChangeFailed(Exception):
     """The devices run as they did before; the message says what stood in the way."""
 
 
-class TableIntake(Intake):
-    """An intake whose tag table can be changed while it runs."""
-
-    async def use_table(self, table: TagTable) -> None:
-        """Frames committed from now on refer to `table`, also after a damaged file was replaced."""
-        await self.call(self._buffer.use_table, table, self._signer, self._gateway)
-        self._table = table
-
-
 @dataclass(frozen=True, slots=True)
 class Change:
     """kept: as they run. A device that changed is both in `stopped` and in `started`."""
@@ -65,7 +56,7 @@ def _same_tags(one: Device, other: Device) -> bool:
 class RunningDevices:
     """`start` the first ones, `change_to` others, `stop` all. poller: makes one for a device."""
 
-    def __init__(self, intake: TableIntake, supervisor: Supervisor, poller: Callable[[Device], Poller], clock: Clock) -> None:
+    def __init__(self, intake: Intake, supervisor: Supervisor, poller: Callable[[Device], Poller], clock: Clock) -> None:
         self._intake, self._supervisor, self._poller, self._clock = intake, supervisor, poller, clock
         self._pollers: dict[str, tuple[Device, Poller]] = {}
         self._order: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from sqlite3 import DatabaseError, OperationalError
+from sqlite3 import DatabaseError, OperationalError, ProgrammingError
 from typing import Any, Final, NamedTuple, TypeVar
 
 from edge.buffer import BACKFILL, GAP_JOIN_US, LIVE, Backlog, Buffer, BufferFull
@@ -74,6 +74,11 @@ class Intake:
         backlog = self._buffer.backlog()
         self._unsealed = backlog.open_samples
         self._live_waiting = backlog.sealed_batches
+
+    async def use_table(self, table: TagTable) -> None:
+        """Frames committed from now on refer to `table`, also after a damaged file was replaced."""
+        await self.call(self._buffer.use_table, table, self._signer, self._gateway)
+        self._table = table
 
     def on_sealed(self, wake: Callable[[], None]) -> None:
         """`wake` is called after each sealing: the forwarder has something to send."""
@@ -179,7 +184,7 @@ class Intake:
         """A file found damaged while in use is set aside and the operation repeated on a new one; the loss is recorded as a gap."""
         try:
             return operation()
-        except OperationalError:
+        except (OperationalError, ProgrammingError):  # a full disk, a lock, a file that was closed: nothing that a new file would mend
             raise
         except DatabaseError as error:
             self._begin_anew(error)

@@ -5,6 +5,7 @@ the caller states them. Durations and sizes are strings with a unit ("5s", "64MB
 """
 
 import difflib
+import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -24,6 +25,11 @@ class ConfigError(Exception):
     def __init__(self, path: Path, line: int, message: str) -> None:
         super().__init__(f"{path}:{line}: {message}")
         self.path, self.line, self.message = path, line, message
+
+
+def quoted(text: str) -> str:
+    """A TOML basic string. JSON's is one, but for the character DEL."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -3,12 +3,13 @@
 One inline table per tag, in one line, so that a person can read a map like the maker's list.
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
+
+from protocols.tomlfile import quoted
 
 Keys = Mapping[str, Any]
 
@@ -58,7 +59,7 @@ def _value(value: Any) -> str:
         case int() | float():
             return repr(value)
         case str():
-            return _quoted(value)
+            return quoted(value)
         case Mapping():
             return "{ " + ", ".join(f"{_key(key)} = {_value(item)}" for key, item in value.items()) + " }"
         case Iterable():
@@ -68,11 +69,7 @@ def _value(value: Any) -> str:
 
 def _key(key: object) -> str:
     text = str(key)
-    return text if re.fullmatch(r"[A-Za-z0-9_-]+", text) else _quoted(text)
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")  # JSON lets DEL stand, TOML does not
+    return text if re.fullmatch(r"[A-Za-z0-9_-]+", text) else quoted(text)
 
 
 def plain_name(text: str) -> str:

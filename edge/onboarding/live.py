@@ -6,7 +6,6 @@ again and said so.
 
 import argparse
 import asyncio
-import contextlib
 import signal
 from typing import TYPE_CHECKING, Final
 
@@ -47,9 +46,8 @@ async def show(chosen: "list[Device]", out: Output, seconds: float | None) -> in
     board = Board(out, len(chosen) > 1)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
-    with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, ended.set)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.set)
     tasks = [asyncio.create_task(_follow(device, board, out)) for device in chosen]
     try:
         with out.waiting("waiting for the first values"):

@@ -5,7 +5,6 @@ Nothing is connected to, and nothing that exists is overwritten without `--yes`.
 """
 
 import argparse
-import json
 import re
 import socket
 import sys
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from edge.onboarding.output import CONFLICT, OK, USAGE, Output, Stop
-from protocols.tomlfile import ConfigError, nearest
+from protocols.tomlfile import ConfigError, nearest, quoted
 
 FILE: Final = "gateway.toml"
 _LOOKS: Final = {
@@ -102,19 +101,15 @@ def _known(name: str, maps: dict[str, str]) -> None:
 def gateway_text(name: str, hub: str, wanted: list[Wanted], maps: dict[str, str]) -> str:
     """Pure."""
     lines = ["# Written by `qenergyz edge init`. Every key: firmware_configs/README.md; then `qenergyz edge check` this file.", "[gateway]"]
-    lines.append(f"name = {_quoted(name)}")
+    lines.append(f"name = {quoted(name)}")
     lines.append(
-        f"hub  = {_quoted(hub)}" if hub else '# hub = "https://hub.example:8400"   # without a hub samples are collected and kept here'
+        f"hub  = {quoted(hub)}" if hub else '# hub = "https://hub.example:8400"   # without a hub samples are collected and kept here'
     )
     for one in wanted:
-        lines += ["", "[[device]]", f"name    = {_quoted(one.name)}", f"map     = {_quoted(one.map)}", f"address = {_quoted(one.address)}"]
+        lines += ["", "[[device]]", f"name    = {quoted(one.name)}", f"map     = {quoted(one.map)}", f"address = {quoted(one.address)}"]
         if maps.get(one.map) == "modbus":
             lines.append("unit    = 1")
     return "\n".join(lines) + "\n"
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")  # but for DEL, a JSON string is a TOML basic string
 
 
 def _write(path: Path, text: str) -> None:

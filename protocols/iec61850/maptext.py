@@ -4,13 +4,13 @@ Tags are the value attributes of IEC 61850-7-3 in measurands, states and setting
 that is for the person who looks through the map.
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from protocols.iec61850.plan import VALUE_ATTRIBUTES
+from protocols.tomlfile import quoted
 
 # How a basic type of IEC 61850-7-2 is carried. An enumeration is an integer of 8 bits or more on the wire.
 CARRIED: Final[Mapping[str, str]] = {
@@ -129,24 +129,24 @@ def device_map_text(name: str, device: Described, source: str, *, scl: str = "")
     domain = tags[0].domain
     taken: set[str] = set()
     lines = [
-        f"device_map = {_quote(name)}",
-        f"maker = {_quote(device.maker or 'unknown')}",
-        f"models = [{_quote(device.model or device.ied or name)}]",
-        f"source = {_quote(source)}",
+        f"device_map = {quoted(name)}",
+        f"maker = {quoted(device.maker or 'unknown')}",
+        f"models = [{quoted(device.model or device.ied or name)}]",
+        f"source = {quoted(source)}",
         'caveats = ["made from the device\'s own description: look through tags, units and intervals before use"]',
         "",
         "[iec61850]",
-        f"ied = {_quote(ied)}",
-        f"ld = {_quote(domain.removeprefix(ied))}",
+        f"ied = {quoted(ied)}",
+        f"ld = {quoted(domain.removeprefix(ied))}",
         *_reports(device, ied, domain),
-        *([f"scl = {_quote(scl)}"] if scl else []),
+        *([f"scl = {quoted(scl)}"] if scl else []),
     ]
     several = len({one.domain for one in tags}) > 1
     for one in tags:
         lines += _tag(one, _name(one, ied, several, taken), _at(one, ied, domain))
     for one in texts:
         taken_name = _unique(_words(one.domain.removeprefix(ied), one.node, one.object, one.attribute), taken)
-        lines += ["", "[[texts]]", f"name = {_quote(taken_name)}", f"at = {_quote(_at(one, ied, domain))}"]
+        lines += ["", "[[texts]]", f"name = {quoted(taken_name)}", f"at = {quoted(_at(one, ied, domain))}"]
     return "\n".join(lines) + "\n"
 
 
@@ -156,7 +156,7 @@ def is_value(one: Found) -> bool:
 
 def _reports(device: Described, ied: str, domain: str) -> list[str]:
     names = [block if home == domain else f"{home.removeprefix(ied)}/{block}" for home, block in device.reports]
-    return [f"reports = [{', '.join(map(_quote, names))}]"] if names else ['mode = "poll"']
+    return [f"reports = [{', '.join(map(quoted, names))}]"] if names else ['mode = "poll"']
 
 
 def _at(one: Found, ied: str, domain: str) -> str:
@@ -166,18 +166,18 @@ def _at(one: Found, ied: str, domain: str) -> str:
 
 def _tag(one: Found, name: str, at: str) -> Iterable[str]:
     labels = one.labels or (DOUBLE_POINT if one.kind == "Dbpos" else {})
-    yield from ("", "[[tags]]", f"name = {_quote(name)}", f"at = {_quote(at)}", f"type = {_quote(CARRIED[one.kind])}")
+    yield from ("", "[[tags]]", f"name = {quoted(name)}", f"at = {quoted(at)}", f"type = {quoted(CARRIED[one.kind])}")
     unit = "deg" if ".ang." in f".{one.attribute}." else one.unit  # IEC 61850-7-3: angles are in degrees, whatever the magnitude's unit
     if unit:
-        yield f"unit = {_quote(unit)}"
+        yield f"unit = {quoted(unit)}"
     if labels:
-        yield f"labels = {{ {', '.join(f'{_quote(str(number))} = {_quote(label)}' for number, label in labels.items())} }}"
+        yield f"labels = {{ {', '.join(f'{quoted(str(number))} = {quoted(label)}' for number, label in labels.items())} }}"
     if one.attribute in COUNTERS:
         yield "counter = true"
         if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", one.scale) and float(one.scale) not in (0, 1):
             yield f"scale = {float(one.scale)!r}"  # pulsQty: what one count means
     if one.note:
-        yield f"vendor = {_quote(one.note)}"
+        yield f"vendor = {quoted(one.note)}"
 
 
 def _name(one: Found, ied: str, several: bool, taken: set[str]) -> str:
@@ -197,11 +197,6 @@ def _unique(name: str, taken: set[str]) -> str:
         free = f"{name}_{number}"
     taken.add(free)
     return free
-
-
-def _quote(text: str) -> str:
-    """A TOML string; JSON's is one, but for the character DEL."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")
 
 
 def first_instances(reports: Sequence[tuple[str, str, str]]) -> tuple[tuple[str, str], ...]:

@@ -5,13 +5,13 @@ these is named in a comment at the end. Nothing is made writable, and intervals 
 through the map.
 """
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from protocols.opcua.address import Address, Step, written
+from protocols.tomlfile import quoted
 
 BUILTIN: Final[Mapping[int, str]] = dict(
     enumerate(["bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64"], 1)
@@ -59,14 +59,14 @@ def device_map_text(name: str, variables: Iterable[Variable], source: str, *, ma
     return (
         "\n".join(
             [
-                f"device_map = {_quote(name)}",
-                f"maker = {_quote(maker or 'unknown')}",
-                f"models = [{_quote(model or name)}]",
-                f"source = {_quote(source)}",
+                f"device_map = {quoted(name)}",
+                f"maker = {quoted(maker or 'unknown')}",
+                f"models = [{quoted(model or name)}]",
+                f"source = {quoted(source)}",
                 'caveats = ["made from the server\'s own description: look through tags, units and intervals before use"]',
                 "",
                 "[opcua]",
-                f"namespace = {_quote(home)}",
+                f"namespace = {quoted(home)}",
                 *tags,
                 *texts,
                 *([""] if left_out or skipped else []),
@@ -117,21 +117,21 @@ def _tags(one: Variable, home: str, names: "_Names") -> list[str]:
         parts = [(f"{one.path}/{'/'.join(map(str, part.path))}", _at(address, home, part.path), part.kind) for part in wanted]
     lines: list[str] = []
     for path, at, kind in parts:
-        lines += ["", "[[tags]]", f"name = {_quote(names.unique(path))}", f"at = {_quote(at)}", f"type = {_quote(BUILTIN[kind])}"]
+        lines += ["", "[[tags]]", f"name = {quoted(names.unique(path))}", f"at = {quoted(at)}", f"type = {quoted(BUILTIN[kind])}"]
         if one.unit and BUILTIN[kind] != "bool":
-            lines.append(f"unit = {_quote(_unit(one.unit))}")
+            lines.append(f"unit = {quoted(_unit(one.unit))}")
         if one.range and one.range[0] < one.range[1] and BUILTIN[kind] != "bool":
             lines.append(f"range = [{_number(one.range[0])}, {_number(one.range[1])}]")
         if one.labels:
             lines.append(
-                "labels = { " + ", ".join(f"{_quote(str(number))} = {_quote(label)}" for number, label in one.labels.items()) + " }"
+                "labels = { " + ", ".join(f"{quoted(str(number))} = {quoted(label)}" for number, label in one.labels.items()) + " }"
             )
-        lines.append(f"vendor = {_quote(path)}")
+        lines.append(f"vendor = {quoted(path)}")
     return lines
 
 
 def _text(one: Variable, home: str, names: "_Names") -> list[str]:
-    return ["", "[[texts]]", f"name = {_quote(names.unique(one.path))}", f"at = {_quote(_at(one.address, home))}"]
+    return ["", "[[texts]]", f"name = {quoted(names.unique(one.path))}", f"at = {quoted(_at(one.address, home))}"]
 
 
 def _at(address: Address, home: str, path: Sequence[Step] = ()) -> str:
@@ -180,8 +180,3 @@ def _unit(text: str) -> str:
 
 def _number(value: float) -> str:
     return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
-
-
-def _quote(text: str) -> str:
-    """A TOML string; JSON's is one, but for the character DEL."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")

@@ -151,3 +151,15 @@ async def test_file_damaged_while_in_use_is_set_aside_and_collecting_goes_on(tmp
 
 
 original = intake_module.Buffer.append
+
+
+async def test_sound_file_that_was_closed_is_not_taken_for_a_damaged_one(tmp_path: Path) -> None:
+    intake = Intake(tmp_path / "buffer.db", CONFIG, GATEWAY, TABLE, Ed25519Signer.generate(), SystemClock())
+    await intake.open()
+    await intake.call(intake.buffer.abandon)
+    intake.append(frame(1))
+    with pytest.raises(sqlite3.ProgrammingError):
+        await intake._commit()
+    assert (tmp_path / "buffer.db").exists()
+    assert not list(tmp_path.glob("buffer.db.corrupt-*"))
+    assert len(intake._pending) == 1

@@ -16,7 +16,8 @@ from edge import agent as agent_module
 from edge import config, reload, tagids
 from edge.agent import Agent
 from edge.buffer import Buffer
-from edge.devices import TableIntake, compare
+from edge.devices import compare
+from edge.intake import Intake
 from protocols import quality
 from protocols.batch import statement
 from protocols.clock import SystemClock
@@ -238,12 +239,12 @@ async def test_settings_read_at_the_start_are_told_as_pending_and_devices_change
 
 
 async def test_change_that_fails_half_way_goes_back_and_is_tried_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    switch = TableIntake.use_table
+    switch = Intake.use_table
 
-    async def full(self: TableIntake, table: TagTable) -> None:
+    async def full(self: Intake, table: TagTable) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(TableIntake, "use_table", full)
+    monkeypatch.setattr(Intake, "use_table", full)
     monkeypatch.setattr(reload, "RETRY_US", 50_000)
     site.write(
         devices("a", "b", "c").replace(
@@ -254,7 +255,7 @@ async def test_change_that_fails_half_way_goes_back_and_is_tried_again(site: Sit
     assert [(device["name"], device["address"]) for device in found["devices"]] == [("a", "127.0.0.1:1"), ("b", "127.0.0.1:1")]
     await site.health(lambda found: found["devices"][1]["samples"] > 5)
     assert "a" not in site.field.closed
-    monkeypatch.setattr(TableIntake, "use_table", switch)
+    monkeypatch.setattr(Intake, "use_table", switch)
     found = await site.changes(1)
     assert [device["address"] for device in found["devices"]] == ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:1"]
 
