@@ -77,20 +77,24 @@ class Silence:
 
 
 class SourceClock:
-    """Repairs times that cannot be: before 2000, or more than a day ahead of us.
+    """Repairs times that cannot be: before 2000, or more than a day ahead of us and of what the device gave before.
 
-    Such a sample gets the time at which the gateway had it and is no better than uncertain; the fault is told as an event when it begins
+    A gateway whose own clock stands before 2000 judges nobody, and one whose clock jumped back does not hold it against the device. Such a sample gets the time at which the gateway had it and is no better than uncertain; the fault is told as an event when it begins
     and when it ends, with the time that the device gave, so that nothing is lost.
     """
 
     def __init__(self, device: str) -> None:
         self._device, self._wrong_us = device, 0
+        self._newest_us = 0  # of the times that were possible
 
     def check(self, blocks: Sequence[Block], now_us: int) -> tuple[Sequence[Block], list[Event]]:
         """The blocks themselves when nothing is wrong with them."""
-        latest = now_us + AHEAD_US
+        if now_us < EARLIEST_US:
+            return blocks, []
+        latest = max(now_us, self._newest_us) + AHEAD_US
         bad = [int(block.times_us.min()) < EARLIEST_US or int(block.times_us.max()) > latest for block in blocks]
         if not any(bad):
+            self._newest_us = max([self._newest_us, *(int(block.times_us.max()) for block in blocks)])
             if not blocks or not self._wrong_us or now_us - self._wrong_us < QUIET_US:
                 return blocks, []
             self._wrong_us = 0
