@@ -91,7 +91,7 @@ def _made(options: argparse.Namespace) -> tuple[dict[str, str], Sequence[str]]:
 
 def _foreign() -> tuple[type[Exception], ...]:
     """Errors of importers that were loaded; others cannot have been raised."""
-    names = {"edge.importers.nodeset_xml": "NodesetError", "protocols.iec61850.scl": "SclError"}
+    names = {"edge.importers.nodeset": "NodesetError", "protocols.iec61850.scl": "SclError"}
     return tuple(getattr(sys.modules[module], name) for module, name in names.items() if module in sys.modules)
 
 

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from edge.importers.nodeset_xml import Element, NodesetError, read
 from protocols.opcua.address import STANDARD, Address, parse, written
 from protocols.opcua.maptext import Part, Variable, device_map_text
-
-__all__ = ["NodesetError", "import_nodeset"]
+from protocols.xmltree import Element, XmlError
+from protocols.xmltree import parse as parse_xml
 
 Key = tuple[str, str]  # namespace URI, identifier as `address.written` has it
 _UNKNOWN: Final = 25
@@ -50,6 +49,22 @@ _STANDARD_ALIASES: Final[Mapping[str, str]] = {
         ["Boolean", "SByte", "Byte", "Int16", "UInt16", "Int32", "UInt32", "Int64", "UInt64", "Float", "Double", "String", "DateTime", "Guid", "ByteString", "XmlElement", "NodeId", "ExpandedNodeId", "StatusCode", "QualifiedName", "LocalizedText", "Structure", "DataValue", "BaseDataType", "DiagnosticInfo", "Number", "Integer", "UInteger", "Enumeration"], 1)},
 }  # fmt: skip
 _DATA: Final = frozenset({"EngineeringUnits", "EURange", "EnumStrings", "EnumValues", "InputArguments", "OutputArguments"})
+
+
+class NodesetError(Exception):
+    """The file violates what a nodeset is: file, line, element, what was expected."""
+
+    def __init__(self, path: Path, line: int, message: str) -> None:
+        super().__init__(f"{path.name}:{line}: {message}")
+        self.path, self.line = path, line
+
+
+def _tree(path: Path, content: bytes) -> Element:
+    """The <UANodeSet>. Raises NodesetError."""
+    try:
+        return parse_xml(content, "UANodeSet")
+    except XmlError as error:
+        raise NodesetError(path, error.line, error.message) from error
 
 
 @dataclass(slots=True)
@@ -88,7 +103,7 @@ class _Model:
         self._forward: list[tuple[Key, Key]] = []
 
     def add(self, path: Path, content: bytes) -> None:
-        root = read(path, content)
+        root = _tree(path, content)
         file = _File(path, root)
         for element in root.children:
             if element.name not in _NODES:

@@ -25,7 +25,7 @@ from protocols.iec61850.scltypes import (
     text_of,
     truth,
 )
-from protocols.iec61850.xmltree import Element, XmlError, parse
+from protocols.xmltree import Element, XmlError, parse
 
 SPACE: Final = "http://www.iec.ch/61850/2003/SCL"
 MOST_ATTRIBUTES: Final = 200_000

@@ -1,7 +1,8 @@
 """XML text into a small tree that knows its lines. Pure; not for writing XML and not a general parser.
 
 For files that come from anywhere: a document type declaration is refused, so there are no entities to expand and nothing outside the file
-to fetch, and size, depth and number of elements are limited. Elements of foreign name spaces are left out with all they contain.
+to fetch, and size, depth and number of elements are limited. Elements of foreign name spaces are left out with all they contain, where a
+name space is given; else names are local ones.
 """
 
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import Final
 from xml.parsers import expat
 
 LONGEST: Final = 64 * 1024 * 1024
-DEEPEST: Final = 64
+DEEPEST: Final = 100
 MOST: Final = 2_000_000
 _SEPARATOR: Final = " "
 
@@ -37,9 +38,17 @@ class Element:
     def first(self, name: str) -> "Element | None":
         return next(self.all(name), None)
 
+    def deep(self, name: str) -> "Element | None":
+        """The first element of that name anywhere below."""
+        for child in self.children:
+            found = child if child.name == name else child.deep(name)
+            if found is not None:
+                return found
+        return None
+
 
 class _Builder:
-    def __init__(self, space: str) -> None:
+    def __init__(self, space: str | None) -> None:
         self._space = space
         self._open: list[Element] = []
         self._texts: list[list[str]] = []
@@ -61,10 +70,11 @@ class _Builder:
         if self._count > MOST or len(self._open) + self._foreign >= DEEPEST:
             raise XmlError(line, f"more than {MOST} elements, or nested deeper than {DEEPEST}")
         space, _, name = full.rpartition(_SEPARATOR)
-        if self._foreign or (space != self._space and self._open):
+        ours = self._space in (None, space)
+        if self._foreign or (not ours and self._open):
             self._foreign += 1
             return
-        element = Element(name, line, attributes if space == self._space else {"": space})
+        element = Element(name, line, attributes if ours else {"": space})
         if self._open:
             self._open[-1].children.append(element)
         else:
@@ -83,8 +93,8 @@ class _Builder:
             self._texts[-1].append(text)
 
 
-def parse(content: bytes, root: str, space: str) -> Element:
-    """The tree below <root xmlns=space>. Raises XmlError."""
+def parse(content: bytes, root: str, space: str | None = None) -> Element:
+    """The tree below <root xmlns=space>, or below <root> of any name space. Raises XmlError."""
     if len(content) > LONGEST:
         raise XmlError(1, f"the file has {len(content)} bytes, more than {LONGEST}")
     builder = _Builder(space)
@@ -96,5 +106,6 @@ def parse(content: bytes, root: str, space: str) -> Element:
         raise XmlError(1, f"not readable: {error}") from error
     found = builder.root
     if found is None or found.name != root or "" in found.attributes:
-        raise XmlError(found.line if found else 1, f'expected <{root} xmlns="{space}">, found <{found.name if found else ""}>')
+        wanted = root if space is None else f'{root} xmlns="{space}"'
+        raise XmlError(found.line if found else 1, f"expected <{wanted}>, found <{found.name if found else ''}>")
     return found
