@@ -29,8 +29,10 @@ from cloud.postgres import Cluster, ClusterError
 
 HOUR_US: Final = 3_600_000_000
 LOCK_WAIT_S: Final = 30.0
+DATABASE_WAIT_S: Final = 60.0
 SWITCH_S: Final = 0.0005  # a thread that verifies or compacts hands over to the loop this soon; Python's 5 ms would add up in every answer
 T = TypeVar("T")
+_logger = logging.getLogger("qenergyz.hub")
 
 
 class CommandError(Exception):
@@ -99,13 +101,30 @@ def _serve(options: argparse.Namespace) -> int:
     with _own(config.data):
         cluster = None if config.database_url else Cluster(config.data / "pg")
         try:
-            url = cluster.start() if cluster else str(config.database_url)
+            url = cluster.start() if cluster else _awaited(str(config.database_url))
             migrate(url)
             return asyncio.run(_run(config, url, cluster))
         finally:
             config.state_file.unlink(missing_ok=True)
             if cluster:
                 cluster.stop()
+
+
+def _awaited(url: str) -> str:
+    """A database of somebody else's that starts at the same time as we do, or comes back from a crash, is waited for: the hub is not to blame."""
+    deadline, told = time.monotonic() + DATABASE_WAIT_S, False
+    while True:
+        try:
+            psycopg.connect(url, connect_timeout=5).close()
+        except psycopg.OperationalError as error:
+            if time.monotonic() > deadline:
+                raise CommandError(f"--database-url: no connection within {DATABASE_WAIT_S:.0f} s: {error}") from error
+            if not told:
+                _logger.warning("database_awaited reason=%s", str(error).strip().replace("\n", " "))
+                told = True
+            time.sleep(0.1)
+        else:
+            return url
 
 
 @contextlib.contextmanager
