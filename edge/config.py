@@ -6,6 +6,7 @@ from pathlib import Path
 from edge import tagids
 from protocols.devicemap import Device, DeviceMaps, TagTable, parse_devices
 from protocols.enrolment import gateway_urn
+from protocols.secret import Secret, parse_secret
 from protocols.tomlfile import Section, TomlFile
 
 
@@ -20,6 +21,21 @@ class BufferConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class HubAccess:
+    """How the agent meets its hub. rotate_days: age at which the gateway's key is replaced, 0 = never by itself. key: the gateway's key where the
+    site keeps it itself. ca: authorities that the hub's certificate is held against; None = those that this machine trusts. client_*: the
+    operator's own certificate; None = the one that the hub issued, where it did. remote_configuration: the hub may change devices.
+    """
+
+    rotate_days: int = 0
+    key: Path | Secret | None = None
+    ca: Path | Secret | None = None
+    client_cert: Path | Secret | None = None
+    client_key: Path | Secret | None = None
+    remote_configuration: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayConfig:
     """data: folder of buffer, key and enrolment. hub: base URL, "" = collect only. health: (host, port) of the local health page. path: the file."""
 
@@ -31,6 +47,7 @@ class GatewayConfig:
     devices: tuple[Device, ...]
     table: TagTable
     path: Path
+    access: HubAccess = HubAccess()
 
     @property
     def urn(self) -> str:
@@ -39,7 +56,12 @@ class GatewayConfig:
 
 def load(path: Path) -> GatewayConfig:
     """Raises ConfigError naming file, line and key."""
-    root = TomlFile.read(path).root
+    return parse(TomlFile.read(path))
+
+
+def parse(file: TomlFile) -> GatewayConfig:
+    """As `load`, of a text that stands in place of the file's."""
+    root, path = file.root, file.path
     gateway = root.section("gateway")
     name = gateway.text("name")
     if not name or not all(letter.isalnum() or letter in "-_." for letter in name):
@@ -51,12 +73,13 @@ def load(path: Path) -> GatewayConfig:
     gateway.done()
     buffer = _buffer(root.section("buffer", optional=True))
     health = _health(root.section("health", optional=True))
+    access = _access(root.section("hub", optional=True))
     maps = DeviceMaps(map_folders(path))
     devices = tagids.place(parse_devices(root.sections("device", optional=True), maps), tagids.read(data))
     if not devices:
         raise root.error(None, "expected at least one [[device]] table")
     root.done()
-    return GatewayConfig(name, data, hub, buffer, health, devices, TagTable.build(gateway_urn(name), devices), path)
+    return GatewayConfig(name, data, hub, buffer, health, devices, TagTable.build(gateway_urn(name), devices), path, access)
 
 
 def map_folders(path: Path) -> tuple[Path, ...]:
@@ -79,6 +102,24 @@ def _buffer(section: Section) -> BufferConfig:
         raise section.error("max_size", '"max_size": expected at least 1MB')
     section.done()
     return config
+
+
+def _access(section: Section) -> HubAccess:
+    access = HubAccess(
+        rotate_days=section.integer("rotate_days", 0, low=0, high=3650),
+        key=parse_secret(section, "key"),
+        ca=parse_secret(section, "ca"),
+        client_cert=parse_secret(section, "client_cert"),
+        client_key=parse_secret(section, "client_key"),
+        remote_configuration=section.boolean("remote_configuration", False),
+    )
+    section.done()
+    if (access.client_cert is None) != (access.client_key is None):
+        given = "client_cert" if access.client_cert else "client_key"
+        raise section.error(given, '"client_cert" and "client_key" go together: name both, or neither to use what the hub issued')
+    if access.key is not None and access.rotate_days:
+        raise section.error("rotate_days", '"rotate_days": the agent cannot replace a key that it does not keep; leave out this or "key"')
+    return access
 
 
 def _health(section: Section) -> tuple[str, int]:

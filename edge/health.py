@@ -14,9 +14,10 @@ from edge.buffer import Backlog
 from edge.clockwatch import LOCAL, NTP
 from edge.forwarder import ForwarderState
 from edge.poller import DeviceState
-from edge.reload import WRITING, Sync, SyncState
+from edge.reload import WRITING, Sync
 from edge.supervision import TaskState
 from protocols.batch.columns import ClockRecord
+from protocols.configuration import SyncState
 
 MAX_REQUEST: Final = 8192
 FULL_SOON_S: Final = 24 * 3600.0

@@ -7,11 +7,10 @@ applied. A file with an error changes nothing, and health says which. SIGHUP loo
 
 import asyncio
 import contextlib
-import enum
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +18,7 @@ from edge import config
 from edge.config import GatewayConfig
 from edge.devices import Change, ChangeFailed
 from protocols.clock import Clock
+from protocols.configuration import SyncState
 from protocols.tomlfile import ConfigError
 
 log = logging.getLogger("qenergyz.edge")
@@ -26,12 +26,6 @@ LOOK_EVERY_US: Final = 1_000_000
 WRITING: Final = "a file is being changed"
 RETRY_US: Final = 30_000_000  # after a change that could not be applied, although the files are in order
 Stamp = tuple[tuple[str, int, int, int], ...]
-
-
-class SyncState(enum.StrEnum):
-    IN_SYNC = "IN_SYNC"
-    PENDING = "PENDING"
-    FAILED = "FAILED"
 
 
 @dataclass(slots=True)
@@ -75,6 +69,7 @@ def restart_needed(running: GatewayConfig, found: GatewayConfig) -> str:
         "[gateway] hub": running.hub != found.hub,
         "[buffer]": running.buffer != found.buffer,
         "[health]": running.health != found.health,
+        "[hub]": running.access != found.access,
     }
     changed = [key for key, differs in keys.items() if differs]
     return f"restart the agent for the change of {', '.join(changed)}" if changed else ""
@@ -89,6 +84,7 @@ class Reload:
         self._judged_content = digest(watched(running))
         self._retry_us: int | None = None
         self._asked = asyncio.Event()
+        self._looking = asyncio.Lock()
         self._verdict: tuple[SyncState, str] = (SyncState.IN_SYNC, "")
         self.sync = Sync(since_us=clock.now_us())
 
@@ -102,7 +98,16 @@ class Reload:
                     await self._asked.wait()
             await self.look(at_once=self._asked.is_set())
 
+    async def judge_now(self) -> tuple[SyncState, str]:
+        """What the files are found to be, after they were applied if that is possible."""
+        await self.look(at_once=True)
+        return self._verdict
+
     async def look(self, *, at_once: bool = False) -> None:
+        async with self._looking:
+            await self._look(at_once)
+
+    async def _look(self, at_once: bool) -> None:
         self._asked.clear()
         seen = stamp(watched(self._running))
         still, self._last = seen == self._last, seen
@@ -161,4 +166,4 @@ class Reload:
 
 def _now_running(before: GatewayConfig, found: GatewayConfig) -> GatewayConfig:
     """The devices of the new file under the settings that the agent was started with."""
-    return GatewayConfig(before.name, before.data, before.hub, before.buffer, before.health, found.devices, found.table, before.path)
+    return replace(before, devices=found.devices, table=found.table)

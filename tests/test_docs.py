@@ -186,6 +186,7 @@ TABLES = {
     "Gateway file: [gateway]": "gateways:gateway",
     "Gateway file: [buffer]": "gateways:buffer",
     "Gateway file: [health]": "gateways:health",
+    "Gateway file: [hub]": "gateways:hub",
     "Gateway file: [[device]]": "gateways:device",
 }
 OF_PROTOCOLS = {"modbus", "opcua", "mqtt", "iec61850"}

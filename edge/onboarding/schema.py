@@ -44,6 +44,14 @@ BUFFER: Final[Table] = {
     "seal_every": DURATION,
 }
 HEALTH: Final[Table] = {"listen": {"type": "string", "pattern": r"^.+:\d+$", "description": "host:port of the local health page"}}
+HUB: Final[Table] = {
+    "rotate_days": {**whole(0, 3650), "description": "age at which the gateway's key is replaced; 0 = never by itself"},
+    "key": {"type": "string", "description": "the gateway's key where the site keeps it: a file, env:NAME or credential:NAME"},
+    "ca": {"type": "string", "description": "authorities of the hub's certificate (PEM): a file, env:NAME or credential:NAME"},
+    "client_cert": {"type": "string", "description": "certificate shown to the hub (PEM); the one that the hub issued when left out"},
+    "client_key": {"type": "string", "description": "its key: a file, env:NAME or credential:NAME, never the key itself"},
+    "remote_configuration": {**FLAG, "description": "the hub may change devices"},
+}
 DEVICE: Final[Table] = {
     "name": {"type": "string", "description": "of this box"},
     "map": {"type": "string", "description": "name of its device map, beside this file or shipped"},
@@ -205,6 +213,7 @@ def gateway_schema() -> dict[str, Any]:
         "gateway": _object(GATEWAY, ("name",)),
         "buffer": _object(BUFFER, ()),
         "health": _object(HEALTH, ()),
+        "hub": _object(HUB, ()),
         "device": {"type": "array", "items": device, "minItems": 1},
     }
     return _head("Qenergyz gateway file") | _object(tables, ("gateway", "device"))
@@ -224,5 +233,5 @@ def map_schema() -> dict[str, Any]:
 @functools.cache
 def known_keys() -> frozenset[str]:
     """Every key of both files: of others nobody knows whether they hold a secret."""
-    tables: tuple[Table, ...] = (GATEWAY, BUFFER, HEALTH, DEVICE, MAP, TAG, DEVICE_TEXT, *(table for table, _ in PROTOCOLS.values()))
+    tables: tuple[Table, ...] = (GATEWAY, BUFFER, HEALTH, HUB, DEVICE, MAP, TAG, DEVICE_TEXT, *(table for table, _ in PROTOCOLS.values()))
     return frozenset(key for table in tables for key in table) | {"min", "max", "arm"}
