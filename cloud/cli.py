@@ -1,4 +1,4 @@
-"""`qenergyz hub`: serve, voucher, token, revoke, tenant, status (and prices: `market.fetch`). Exit codes: 0 done, 1 it did not work, 2 the command line is wrong.
+"""`qenergyz hub`: serve, voucher, token, revoke, tenant, status, completeness (and prices: `market.fetch`). Exit codes: 0 done, 1 it did not work, 2 the command line is wrong.
 
 Commands other than serve work while the hub runs (its address is in DATA/hub.json) and while it does not: then they start the
 embedded database for the moment. DATA/lock is held by whoever has started the database, so that nobody stops it under another.
@@ -52,6 +52,7 @@ def main(argv: Sequence[str]) -> int:
         "revoke": _revoke,
         "tenant": _tenant,
         "status": _status,
+        "completeness": _completeness,
     }
     try:
         return commands[options.command](options)
@@ -87,6 +88,13 @@ def _parser() -> argparse.ArgumentParser:
     revoke.add_argument("--tenant", default="default")
     add("tenant", "make a tenant").add_argument("--name", required=True)
     add("status", "ask the running hub how it is")
+    complete = add("completeness", "say of every tag of a gateway: all present, or the exact gaps with cause and duration")
+    complete.add_argument("--gateway", required=True)
+    complete.add_argument("--tag", help="only this one: device.tag")
+    complete.add_argument("--tenant", default="default")
+    complete.add_argument("--hours", type=float, default=24.0, help="how far back from --to (default %(default)s)")
+    complete.add_argument("--to", metavar="TIME", help="end of the window, e.g. 2026-05-01T12:00:00Z (default: now)")
+    complete.add_argument("--json", action="store_true", help="for machines")
     commands.add_parser("prices", add_help=False, help="fetch daily prices from the EIA's open data into a running hub")
     return parser
 
@@ -278,6 +286,30 @@ def _status(options: argparse.Namespace) -> int:
         raise CommandError(f"no answer from {state['url']}: {error}") from error
     print(f"{state['url']} {text}")
     return code
+
+
+def _completeness(options: argparse.Namespace) -> int:
+    """Exit code 0: all present, 1: not."""
+    from cloud.telemetry import stated
+
+    try:
+        to_us = stated.moment_us(options.to) if options.to else time.time_ns() // 1000
+    except ValueError as error:
+        raise CommandError(f"--to: {error}") from error
+    if options.hours <= 0:
+        raise CommandError("--hours must be more than 0")
+    window = (to_us - int(options.hours * HOUR_US), to_us)
+
+    async def ask(db: Database) -> tuple[stated.Stated, ...]:
+        tenant = await _find_tenant(db, options.tenant)
+        try:
+            return await stated.of_gateway(db, tenant.tenant_id, options.gateway, options.tag, *window)
+        except LookupError as error:
+            raise CommandError(str(error)) from error
+
+    found = _with_database(options, ask)
+    print("\n".join(stated.as_json(options.gateway, *window, found) if options.json else stated.as_text(options.gateway, *window, found)))
+    return 0 if all(one.complete for one in found) else 1
 
 
 async def _find_tenant(db: Database, name: str) -> store.Tenant:

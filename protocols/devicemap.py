@@ -165,7 +165,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class TagEntry:
-    """A row of the tag table: what the hub needs to read a column and name it."""
+    """A row of the tag table: what the hub needs to read a column and name it. silence_us: see `longest_silence_us`."""
 
     id: int
     device: str
@@ -180,6 +180,7 @@ class TagEntry:
     range: tuple[float, float] | None = None
     labels: Mapping[int, str] = field(default_factory=dict)
     rollover: int | None = None
+    silence_us: int | None = None
 
     @property
     def name(self) -> str:
@@ -212,6 +213,7 @@ class TagTable:
                 "range": list(tag.range) if tag.range else None,
                 **({"labels": {str(number): label for number, label in tag.labels.items()}} if tag.labels else {}),
                 **({} if tag.rollover is None else {"rollover": tag.rollover}),
+                **({} if (silence_us := longest_silence_us(device.map, tag)) is None else {"silence": silence_us}),
             }
             for device in devices
             for index, tag in enumerate(device.map.tags)
@@ -240,6 +242,7 @@ class TagTable:
                     range=(float(row["range"][0]), float(row["range"][1])) if row["range"] else None,
                     labels={int(number): str(label) for number, label in row["labels"].items()} if "labels" in row else {},
                     rollover=int(row["rollover"]) if "rollover" in row else None,
+                    silence_us=int(row["silence"]) if "silence" in row else None,
                 )
                 for row in document["tags"]
             )
@@ -254,6 +257,16 @@ class TagTable:
 
     def by_id(self) -> dict[int, TagEntry]:
         return {entry.id: entry for entry in self.entries}
+
+
+def longest_silence_us(device_map: DeviceMap, tag: Tag) -> int | None:
+    """Between two samples of the tag while nothing is wrong; None where the device decides when it tells something.
+
+    Only Modbus is polled whatever happens, and only where the gateway's own time is the sample's: a device with a clock repeats a time.
+    """
+    if device_map.protocol != "modbus" or getattr(device_map.options, "source_time", None) is not None:
+        return None
+    return tag.every_us if tag.thinning is None else tag.thinning.max_silence_us + 2 * tag.every_us
 
 
 def to_engineering(raw: NDArray[Any], kind: TagType, scale: Decimal, offset: Decimal) -> NDArray[np.float64]:

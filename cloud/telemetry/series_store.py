@@ -209,6 +209,19 @@ async def newest_us(connection: Connection, tenant_id: int, gateway_id: int) -> 
     return found
 
 
+async def tables_of(connection: Connection, tenant_id: int, gateway_id: int, from_us: int, to_us: int) -> list[bytes]:
+    """Digests of the tag tables of the batches that overlap the window, and of the newest one before it."""
+    cursor = await connection.execute(
+        "SELECT DISTINCT tag_table FROM batch WHERE tenant_id = %(tenant)s AND gateway_id = %(gateway)s AND t_min_us < %(to)s AND t_max_us >= %(from)s"
+        "   AND t_min_us >= %(from)s::numeric - (SELECT span_us FROM gateway WHERE tenant_id = %(tenant)s AND gateway_id = %(gateway)s)"
+        " UNION (SELECT tag_table FROM batch WHERE tenant_id = %(tenant)s AND gateway_id = %(gateway)s AND t_min_us < %(from)s"
+        "   ORDER BY t_min_us DESC LIMIT 1)",
+        {"tenant": tenant_id, "gateway": gateway_id, "from": from_us, "to": to_us},
+        binary=True,
+    )
+    return [bytes(row[0]) for row in await _rows(cursor)]
+
+
 async def declared(connection: Connection, tenant_id: int, gateway_id: int, from_us: int, to_us: int) -> list[Declared]:
     """Declared gaps of numbers, and those of time that touch the window."""
     cursor = await connection.execute(

@@ -1,6 +1,7 @@
 """Samples of one tag in a window: hourly series and the tail of batches not yet compacted, read as one state of the database."""
 
 import asyncio
+import functools
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import Final
 
 from cloud.db import Database
 from cloud.errors import Problem
-from cloud.telemetry import compactor, series, series_store
+from cloud.telemetry import compactor, completeness, series, series_store, store
 from cloud.telemetry.completeness import Missing, missing
 from cloud.telemetry.series import Samples
 from cloud.telemetry.series_store import Uncompacted
@@ -45,12 +46,26 @@ class Windows:
 
     async def missing(self, tenant_id: int, gateway_id: int, tag: TagRow | None, from_us: int, to_us: int) -> list[Missing]:
         """What is not there, of one tag or (None) of the gateway as a whole."""
-        found = None if tag is None else await self.samples(tenant_id, tag, from_us, to_us)
+        silence_us = None if tag is None else await self._silence_us(tenant_id, tag, from_us, to_us)
+        reach_us = 0 if silence_us is None else completeness.reach_us(silence_us)
+        found = None if tag is None else await self.samples(tenant_id, tag, from_us - reach_us, to_us + reach_us)
         async with self.db.tenant(tenant_id) as connection:
             holes = await series_store.holes(connection, tenant_id, gateway_id)
             declared = await series_store.declared(connection, tenant_id, gateway_id, from_us, to_us)
             newest_us = await series_store.newest_us(connection, tenant_id, gateway_id)
-        return missing(from_us, to_us, holes, declared, found, newest_us)
+            waiting = next((row.backlog for row in await store.gateways(connection, tenant_id) if row.id == gateway_id), 0)
+        loop = asyncio.get_running_loop()
+        known = functools.partial(missing, silence_us=silence_us, waiting=waiting)
+        return await loop.run_in_executor(self.threads, known, from_us, to_us, holes, declared, found, newest_us)
+
+    async def _silence_us(self, tenant_id: int, tag: TagRow, from_us: int, to_us: int) -> int | None:
+        """The longest that the tag tables of the window allow; None when one of them does not say."""
+        async with self.db.tenant(tenant_id) as connection:
+            digests = await series_store.tables_of(connection, tenant_id, tag.gateway_id, from_us, to_us)
+            tables = [await self.tables.get(tenant_id, tag.gateway_id, digest, connection) for digest in digests]
+        places = [(table, table.position_of(tag.id)) for table in tables if table is not None]
+        allowed = [table.entries[place].silence_us for table, place in places if place is not None]
+        return max((one for one in allowed if one is not None), default=None) if None not in allowed else None
 
 
 def _decode(rows: Sequence[bytes | Uncompacted], tables: Mapping[tuple[int, bytes], TagMap], tag_id: int) -> Samples:

@@ -1,11 +1,14 @@
 """Completeness: "all present", or the exact gaps with cause and duration."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cloud.telemetry.completeness import Declared, Hole, Missing, missing
+from cloud.telemetry.completeness import Declared, Hole, Missing, missing, reach_us
 from cloud.telemetry.series import NOTHING, Samples
 from protocols import quality
 from protocols.batch.columns import Gap, GapReason
@@ -155,3 +158,92 @@ async def test_a_window_far_beyond_the_newest_sample_is_not_complete(hub: TestHu
     assert (await _ask(hub, 1, 60, tag))["complete"]
     gaps = [(gap["from_us"], gap["to_us"], gap["cause"]) for gap in (await _ask(hub, 1, 100, tag))["gaps"]]
     assert gaps == [(3 * S, 100 * S, "nothing newer has come")]
+
+
+# -- a tag that is polled: exact
+
+
+def _served(count: int, every_us: int, jitter: list[int]) -> list[int]:
+    return [100 * S + number * every_us + jitter[number % len(jitter)] for number in range(count)]
+
+
+@given(
+    every_us=st.sampled_from([100_000, S, 10 * S]),
+    jitter=st.lists(st.integers(-45_000, 45_000), min_size=1, max_size=7),
+    out=st.lists(st.tuples(st.integers(0, 119), st.integers(1, 20)), max_size=6),
+    window=st.tuples(st.integers(0, 118), st.integers(1, 120)),
+)
+def test_the_gaps_of_a_polled_tag_are_exactly_the_outages_of_its_simulator(
+    every_us: int, jitter: list[int], out: list[tuple[int, int]], window: tuple[int, int]
+) -> None:
+    served = _served(120, every_us, jitter)
+    away = {number for start, length in out for number in range(start, start + length)} & set(range(1, 119))
+    kept = [number for number in range(120) if number not in away]
+    from_us, to_us = served[window[0]], served[min(119, sum(window))]
+    outages = [(served[low], served[high]) for low, high in pairwise(kept) if high > low + 1]
+    expected = [(max(low, from_us), min(high, to_us)) for low, high in outages if low < to_us and high > from_us]
+    reach = reach_us(every_us)
+    read = [served[number] for number in kept if from_us - reach <= served[number] < to_us + reach]
+    samples = Samples(np.array(read, np.int64), np.zeros(len(read)), np.zeros(len(read), np.uint32))
+    found = missing(from_us, to_us, (), (), samples, served[-1], every_us)
+    assert [(gap.from_us, gap.to_us) for gap in found] == expected
+    assert {gap.cause for gap in found} <= {"no samples came, and nothing says why"}
+
+
+def _polled(
+    times: list[int], *, codes: list[int] | None = None, gaps: tuple[Declared, ...] = (), holes: tuple[Hole, ...] = (), **more: Any
+) -> list[str]:
+    """Of a tag polled every second, in the window from 10 to 60 s: "from-to cause"."""
+    found = missing(10 * S, 60 * S, holes, gaps, _samples(times, codes), 60 * S, S, **more)
+    return [f"{gap.from_us // S}-{gap.to_us // S} {gap.cause.partition(' (')[0]}" for gap in found]
+
+
+ALL = list(range(9, 62))
+DOWN = "the agent was not running: killed or without power"
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"gaps": (Declared("live", 1, 20 * S, 21 * S, GapReason.AGENT_DOWN),)},
+        {"holes": (HOLE,)},
+        {"holes": (Hole("event", 1, 1, 1, None, None),)},
+    ],
+    ids=["a gap of a second too much", "a batch without this tag", "a batch of events"],
+)
+def test_a_claim_in_which_no_sample_is_missing_is_no_gap_of_a_polled_tag(claims: dict[str, Any]) -> None:
+    assert _polled(ALL, **claims) == []
+
+
+def test_each_part_of_a_gap_has_the_cause_that_is_known_of_it() -> None:
+    silent = quality.BAD_NO_COMMUNICATION
+    times = [*range(9, 21), *range(41, 62)]
+    codes = [silent if time == 20 else 0 for time in times]
+    gap = Declared("live", 1, 25 * S, 30 * S, GapReason.AGENT_DOWN)
+    assert _polled(times, codes=codes, gaps=(gap,)) == [
+        "19-25 device silent: bad_no_communication",
+        f"25-30 {DOWN}",
+        "30-41 device silent: bad_no_communication",
+    ]
+
+
+def test_what_a_declared_gap_leaves_of_an_outage_is_told_as_unexplained() -> None:
+    gap = Declared("live", 1, 20 * S, 30 * S, GapReason.AGENT_DOWN)
+    present = [*range(9, 20), *range(50, 62)]
+    assert _polled(present, gaps=(gap,)) == [f"19-30 {DOWN}", "30-50 no samples came, and nothing says why"]
+    assert _polled(present, gaps=(gap,), waiting=3)[1] == "30-50 not received: 3 batches wait at the gateway"
+
+
+def test_an_outage_that_reaches_over_the_window_is_cut_to_it() -> None:
+    assert _polled([*range(1, 5), 62, 63]) == ["10-60 no samples came, and nothing says why"]
+    assert _polled([*range(9, 31)]) == ["30-60 no samples came, and nothing says why"]
+
+
+def test_a_polled_tag_that_is_silent_at_the_end_is_missing_to_the_end() -> None:
+    assert _polled([9, *range(10, 31)], codes=[0] * 21 + [quality.BAD_TIMEOUT]) == ["29-60 device silent: bad_timeout"]
+
+
+def test_what_is_younger_than_the_newest_batch_of_a_polled_tag_is_on_its_way() -> None:
+    assert missing(10 * S, 60 * S, (), (), _samples([*range(9, 41)]), 40 * S, S) == []
+    late = missing(10 * S, 160 * S, (), (), _samples([*range(9, 41)]), 40 * S, S)
+    assert _gaps(*late) == [(40 * S, 160 * S, "nothing newer has come")]
