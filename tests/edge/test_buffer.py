@@ -381,8 +381,8 @@ def test_many_events_become_several_batches_of_one_chain(tmp_path: Path) -> None
 
 def test_open_rows_of_earlier_versions_are_read_and_altered_ones_refused(tmp_path: Path) -> None:
     buffer = open_buffer(tmp_path / "b.db")
-    packed = buffer._rows.pack(grid(NOW, 7).blocks)
-    (block,) = buffer._rows.unpack(packed[5:])  # without mark and checksum
+    packed = buffer._open.packing.pack(grid(NOW, 7).blocks)
+    (block,) = buffer._open.packing.unpack(packed[5:])  # without mark and checksum
     assert block.values.tolist() == [[7, 7, 7, 7]]
     with pytest.raises(ValueError, match="altered"):
-        list(buffer._rows.unpack(packed[:-1] + b"\x01"))
+        list(buffer._open.packing.unpack(packed[:-1] + b"\x01"))

@@ -1,0 +1,121 @@
+"""The open half of the buffer: samples and events that are committed and in no batch yet, and what a broker's redelivery is told by.
+
+Not for: sealing them (`edge.buffer`), how the blocks of a row stand in it (`edge.rows`), transactions: methods that write run inside one of
+the caller.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from edge.rows import Rows
+from protocols.batch import cbor
+from protocols.event import Event
+from protocols.frame import Block, Frame
+
+MAX_BATCH_SAMPLES: Final = 250_000
+MAX_BATCH_EVENTS: Final = 2_000
+KEEP_MESSAGE_ROWS: Final = 4096  # frames whose messages a broker might still redeliver: far above any in-flight window
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRow:
+    """One frame's samples as they stand in the file."""
+
+    id: int
+    table_id: int
+    gateway_us: int
+    samples: int
+    blocks: bytes
+
+
+class OpenRows:
+    """bytes: of all rows, samples and events. `refresh` after a transaction that was rolled back."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+        self.packing = Rows(connection)
+        self.bytes = 0
+        self.refresh()
+
+    def refresh(self) -> None:
+        self.packing.forget()
+        query = "SELECT (SELECT coalesce(sum(length(blocks)), 0) FROM open) + (SELECT coalesce(sum(length(record)), 0) FROM event)"
+        self.bytes = int(self._db.execute(query).fetchone()[0])
+
+    def pack(self, frames: Sequence[Frame], table_id: int) -> list[tuple[int, int, int, bytes]]:
+        return [(table_id, frame.gateway_us, frame.samples, self.packing.pack(frame.blocks)) for frame in frames if frame.blocks]
+
+    def add(self, rows: Sequence[tuple[int, int, int, bytes]]) -> None:
+        self._db.executemany("INSERT INTO open (table_id, gateway_us, samples, blocks) VALUES (?, ?, ?, ?)", rows)
+        self.bytes += sum(len(row[3]) for row in rows)
+
+    def add_events(self, events: Sequence[tuple[int, bytes]]) -> None:
+        if events:
+            self._db.executemany("INSERT INTO event (gateway_us, record) VALUES (?, ?)", events)
+            self.bytes += sum(len(record) for _, record in events)
+
+    def add_messages(self, frames: Sequence[Frame]) -> None:
+        messages = [(frame.device, b"".join(frame.messages)) for frame in frames if frame.messages]
+        if messages:
+            self._db.executemany("INSERT INTO message (device, identities) VALUES (?, ?)", messages)
+
+    def cut(self) -> list[OpenRow]:
+        """The oldest open rows of one tag table, up to MAX_BATCH_SAMPLES."""
+        rows: list[OpenRow] = []
+        total = 0
+        for found in self._db.execute("SELECT id, table_id, gateway_us, samples, blocks FROM open ORDER BY id"):
+            row = OpenRow(*found)
+            if rows and (row.table_id != rows[0].table_id or total + row.samples > MAX_BATCH_SAMPLES):
+                break
+            rows.append(row)
+            total += row.samples
+        return rows
+
+    def blocks(self, rows: Sequence[OpenRow]) -> list[Block]:
+        """Raises ValueError for a row that is not what was appended."""
+        return [block for row in rows for block in self.packing.unpack(row.blocks)]
+
+    def delete(self, rows: Sequence[OpenRow]) -> None:
+        """Rows that `cut` gave, side by side."""
+        if rows:
+            self._db.execute("DELETE FROM open WHERE id BETWEEN ? AND ?", (rows[0].id, rows[-1].id))
+            self.bytes -= sum(len(row.blocks) for row in rows)
+
+    def set_aside(self, row: OpenRow, cause: str) -> None:
+        """Evidence: it can never be in a batch."""
+        self._db.execute("INSERT INTO set_aside (gateway_us, cause, blocks) VALUES (?, ?, ?)", (row.gateway_us, cause, row.blocks))
+        self.delete((row,))
+
+    def cut_events(self) -> list[tuple[int, int, bytes]]:
+        """(id, gateway_us, record) of the oldest."""
+        return self._db.execute("SELECT id, gateway_us, record FROM event ORDER BY id LIMIT ?", (MAX_BATCH_EVENTS,)).fetchall()
+
+    def delete_events(self, rows: Sequence[tuple[int, int, bytes]]) -> None:
+        self._db.execute("DELETE FROM event WHERE id <= ?", (rows[-1][0],))
+        self.bytes -= sum(len(record) for _, _, record in rows)
+
+    def delivered(self, device: str) -> frozenset[bytes]:
+        """Identities of the broker messages of the device's newest frames (`Frame.messages`)."""
+        rows = self._db.execute("SELECT identities FROM message WHERE device = ?", (device,)).fetchall()
+        return frozenset(row[0][at : at + 16] for row in rows for at in range(0, len(row[0]), 16))
+
+    def forget_messages(self) -> None:
+        self._db.execute("DELETE FROM message WHERE id <= (SELECT max(id) FROM message) - ?", (KEEP_MESSAGE_ROWS,))
+
+    def readable(self, query: str, parameters: tuple[Any, ...] = ()) -> list[Block]:
+        """Blocks of the rows that `query` selects; an altered one is passed over here and set aside when it is sealed."""
+        found: list[Block] = []
+        for (packed,) in self._db.execute(query, parameters):
+            with suppress(ValueError):
+                found += self.packing.unpack(packed)
+        return found
+
+    def samples(self) -> int:
+        return int(self._db.execute("SELECT coalesce(sum(samples), 0) FROM open").fetchone()[0])
+
+
+def event_row(event: Event) -> tuple[int, bytes]:
+    return event.gateway_us, cbor.encode(event.members())
