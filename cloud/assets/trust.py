@@ -72,8 +72,8 @@ class TagRules:
 @dataclass(frozen=True, slots=True)
 class TagState:
     """last: latest number that came; last_us, good_us: times of the latest sample and the latest good one; still, still_s: samples
-    and seconds without movement while neighbours moved; good_share: share of good samples over ten minutes; taken: the latest sample was
-    accepted."""
+    and seconds without movement while neighbours moved, gaps left out; good_share: share of time with good samples over ten minutes; taken:
+    the latest sample was accepted."""
 
     last: Floats
     last_us: NDArray[np.int64]
@@ -124,12 +124,14 @@ def tick(
     changed = good & (moved > rules.resolution)
     out = good & ((value < rules.low) | (value > rules.high))
     fast = good & known & (moved > np.minimum(rules.rate, 1e300) * seconds)
-    still, still_s = _standing_still(state, rules, fresh, changed, seconds)
+    heard = np.minimum(seconds, DROPOUT_POLLS * rules.poll_s)
+    still, still_s = _standing_still(state, rules, fresh, changed, heard)
     stuck = (still >= STUCK_SAMPLES) & (still_s >= STUCK_S)
     good_us = np.where(good, times_us, state.good_us)
     late = (now_us - good_us) > DROPOUT_POLLS * 1e6 * rules.poll_s
     flags = (out * RANGE | fast * RATE | stuck * STUCK | late * DROPOUT).astype(np.uint8)
-    share = state.good_share + -np.expm1(-np.minimum(seconds, GOOD_SHARE_S) / GOOD_SHARE_S) * (good - state.good_share)
+    silent = state.good_share * np.exp(-(seconds - heard) / GOOD_SHARE_S)  # a gap counts as bad samples would, never as a line across it
+    share = silent + -np.expm1(-np.minimum(heard, GOOD_SHARE_S) / GOOD_SHARE_S) * (good - silent)
     last_us = np.where(fresh, times_us, state.last_us)
     accepted = good & ~(out | fast | stuck)
     taken = np.where(fresh, accepted, state.taken)

@@ -30,7 +30,6 @@ SILENT: Final = (
 )
 EVENTS: Final = "event"  # the stream that carries no samples
 AWAITED_US: Final = 60_000_000  # what a gateway has not sealed and sent by then is missing, not on its way
-LEAST_SLACK_US: Final = 100_000  # a poll may be that late, or half its interval
 NOTHING_NEWER: Final = "nothing newer has come"
 UNEXPLAINED: Final = "no samples came, and nothing says why"
 WAITING: Final = "not received: {} batches wait at the gateway"
@@ -41,6 +40,8 @@ CAUSES: Final[dict[int, str]] = {
     GapReason.DEVICE_UNREACHABLE: "the device could not be reached",
     GapReason.BUFFER_QUARANTINED: "the gateway's buffer file was damaged and set aside",
     GapReason.AGENT_STOPPED: "the agent had been stopped",
+    GapReason.THINNED_OUT: "thinned out by the gateway: its buffer was full",
+    GapReason.NEVER_KEPT: "not kept by the gateway: its buffer or disk was full",
     GapReason.SEALED_DROPPED: "sealed batches were dropped by the gateway",
 }
 
@@ -118,8 +119,8 @@ def _within(found: Iterable[Missing], from_us: int, to_us: int) -> list[Missing]
 
 
 def reach_us(silence_us: int) -> int:
-    """Two samples further apart than this have a gap between them."""
-    return silence_us + max(silence_us // 2, LEAST_SLACK_US)
+    """Two samples further apart than this have a gap between them: a poll may be late by half its interval."""
+    return silence_us + silence_us // 2
 
 
 def _polled(from_us: int, to_us: int, claims: Sequence[Missing], samples: Samples, newest_us: int | None, longest_us: int) -> list[Missing]:

@@ -192,3 +192,31 @@ def test_a_command_given_while_the_hub_starts_waits_for_it(process: Process) -> 
 def test_a_file_left_by_a_killed_hub_is_not_taken_for_a_running_one(tmp_path: Path) -> None:
     (tmp_path / "hub.json").write_text(json.dumps({"url": "http://127.0.0.1:1", "pid": os.getpid(), "database_url": "x"}))
     assert main(["status", "--data", str(tmp_path)]) == 1
+
+
+async def test_completeness_names_the_tags_that_miss_something(process: Process, capsys: pytest.CaptureFixture[str]) -> None:
+    process.start()
+    data = str(process.data)
+    ask = ["completeness", "--data", data, "--gateway", "rig1", "--hours", "0.01", "--to", "1970-01-01T00:00:34Z"]
+    voucher = await asyncio.to_thread(_print, capsys, "voucher", "--data", data, "--gateway", "rig1")
+    async with httpx.AsyncClient(base_url=process.url, timeout=30) as client:
+        gateway = Gateway(client, "rig1", tags=2)
+        assert (await gateway.enrol(voucher)).status_code == 201
+        await gateway.put_table()
+        sealed = [gateway.seal() for _ in range(4)]
+        await gateway.send(sealed[0], sealed[3])
+        assert await asyncio.to_thread(main, ask) == 1
+        text = capsys.readouterr().out
+        assert "2 of 2 tags not all present" in text
+        assert "1970-01-01T00:00:03.000Z to 1970-01-01T00:00:31.000Z, 28.000 s: not received (live batches 2-3 of epoch 1)" in text
+        await gateway.send(*sealed[1:3])
+    found = json.loads(await asyncio.to_thread(_print, capsys, *ask, "--json"))
+    assert (found["complete"], [one["tag"] for one in found["tags"]]) == (True, ["plc1.t0", "plc1.t1"])
+    assert "all present (1 tags)" in await asyncio.to_thread(_print, capsys, *ask, "--tag", "plc1.t1")
+    for wrong, said in (
+        ("--gateway=rig2", 'did you mean "rig1"'),
+        ("--tag=plc1.t9", "did you mean"),
+        ("--to=noon", "expected a time such as"),
+    ):
+        assert await asyncio.to_thread(main, [*ask, wrong]) == 1
+        assert said in capsys.readouterr().err

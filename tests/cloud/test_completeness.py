@@ -1,5 +1,8 @@
 """Completeness: "all present", or the exact gaps with cause and duration."""
 
+import json
+import random
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -11,9 +14,11 @@ from hypothesis import strategies as st
 from cloud.telemetry.completeness import Declared, Hole, Missing, missing, reach_us
 from cloud.telemetry.series import NOTHING, Samples
 from protocols import quality
-from protocols.batch.columns import Gap, GapReason
+from protocols.batch.columns import Gap, GapReason, Group
 from protocols.batch.statement import Payload
+from protocols.devicemap import TagTable
 from tests.cloud.conftest import TestHub
+from tests.cloud.gateway import tag_table
 
 S = 1_000_000
 HOLE = Hole("live", 1, 3, 4, 20 * S, 50 * S)
@@ -164,12 +169,13 @@ async def test_a_window_far_beyond_the_newest_sample_is_not_complete(hub: TestHu
 
 
 def _served(count: int, every_us: int, jitter: list[int]) -> list[int]:
-    return [100 * S + number * every_us + jitter[number % len(jitter)] for number in range(count)]
+    """Polls of a simulator, early or late by so many hundredths of their interval."""
+    return [100 * S + number * every_us + jitter[number % len(jitter)] * every_us // 100 for number in range(count)]
 
 
 @given(
     every_us=st.sampled_from([100_000, S, 10 * S]),
-    jitter=st.lists(st.integers(-45_000, 45_000), min_size=1, max_size=7),
+    jitter=st.lists(st.integers(-24, 24), min_size=1, max_size=7),
     out=st.lists(st.tuples(st.integers(0, 119), st.integers(1, 20)), max_size=6),
     window=st.tuples(st.integers(0, 118), st.integers(1, 120)),
 )
@@ -247,3 +253,51 @@ def test_what_is_younger_than_the_newest_batch_of_a_polled_tag_is_on_its_way() -
     assert missing(10 * S, 60 * S, (), (), _samples([*range(9, 41)]), 40 * S, S) == []
     late = missing(10 * S, 160 * S, (), (), _samples([*range(9, 41)]), 40 * S, S)
     assert _gaps(*late) == [(40 * S, 160 * S, "nothing newer has come")]
+
+
+def _polled_table(gateway: str, tags: int, silence_us: int) -> TagTable:
+    document = json.loads(tag_table(gateway, tags).text)
+    for row in document["tags"]:
+        row["silence"] = silence_us
+    return TagTable.parse(json.dumps(document, sort_keys=True, separators=(",", ":")))
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_the_hub_states_exactly_the_outages_that_the_truth_has(hub: TestHub, seed: int) -> None:
+    """Random seconds in which nothing was polled, silent spells of the device, batches that never come, and one that declares its gap."""
+    dice = random.Random(seed)
+    gateway = await hub.gateway(table=False)
+    gateway.table = _polled_table(gateway.urn, gateway.tags, S)
+    assert (await gateway.put_table()).status_code == 201
+    truth: dict[int, str] = {}  # second -> what became of it
+    sent, declared = [], ()
+    for number in range(40):
+        payload = gateway.payload((1 + 10 * number) * S, rows=10, gaps=declared)
+        declared = ()
+        group = payload.groups[0]
+        fate = dice.choice(["good", "good", "good", "not polled", "silent", "lost", "declared"]) if 0 < number < 39 else "good"
+        away = dice.sample(range(10), dice.randint(1, 9)) if fate in ("not polled", "silent") else range(10)
+        truth |= dict.fromkeys((int(group.times_us[row]) // S for row in away), fate)
+        if fate == "not polled":
+            kept = [row for row in range(10) if row not in away]
+            payload = replace(payload, groups=(Group(group.tags, group.times_us[kept], group.values[kept]),))
+        if fate == "silent":
+            codes = np.zeros(group.values.shape, np.uint32)
+            codes[list(away)] = quality.BAD_NO_COMMUNICATION
+            payload = replace(payload, groups=(Group(group.tags, group.times_us, group.values, codes),))
+        if fate == "declared":  # a cap: batch and time are both told
+            numbers = gateway.heads["live", 1][0] + 1
+            declared = (Gap(numbers, numbers, GapReason.SEALED_DROPPED), Gap(*group.times_us[[0, -1]].tolist(), GapReason.DROPPED_BY_CAP))
+        sealed = gateway.seal(payload)
+        sent += [sealed] if fate not in ("lost", "declared") else []
+    await gateway.send(*sent)
+    present = [second for second in range(1, 401) if truth.get(second, "good") == "good"]
+    for tag in range(gateway.tags):
+        gaps = (await _ask(hub, 1, 400, f"plc1.t{tag}"))["gaps"]
+        ends = [
+            edge // S for gap in gaps for edge in (gap["from_us"], gap["to_us"]) if edge // S in present
+        ]  # parts of one outage meet elsewhere
+        assert ends == [edge for low, high in pairwise(present) if high > low + 1 for edge in (low, high)]
+    causes = {gap["cause"].partition(" (")[0].partition(":")[0] for gap in gaps}
+    named = {"not polled": "no samples came, and nothing says why", "silent": "device silent", "lost": "not received"}
+    assert {named[fate] for fate in truth.values() if fate in named and fate != "not polled"} <= causes

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -64,6 +65,20 @@ async def test_what_has_not_changed_is_not_computed_again(desk: Desk) -> None:
     after = dict(desk.hub.rows(count))
     assert after["health"] == before["health"] + 1
     assert after["risk"] <= before["risk"] + 1
+
+
+async def test_gateways_that_fall_silent_are_not_evaluated_and_widen_the_forecast(hub: TestHub) -> None:
+    desk = await Desk(hub).open(MODEL.replace('stale = "100000d"', 'stale = "5s"'))
+    desk.second = int(time.time()) - 1000 - 11  # the last sample is of now, and nothing follows
+    await desk.send(12)
+    await desk.settled()
+    known = await desk.result("forecast")
+    silent = await desk.result("health", lambda found: {one["state"] for one in found["output"]["assets"].values()} == {"not evaluated"})
+    assert {(one["low"], one["high"]) for one in silent["output"]["assets"].values()} == {(0.0, 1.0)}
+    assert {len(one["stale"]) for one in silent["output"]["assets"].values()} == {2}
+    wider = await desk.result("forecast", lambda found: found["id"] != known["id"])
+    assert wider["output"]["measurement_sd"] > 2 * known["output"]["measurement_sd"]
+    await desk.result("risk", lambda found: found["made_us"] >= silent["made_us"])
 
 
 async def test_new_quotes_and_deals_move_the_risk_alone(desk: Desk) -> None:
