@@ -28,6 +28,7 @@ from edge.buffergaps import GAP_JOIN_US as GAP_JOIN_US  # noqa: PLC0414
 from edge.buffergaps import Gaps
 from edge.bufferopen import OpenRow, OpenRows, event_row
 from edge.clockwatch import clock_record
+from edge.ringage import RingAge
 from protocols.batch import cbor, columns, statement
 from protocols.batch.columns import Gap, GapReason
 from protocols.batch.errors import BatchError
@@ -40,7 +41,6 @@ LIVE: Final = "live"
 BACKFILL: Final = "backfill"
 EVENT: Final = "event"
 RESUME_BATCHES: Final = 16
-KEEP_ACKNOWLEDGED_US: Final = 7 * 86_400_000_000
 KEEP_WRITTEN_US: Final = 30 * 86_400_000_000
 
 log = logging.getLogger("qenergyz.edge")
@@ -61,6 +61,7 @@ class Buffer:
         self._cap = Cap(connection, self._batches, self._gaps, drop_oldest=drop_oldest)
         self._table_id = 0
         self._boot = _boot_id()
+        self._ring = RingAge(self._meta("ring") or b"")
         self.epoch = int.from_bytes(self._meta("epoch") or b"", "big")
 
     @classmethod
@@ -302,11 +303,14 @@ class Buffer:
         return self._batches.backlog(self._open.samples(), self._bytes)
 
     def evict(self, now_us: int) -> int:
-        """Forget acknowledged batches older than a week and give their pages back; returns how many went. Notes how far all is cleared."""
+        """Forget acknowledged batches older than a week of running and give their pages back; returns how many went. Notes how far all is cleared."""
         with self._change():
+            newest = self._db.execute("SELECT coalesce(max(id), 0) FROM batch").fetchone()[0]
+            if self._ring.seen(now_us, newest):
+                self._set_meta("ring", self._ring.to_bytes())
             count = self._batches.delete(
-                "SELECT id, bytes FROM batch WHERE state = 'acknowledged' AND sealed_us < ? ORDER BY id LIMIT 1000",
-                (now_us - KEEP_ACKNOWLEDGED_US,),
+                "SELECT id, bytes FROM batch WHERE state = 'acknowledged' AND id <= ? ORDER BY id LIMIT 1000",
+                (self._ring.old,),
             )
             self._open.forget_messages()
         self._db.execute("PRAGMA incremental_vacuum(256)").fetchall()
