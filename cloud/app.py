@@ -23,11 +23,16 @@ from cloud.audit.keys import LogKeys
 from cloud.audit.log import Log
 from cloud.body import BodyLimit
 from cloud.config import HubConfig
+from cloud.configuration import api as configuration_api
+from cloud.configuration.api import Configurations
 from cloud.db import Database
 from cloud.evidence import api as evidence_api
 from cloud.identity import api as identity_api
+from cloud.identity import certificates_api
 from cloud.identity import store as identity_store
+from cloud.identity.authority import Authority
 from cloud.identity.keyring import KeyRing
+from cloud.identity.peer import PeerNeeded
 from cloud.market import api as market_api
 from cloud.metrics import Metrics
 from cloud.postgres import Cluster, ClusterError
@@ -47,7 +52,7 @@ from cloud.telemetry.tables import TagTables
 from cloud.telemetry.window import Windows
 from cloud.trading import api as trading_api
 from cloud.web import pages
-from protocols import tasks
+from protocols import configuration, tasks
 from protocols.clock import Clock, SystemClock
 
 DEFAULT_TENANT = "default"
@@ -64,9 +69,12 @@ class Hub:
         self.metrics = Metrics()
         self.db = Database(database_url, limits)
         self.threads = ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 1), thread_name_prefix="verify")
-        self.log = Log(self.db, LogKeys(config.keys), clock, limits, self._logs)
+        log_keys = LogKeys(config.keys)
+        self.log = Log(self.db, log_keys, clock, limits, self._logs)
         self.log.on_integrated(lambda tenant_id, size: self.metrics.log_size.labels(str(tenant_id)).set(size))
+        self.authority = Authority.load_or_make(config.keys, config.name) if config.tls and config.tls.issue else None
         self.keys = KeyRing(self.db, clock, limits.key_validity_s, limits.known_keys)
+        self.configurations = Configurations(self.db, self.keys, clock, log_keys.signer, self._origin, self.log.wake)
         self.tables = TagTables(self.db, limits.known_tag_tables)
         self.latest = Latest()
         self.arrivals = Arrivals()
@@ -103,6 +111,9 @@ class Hub:
 
     async def _logs(self) -> Sequence[tuple[int, str]]:
         return [(tenant.tenant_id, tenant.origin) for tenant in await identity_store.tenants(self.db)]
+
+    async def _origin(self, tenant_id: int) -> str:
+        return (await identity_store.tenant_by_id(self.db, tenant_id)).origin
 
     async def _tenant_ids(self) -> Sequence[int]:
         return [tenant_id for tenant_id, _ in await self._logs()]
@@ -150,9 +161,13 @@ def create_app(config: HubConfig, database_url: str, clock: Clock | None = None,
     problems.install(app, config.limits.retry_after_s)
     limits = config.limits
     sizes = {"/v1/batches": limits.body_bytes, "/v1/tag-tables": limits.tag_table_bytes}
+    sizes["/v1/gateways"] = configuration.LONGEST
     sizes |= dict.fromkeys(("/v1/quotes", "/v1/deals", "/v1/calendars", "/v1/history", "/v1/assets"), limits.document_bytes)
     app.add_middleware(BodyLimit, limits=sizes, otherwise=limits.small_body_bytes)
+    if config.tls and config.tls.asks:
+        app.add_middleware(PeerNeeded)
     _include(app, hub)
+    _include_gateways(app, hub)
 
     @app.get("/health", tags=["operation"])
     async def get_health() -> Response:
@@ -188,3 +203,8 @@ def _include(app: FastAPI, hub: Hub) -> None:
     gate = hub.gate
     app.include_router(alarm_api.routes(hub.db, hub.clock, hub.alarms, snapshot.asset_names, gate.read, gate.write_assets, hub.changed))
     app.include_router(reaction_api.routes(hub.db, hub.clock, hub.results, gate.read, gate.write_assets, gate.write_deals, hub.changed))
+
+
+def _include_gateways(app: FastAPI, hub: Hub) -> None:
+    app.include_router(certificates_api.routes(hub.db, hub.clock, hub.authority))
+    app.include_router(configuration_api.routes(hub.configurations, hub.gate.read, hub.gate.write_gateways))

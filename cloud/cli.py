@@ -1,4 +1,4 @@
-"""`qenergyz hub`: serve, voucher, token, revoke, tenant, status, completeness (and prices: `market.fetch`). Exit codes: 0 done, 1 it did not work, 2 the command line is wrong.
+"""`qenergyz hub`: serve, voucher, token, gateways, revoke, tenant, status, completeness (and prices: `market.fetch`). Exit codes: 0 done, 1 it did not work, 2 the command line is wrong.
 
 Commands other than serve work while the hub runs (its address is in DATA/hub.json) and while it does not: then they start the
 embedded database for the moment. DATA/lock is held by whoever has started the database, so that nobody stops it under another.
@@ -16,12 +16,14 @@ import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import psycopg
 
-from cloud.config import HubConfig, Limits
+from cloud import serving
+from cloud.config import HubConfig, Limits, Tls
 from cloud.db import Database, MigrationError, Unavailable, migrate
 from cloud.identity import store
 from cloud.identity.credentials import SCOPES, TOKEN_PREFIX, VOUCHER_PREFIX, hash_secret, is_name, make_secret
@@ -50,6 +52,7 @@ def main(argv: Sequence[str]) -> int:
         "voucher": _voucher,
         "token": _token,
         "revoke": _revoke,
+        "gateways": _gateways,
         "tenant": _tenant,
         "status": _status,
         "completeness": _completeness,
@@ -73,6 +76,14 @@ def _parser() -> argparse.ArgumentParser:
 
     serve = add("serve", "run the hub")
     serve.add_argument("--listen", default="127.0.0.1:8400", help="host:port, port 0 for a free one (default %(default)s)")
+    serve.add_argument("--tls-cert", type=Path, metavar="FILE", help="the hub's certificate chain (PEM): serve https")
+    serve.add_argument("--tls-key", type=Path, metavar="FILE", help="its key (PEM)")
+    serve.add_argument(
+        "--client-ca",
+        action="append",
+        metavar="FILE|own",
+        help="gateways must show a certificate of this authority (PEM), or with `own` one that this hub issues; may be given several times",
+    )
     serve.add_argument("--name", default="hub.localhost", help="name of the hub in its log origins (default %(default)s)")
     voucher = add("voucher", "make a one-time voucher for a gateway and print it")
     voucher.add_argument("--gateway", required=True)
@@ -84,8 +95,12 @@ def _parser() -> argparse.ArgumentParser:
     token.add_argument("--tenant", default="default")
     token.add_argument("--days", type=float, help="how long it is valid (default: until revoked)")
     revoke = add("revoke", "revoke all keys of a gateway")
-    revoke.add_argument("--gateway", required=True)
+    revoke.add_argument("gateway", nargs="?", metavar="GATEWAY")
+    revoke.add_argument("--gateway", dest="named", help=argparse.SUPPRESS)
     revoke.add_argument("--tenant", default="default")
+    gateways = add("gateways", "list gateways and their keys")
+    gateways.add_argument("--tenant", default="default")
+    gateways.add_argument("--json", action="store_true", help="for machines")
     add("tenant", "make a tenant").add_argument("--name", required=True)
     add("status", "ask the running hub how it is")
     complete = add("completeness", "say of every tag of a gateway: all present, or the exact gaps with cause and duration")
@@ -103,7 +118,7 @@ def _serve(options: argparse.Namespace) -> int:
     host, _, port = options.listen.rpartition(":")
     if not host or not port.isdigit():
         raise CommandError(f'--listen: expected host:port, found "{options.listen}"')
-    config = HubConfig(options.data.resolve(), options.name, host.strip("[]"), int(port), options.database_url)
+    config = HubConfig(options.data.resolve(), options.name, host.strip("[]"), int(port), options.database_url, _tls(options))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     config.data.mkdir(parents=True, exist_ok=True)
     with _own(config.data):
@@ -133,6 +148,23 @@ def _awaited(url: str) -> str:
             time.sleep(0.1)
         else:
             return url
+
+
+def _tls(options: argparse.Namespace) -> Tls | None:
+    if options.tls_cert is None and options.tls_key is None:
+        if options.client_ca:
+            raise CommandError("--client-ca needs --tls-cert and --tls-key: certificates are shown in TLS sessions only")
+        return None
+    if options.tls_cert is None or options.tls_key is None:
+        raise CommandError("--tls-cert and --tls-key go together")
+    named = options.client_ca or []
+    files = tuple(Path(name) for name in named if name != "own")
+    for path in (options.tls_cert, options.tls_key, *files):
+        if not os.access(path, os.R_OK):
+            raise CommandError(f"{path} cannot be read; name a PEM file that the hub's user can read")
+    if (mode := options.tls_key.stat().st_mode & 0o077) != 0:
+        raise CommandError(f"{options.tls_key}: others can read the key (mode ..{mode:02o}); chmod 600 {options.tls_key}")
+    return Tls(options.tls_cert.resolve(), options.tls_key.resolve(), tuple(path.resolve() for path in files), "own" in named)
 
 
 @contextlib.contextmanager
@@ -175,6 +207,7 @@ async def _run(config: HubConfig, url: str, cluster: Cluster | None) -> int:
 
     sys.setswitchinterval(SWITCH_S)
     app = create_app(config, url, cluster=cluster)
+    context = serving.context(config.tls, app.state.hub.authority) if config.tls else None
     listening = _listen(config.host, config.port)
     server = Server(
         uvicorn.Config(
@@ -184,6 +217,7 @@ async def _run(config: HubConfig, url: str, cluster: Cluster | None) -> int:
             timeout_graceful_shutdown=2,
             timeout_keep_alive=60,
             server_header=False,
+            **(serving.options(config.tls, context) if config.tls and context else {}),
         )
     )
     await server.serve(sockets=[listening])
@@ -203,12 +237,13 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _announce(config: HubConfig, database_url: str, listening: socket.socket) -> None:
     host = f"[{config.host}]" if ":" in config.host else config.host
-    url = f"http://{host}:{listening.getsockname()[1]}"
+    url = f"{'https' if config.tls else 'http'}://{host}:{listening.getsockname()[1]}"
     making = config.state_file.with_suffix(".making")
     making.unlink(missing_ok=True)
     descriptor = os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
-        json.dump({"url": url, "pid": os.getpid(), "database_url": database_url}, file)
+        certificate = str(config.tls.certificate) if config.tls else None
+        json.dump({"url": url, "pid": os.getpid(), "database_url": database_url, "certificate": certificate}, file)
     making.rename(config.state_file)
     print(f"qenergyz hub listens on {url}", flush=True)
 
@@ -245,15 +280,45 @@ def _token(options: argparse.Namespace) -> int:
 
 
 def _revoke(options: argparse.Namespace) -> int:
+    options.gateway = options.gateway or options.named
+    if not options.gateway:
+        raise CommandError("say which gateway; `qenergyz hub gateways` lists them")
+
     async def revoke(db: Database) -> int:
         tenant = await _find_tenant(db, options.tenant)
         return await store.revoke_keys(db, tenant.tenant_id, options.gateway, time.time_ns() // 1000)
 
     count = _with_database(options, revoke)
     if not count:
-        raise CommandError(f'gateway "{options.gateway}" has no key that could be revoked')
+        raise CommandError(f'gateway "{options.gateway}" has no key that could be revoked; `qenergyz hub gateways` lists them')
     print(f"{count} key(s) of {options.gateway} revoked; a running hub follows within 60 s")
     return 0
+
+
+def _gateways(options: argparse.Namespace) -> int:
+    async def read(db: Database) -> list[store.GatewayKeys]:
+        return await store.gateway_keys(db, (await _find_tenant(db, options.tenant)).tenant_id)
+
+    found = _with_database(options, read)
+    now_us = time.time_ns() // 1000
+    if options.json:
+        print(json.dumps([one.document(now_us) for one in found]))
+        return 0
+    for one in found:
+        print(f"{one.name}  last seen {_moment(one.last_seen_us)}")
+        for key in one.keys:
+            print(f"  key {key.kid.hex()[:16]}  since {_moment(key.not_before_us)}  {key.state(now_us)}{_until(key.revoked_us)}")
+    if not found:
+        print(f'no gateway is enrolled with tenant "{options.tenant}"; `qenergyz hub voucher` lets one in')
+    return 0
+
+
+def _moment(at_us: int | None) -> str:
+    return datetime.fromtimestamp(at_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%SZ") if at_us else "never"
+
+
+def _until(at_us: int | None) -> str:
+    return f" {_moment(at_us)}" if at_us else ""
 
 
 def _tenant(options: argparse.Namespace) -> int:
@@ -278,7 +343,8 @@ def _status(options: argparse.Namespace) -> int:
     if state is None:
         raise CommandError("the hub is not running")
     try:
-        with urllib.request.urlopen(f"{state['url']}/health", timeout=10) as reply:  # noqa: S310  # our own address
+        context = serving.own_context(state["certificate"]) if state.get("certificate") else None
+        with urllib.request.urlopen(f"{state['url']}/health", timeout=10, context=context) as reply:  # noqa: S310  # our own address
             text, code = reply.read().decode(), 0
     except urllib.error.HTTPError as error:
         text, code = error.read().decode(), 1

@@ -31,6 +31,23 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Tls:
+    """certificate, key: of the hub (PEM). client_authorities: whose certificates gateways may show; empty = none is asked for.
+
+    issue: the hub's own authority is one of them, and issues certificates to enrolled gateways.
+    """
+
+    certificate: Path
+    key: Path
+    client_authorities: tuple[Path, ...] = ()
+    issue: bool = False
+
+    @property
+    def asks(self) -> bool:
+        return self.issue or bool(self.client_authorities)
+
+
+@dataclass(frozen=True, slots=True)
 class HubConfig:
     """name: becomes the first part of every log origin, and cannot change once tenants exist. database_url: None = embedded."""
 
@@ -39,6 +56,7 @@ class HubConfig:
     host: str = "127.0.0.1"
     port: int = 8400
     database_url: str | None = None
+    tls: Tls | None = None
     limits: Limits = field(default_factory=Limits)
 
     @property

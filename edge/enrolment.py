@@ -2,21 +2,31 @@
 
 Files in the data folder: `gateway.key` (PKCS#8, mode 0600) and `enrolment.json` (public facts: tenant, origin, log key). `rotate` replaces the
 key: the new one waits in `gateway.key.next` until the hub has it, so that a rotation cut off anywhere is finished by the next one. A running
-agent takes up the new key by itself; batches that were signed before keep their signature, which the hub takes until the overlap ends.
+agent takes up the new key by itself; batches that were signed before keep their signature, which the hub takes until the overlap ends, and
+afterwards on the word of the new key (`vouch`): the public keys of before stand in `former-keys.json`. A site that keeps the key itself names
+it by reference (`[hub] key`); then nothing is made here, and only the site can replace it.
 """
 
+import hashlib
 import json
 import os
+import stat
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
 import httpx
 
+from protocols import signed
 from protocols.enrolment import enrolment_proof, rotation_text
-from protocols.signing import Ed25519Signer, Signer
+from protocols.secret import Secret, read_secret
+from protocols.signing import Ed25519Signer, Ed25519Verifier, Signer, Verifier
 
 KEY: Final = "gateway.key"
+CERTIFICATE: Final = "hub-client.pem"  # that the hub issues, and its key (`edge.hubtls`)
+FORMER: Final = "former-keys.json"
+VOUCHED: Final = "vouched"  # kind of the signed document
 OVERLAP_S: Final = 7 * 86_400  # the longest absence of the hub after which batches of the old key are still taken
 
 
@@ -34,7 +44,10 @@ class Enrolment:
     log_key: str
 
 
-def load_or_make_key(data: Path) -> Ed25519Signer:
+def load_or_make_key(data: Path, reference: Path | Secret | None = None) -> Ed25519Signer:
+    """reference: of a key that the site keeps. Raises ValueError, OSError."""
+    if reference is not None:
+        return Ed25519Signer.from_pem(read_secret(reference).encode(), str(reference))
     path = data / KEY
     if path.exists():
         return Ed25519Signer.load(path)
@@ -42,6 +55,14 @@ def load_or_make_key(data: Path) -> Ed25519Signer:
     signer = Ed25519Signer.generate()
     signer.save(path)
     return signer
+
+
+def open_to_others(data: Path, references: Sequence[Path | Secret | None] = ()) -> str:
+    """Which private keys others can read, and what to do, as a sentence; "" when none. Whoever can read the key can sign as this gateway."""
+    files = [data / KEY, data / f"{KEY}.next", data / CERTIFICATE, *(one for one in references if isinstance(one, Path))]
+    found = [path for path in files if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077]
+    names = " ".join(map(str, found))
+    return f"others can read {names}: chmod 600 {names}, then replace the key with `qenergyz edge rotate`" if found else ""
 
 
 class CurrentSigner:
@@ -80,9 +101,17 @@ def read(data: Path) -> Enrolment | None:
         raise EnrolmentError(f"{path}: not an enrolment file: {error}; remove it and run `qenergyz edge enrol` again") from error
 
 
-async def enrol(client: httpx.AsyncClient, hub: str, name: str, voucher: str, data: Path) -> Enrolment:
-    """Prove possession of the key, spend the voucher, write `enrolment.json`. Raises EnrolmentError, httpx.HTTPError."""
-    signer = load_or_make_key(data)
+async def enrol(
+    client: httpx.AsyncClient, hub: str, name: str, voucher: str, data: Path, reference: Path | Secret | None = None, *, renew: bool = False
+) -> Enrolment:
+    """Prove possession of the key, spend the voucher, write `enrolment.json`. renew: with a new key, because the hub has ended the old one.
+
+    Raises EnrolmentError, ValueError, OSError, httpx.HTTPError.
+    """
+    if renew and reference is not None:
+        raise EnrolmentError(f"the site keeps the key as {reference}: put a new one there, then enrol without --new-key")
+    renew = renew and (data / KEY).exists()
+    signer = _next_key(data) if renew else load_or_make_key(data, reference)
     reply = await client.post(
         f"{hub}/v1/enrolments",
         json={
@@ -98,6 +127,8 @@ async def enrol(client: httpx.AsyncClient, hub: str, name: str, voucher: str, da
             f"the hub refused: {reply.status_code} {reply.text[:500]}; ask its operator for a fresh voucher for gateway {name}"
         )
     enrolment = Enrolment(**{key: reply.json()[key] for key in ("tenant", "gateway", "origin", "log_key")})
+    if renew:
+        _take_up_next(data, Ed25519Signer.load(data / KEY))
     fresh = data / "enrolment.json.new"
     fresh.write_text(json.dumps(asdict(enrolment), indent=1))
     fresh.replace(data / "enrolment.json")
@@ -109,6 +140,8 @@ async def rotate(client: httpx.AsyncClient, hub: str, data: Path, overlap_s: int
     enrolment = read(data)
     if enrolment is None:
         raise EnrolmentError(f"{data}: not enrolled, so there is no key to replace; run `qenergyz edge enrol`")
+    if not (data / KEY).exists():
+        raise EnrolmentError(f"{data / KEY}: missing; a key that the site keeps ([hub] key) only the site can replace")
     old, new = Ed25519Signer.load(data / KEY), _next_key(data)
     text = rotation_text(enrolment.gateway, old.key_id, new.public, overlap_s)
     reply = await client.post(
@@ -124,9 +157,38 @@ async def rotate(client: httpx.AsyncClient, hub: str, data: Path, overlap_s: int
     )
     if reply.status_code != 201:
         raise EnrolmentError(f"the hub refused the new key: {reply.status_code} {reply.text[:500]}; the old key stays in use")
+    _take_up_next(data, old)
+    return int(reply.json()["old_ends_us"])
+
+
+def _take_up_next(data: Path, old: Ed25519Signer) -> None:
+    former = [*(key.hex() for key in _former(data) if key != old.public), old.public.hex()]
+    fresh = data / f"{FORMER}.new"
+    fresh.write_text(json.dumps(former))
+    fresh.replace(data / FORMER)
     (data / f"{KEY}.next").replace(data / KEY)
     _make_durable(data)
-    return int(reply.json()["old_ends_us"])
+
+
+def _former(data: Path) -> list[bytes]:
+    try:
+        return [bytes.fromhex(key) for key in json.loads((data / FORMER).read_text())]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, TypeError) as error:
+        raise EnrolmentError(
+            f"{data / FORMER}: cannot be used: {error}; restore it, or remove it once every older batch is receipted"
+        ) from error
+
+
+def former_keys(data: Path) -> dict[bytes, Verifier]:
+    """Of this gateway before its present key, by key id: they tell its own older batches from damaged ones. Raises EnrolmentError."""
+    return {verifier.key_id: verifier for verifier in map(Ed25519Verifier, _former(data))}
+
+
+def vouch(gateway: str, statements: Sequence[bytes], signer: Signer) -> bytes:
+    """The present key's word for batches that an ended one signed: the hub takes them by it."""
+    return signed.seal(VOUCHED, gateway, gateway, [hashlib.sha256(one).digest() for one in statements], signer)
 
 
 def _next_key(data: Path) -> Ed25519Signer:

@@ -3,6 +3,8 @@
 from typing import Final
 
 URN: Final = "urn:qz:gw:"
+TENANT_URN: Final = "urn:qz:tenant:"  # in certificates that a hub issues
+CERTIFICATE_REQUEST: Final = "certificate-request"  # kind of the signed document
 _DOMAIN: Final = b"qenergyz enrolment v1\n"
 _ROTATION: Final = b"qenergyz key rotation v1\n"
 

@@ -65,12 +65,17 @@ class Ed25519Signer:
     @classmethod
     def load(cls, path: Path) -> Self:
         """From an unencrypted PKCS#8 PEM file. Raises ValueError when it holds anything else, OSError when it cannot be read."""
+        return cls.from_pem(path.read_bytes(), str(path))
+
+    @classmethod
+    def from_pem(cls, pem: bytes, place: str) -> Self:
+        """place: named in the error, which never holds the key. Raises ValueError."""
         try:
-            private = serialization.load_pem_private_key(path.read_bytes(), password=None)
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{path}: not an unencrypted PEM private key") from error
+            private = serialization.load_pem_private_key(pem, password=None)
+        except (ValueError, TypeError):
+            raise ValueError(f"{place}: not an unencrypted PEM private key") from None
         if not isinstance(private, Ed25519PrivateKey):
-            raise ValueError(f"{path}: expected an Ed25519 key, found {type(private).__name__}")
+            raise ValueError(f"{place}: expected an Ed25519 key, found {type(private).__name__}")
         return cls(private)
 
     def save(self, path: Path) -> None:

@@ -37,6 +37,41 @@ class KeyRow:
     gateway: str
 
 
+@dataclass(frozen=True, slots=True)
+class ListedKey:
+    kid: bytes
+    algorithm: int
+    not_before_us: int
+    revoked_us: int | None
+
+    def state(self, now_us: int) -> str:
+        if self.revoked_us is None:
+            return "good"
+        return "good until" if now_us < self.revoked_us else "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayKeys:
+    name: str
+    urn: str
+    last_seen_us: int | None
+    backlog: int
+    keys: tuple[ListedKey, ...]
+
+    def document(self, now_us: int) -> dict[str, Any]:
+        keys = [
+            {
+                "kid": key.kid.hex(),
+                "algorithm": key.algorithm,
+                "not_before_us": key.not_before_us,
+                "ends_us": key.revoked_us,
+                "state": key.state(now_us),
+            }
+            for key in self.keys
+        ]
+        return {"gateway": self.name, "urn": self.urn, "last_seen_us": self.last_seen_us, "backlog": self.backlog, "keys": keys}
+
+
 async def tenants(db: Database) -> list[Tenant]:
     async with db.jobs() as connection:
         cursor = await connection.execute("SELECT tenant_id, name, origin FROM tenant ORDER BY tenant_id")
@@ -122,6 +157,24 @@ async def find_key(db: Database, kid: bytes) -> KeyRow | None:
         cursor = await connection.execute("SELECT urn, name FROM gateway WHERE tenant_id = %s AND gateway_id = %s", (key[0], key[1]))
         gateway: Any = await cursor.fetchone()
     return KeyRow(*key, *gateway)
+
+
+async def gateway_keys(db: Database, tenant_id: int) -> list[GatewayKeys]:
+    """Every gateway with its keys, oldest first."""
+    async with db.tenant(tenant_id) as connection:
+        cursor = await connection.execute(
+            "SELECT gateway.name, urn, last_seen_us, backlog, kid, algorithm, not_before_us, revoked_us FROM gateway"
+            " LEFT JOIN gateway_key USING (tenant_id, gateway_id) WHERE tenant_id = %s ORDER BY gateway.name, not_before_us",
+            (tenant_id,),
+        )
+        rows: list[Any] = await cursor.fetchall()
+    found: dict[str, list[Any]] = {}
+    for row in rows:
+        found.setdefault(row[0], []).append(row)
+    return [
+        GatewayKeys(name, of[0][1], of[0][2], of[0][3], tuple(ListedKey(*row[4:]) for row in of if row[4] is not None))
+        for name, of in found.items()
+    ]
 
 
 async def has_gateway(db: Database, tenant_id: int, gateway: str) -> bool:

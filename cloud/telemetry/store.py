@@ -193,6 +193,14 @@ async def tag_ids(connection: Connection, tenant_id: int, gateway_id: int) -> di
     return {str(row[0]): int(row[1]) for row in await _rows(cursor)}
 
 
+async def add_vouched(connection: Connection, key: GatewayKey, digest: bytes, statement: bytes, at_us: int) -> None:
+    """The word by which batches of an ended key were taken."""
+    await connection.execute(
+        "INSERT INTO vouched (tenant_id, gateway_id, digest, statement, received_us) VALUES (%s, %s, %s, %b, %s) ON CONFLICT DO NOTHING",
+        (key.tenant_id, key.gateway_id, digest, statement, at_us),
+    )
+
+
 async def gateways(connection: Connection, tenant_id: int) -> list[GatewayRow]:
     cursor = await connection.execute(
         "SELECT gateway_id, name, urn, enrolled_us, last_seen_us, backlog, receipt_us FROM gateway WHERE tenant_id = %s ORDER BY name",
