@@ -9,11 +9,13 @@ import numpy as np
 from cloud.db import Connection
 from cloud.telemetry.completeness import Declared, Hole
 from cloud.telemetry.series import Minutes, hour_of
+from protocols.batch.columns import GapReason
 
 BATCHES_AT_ONCE: Final = 1024
 SAMPLES_AT_ONCE: Final = 1_000_000  # of one compaction: bounds its memory, and how long it holds up others
 ROWS_AT_ONCE: Final = 50
 FETCHED_ROWS: Final = 64
+AWAY: Final = (GapReason.AGENT_DOWN, GapReason.AGENT_STOPPED, GapReason.BUFFER_QUARANTINED)  # gaps that end with a start of the agent
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,11 +225,14 @@ async def tables_of(connection: Connection, tenant_id: int, gateway_id: int, fro
 
 
 async def declared(connection: Connection, tenant_id: int, gateway_id: int, from_us: int, to_us: int) -> list[Declared]:
-    """Declared gaps of numbers, and those of time that touch the window."""
+    """Declared gaps of numbers, and those of time that touch the window. Times in which the agent was away ended before the hub had the batch
+    that says so: where the gateway's clock was ahead, the hub's own time of receipt is their end."""
     cursor = await connection.execute(
-        "SELECT stream, epoch, low, high, reason FROM gap WHERE tenant_id = %s AND gateway_id = %s AND (reason >= 100 OR (low < %s AND high >= %s))"
-        " ORDER BY low",
-        (tenant_id, gateway_id, to_us, from_us),
+        "SELECT stream, epoch, low, high, reason FROM (SELECT gap.stream, gap.epoch, low, reason, CASE WHEN reason = ANY(%(away)s)"
+        "   THEN greatest(low, least(high, received_us)) ELSE high END AS high FROM gap JOIN batch USING (tenant_id, gateway_id, stream, epoch, seq)"
+        "   WHERE tenant_id = %(tenant)s AND gateway_id = %(gateway)s AND (reason >= 100 OR (low < %(to)s AND high >= %(from)s))) AS told"
+        " WHERE reason >= 100 OR high >= %(from)s ORDER BY low",
+        {"tenant": tenant_id, "gateway": gateway_id, "from": from_us, "to": to_us, "away": [int(reason) for reason in AWAY]},
     )
     return [Declared(*row) for row in await _rows(cursor)]
 

@@ -6,7 +6,7 @@ again. Messages that arrive within COMBINE_US make one frame; a message that can
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -45,7 +45,7 @@ class Gathered:
 
 
 class MqttDriver:
-    """See `protocols.driver.WritingDriver`. malformed, duplicates, rebirths: counted since the driver was made."""
+    """See `protocols.driver.WritingDriver` and `ResumingDriver`. malformed, duplicates, rebirths: counted since the driver was made."""
 
     def __init__(self, device: Device, clock: Clock, delivered: Collection[bytes] = ()) -> None:
         self._device, self._clock = device, clock
@@ -76,6 +76,10 @@ class MqttDriver:
     @property
     def rebirths(self) -> int:
         return self._rebirths.count
+
+    def resume(self, last_us: Mapping[int, int]) -> None:
+        """See `protocols.driver.ResumingDriver`: times that the device gave before are no news to doubt, wherever our own clock stands."""
+        self._source_clock.known_until(max(last_us.values(), default=0))
 
     async def open(self) -> None:
         if self._settings.share and self._options.payload is PayloadKind.SPARKPLUG:

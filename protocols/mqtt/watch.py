@@ -79,13 +79,18 @@ class Silence:
 class SourceClock:
     """Repairs times that cannot be: before 2000, or more than a day ahead of us and of what the device gave before.
 
-    A gateway whose own clock stands before 2000 judges nobody, and one whose clock jumped back does not hold it against the device. Such a sample gets the time at which the gateway had it and is no better than uncertain; the fault is told as an event when it begins
-    and when it ends, with the time that the device gave, so that nothing is lost.
+    A gateway whose own clock stands before 2000 judges nobody, and one whose clock jumped back, or that was started with a clock that is behind,
+    does not hold it against the device. Such a sample gets the time at which the gateway had it and is no better than uncertain; the fault is
+    told as an event when it begins and when it ends, with the time that the device gave, so that nothing is lost.
     """
 
     def __init__(self, device: str) -> None:
         self._device, self._wrong_us = device, 0
         self._newest_us = 0  # of the times that were possible
+
+    def known_until(self, newest_us: int) -> None:
+        """The newest time that was kept of the device in an earlier session."""
+        self._newest_us = max(self._newest_us, newest_us)
 
     def check(self, blocks: Sequence[Block], now_us: int) -> tuple[Sequence[Block], list[Event]]:
         """The blocks themselves when nothing is wrong with them."""

@@ -2,6 +2,7 @@
 
 import json
 import random
+import time
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -146,6 +147,22 @@ async def test_declared_gaps_are_told_with_their_causes(hub: TestHub) -> None:
     await gateway.send(first, gateway.seal(gateway.payload(31 * S, gaps=gaps)))
     causes = [(gap["from_us"] // S, gap["to_us"] // S, gap["cause"][:12]) for gap in (await _ask(hub, 1, 40))["gaps"]]
     assert causes == [(3, 31, "sealed batch"), (35, 36, "the agent wa")]
+
+
+async def test_an_absence_ends_before_the_hub_is_told_of_it_whatever_the_gateways_clock_says(hub: TestHub) -> None:
+    """Started a year ahead, the agent declares a year; and a gap in the devices' own times is left as it is."""
+    gateway = await hub.gateway()
+    now_us = time.time_ns() // 1000
+    year_us = 365 * 86_400 * S
+    gaps = (
+        Gap(now_us - 9 * S, now_us + year_us, GapReason.AGENT_DOWN),
+        Gap(now_us - 8 * S, now_us + 2 * year_us, GapReason.DROPPED_BY_CAP),
+    )
+    await gateway.send(gateway.seal(gateway.payload(now_us + 3 * year_us, gaps=gaps)))
+    down, capped = (await _ask(hub, now_us // S - 60, now_us // S + 3 * 365 * 86_400, tag=None))["gaps"]
+    assert down["from_us"] == now_us - 9 * S
+    assert now_us <= down["to_us"] < now_us + 60 * S
+    assert capped["to_us"] == now_us + 2 * year_us
 
 
 async def test_a_window_in_which_nothing_was_stored_says_so(hub: TestHub) -> None:

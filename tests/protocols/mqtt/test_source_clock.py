@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 
 from protocols import quality
+from protocols.devicemap import SHIPPED, Device, load_device_map
+from protocols.driver import ResumingDriver
 from protocols.frame import Block
+from protocols.mqtt.driver import MqttDriver
 from protocols.mqtt.watch import SourceClock
+from tests.fakes import FakeClock
 
 SECOND = 1_000_000
 YEAR = 365 * 86_400 * SECOND
@@ -42,3 +46,19 @@ def test_device_that_jumps_ahead_of_gateway_and_itself_is_still_repaired() -> No
     clock.check([block(NOW)], NOW)
     (found,), _ = clock.check([block(NOW + YEAR)], NOW + SECOND)
     assert found.times_us.tolist() == [NOW + SECOND]
+
+
+def test_gateway_started_with_its_clock_a_year_behind_believes_what_it_kept_before() -> None:
+    clock = SourceClock("d")
+    clock.known_until(NOW)
+    given = [block(NOW + SECOND)]
+    assert clock.check(given, NOW - YEAR) == (given, [])
+
+
+def test_driver_takes_the_times_that_were_kept() -> None:
+    device = Device("d", load_device_map(SHIPPED / "qenergyz_well_mqtt.toml"), "mqtt://127.0.0.1:1")
+    driver = MqttDriver(device, FakeClock(NOW - YEAR))
+    assert isinstance(driver, ResumingDriver)
+    driver.resume({0: NOW - 5 * SECOND, 1: NOW})
+    given = [block(NOW + SECOND)]
+    assert driver._source_clock.check(given, NOW - YEAR) == (given, [])
