@@ -21,7 +21,7 @@ from cloud.assets.alarm_board import AlarmFeed, Boards
 from cloud.audit import api as audit_api
 from cloud.audit.keys import LogKeys
 from cloud.audit.log import Log
-from cloud.body import BodyLimit
+from cloud.body import BodyLimit, BodyRules
 from cloud.config import HubConfig
 from cloud.configuration import api as configuration_api
 from cloud.configuration.api import Configurations
@@ -163,7 +163,8 @@ def create_app(config: HubConfig, database_url: str, clock: Clock | None = None,
     sizes = {"/v1/batches": limits.body_bytes, "/v1/tag-tables": limits.tag_table_bytes}
     sizes["/v1/gateways"] = configuration.LONGEST
     sizes |= dict.fromkeys(("/v1/quotes", "/v1/deals", "/v1/calendars", "/v1/history", "/v1/assets"), limits.document_bytes)
-    app.add_middleware(BodyLimit, limits=sizes, otherwise=limits.small_body_bytes)
+    rules = BodyRules(sizes, limits.small_body_bytes, limits.body_s, limits.bodies_per_address)
+    app.add_middleware(BodyLimit, rules=rules)
     if config.tls and config.tls.asks:
         app.add_middleware(PeerNeeded)
     _include(app, hub)

@@ -23,8 +23,14 @@ class Limits:
     key_validity_s: float = 30.0  # how long a looked-up key may be trusted: bounds the delay of a revocation
     known_keys: int = 4096
     known_tag_tables: int = 1024
-    batches_per_second: float = 500.0  # per gateway, before anything is verified
+    batches_per_second: float = 500.0  # per gateway
     batches_burst: float = 4000.0
+    token_bytes: int = 16 * KIB  # a request counts for its batches, or for so many bytes each
+    strangers_per_second: float = 50.0  # requests per address under keys that were not yet proven from there
+    strangers_burst: float = 500.0
+    requests_in_line: int = 32  # per gateway; they are verified one after the other
+    bodies_per_address: int = 64  # on their way at the same time
+    body_s: float = 60.0  # for a whole request body to arrive
     connections: int = 16
     connection_wait_s: float = 2.0
     retry_after_s: int = 2

@@ -45,6 +45,7 @@ PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
     "too-many-requests": (429, "Too many requests"),
     "internal": (500, "The hub made an error"),
     "unavailable": (503, "The hub cannot do this at the moment; try again"),
+    "too-slow": (408, "The request body took too long to arrive"),
 }
 
 FINDING_SLUGS: Final = frozenset(

@@ -13,7 +13,7 @@ from cloud.db import Unavailable
 from cloud.errors import PROBLEMS, Problem
 
 _logger = logging.getLogger("qenergyz.hub.http")
-_BY_STATUS = {404: "not-found", 405: "method-not-allowed", 401: "unauthorized", 403: "forbidden", 413: "too-large"}
+_BY_STATUS = {404: "not-found", 405: "method-not-allowed", 401: "unauthorized", 403: "forbidden", 408: "too-slow", 413: "too-large"}
 
 
 def answer(problem: Problem) -> Response:

@@ -18,10 +18,14 @@ def gateway_routes(intake: Intake) -> APIRouter:
     @router.post("/v1/batches")
     async def post_batches(request: Request, size: Whole = 0, backlog: Whole = 0) -> Response:
         """One to 64 signed batches as a CBOR sequence; answers with receipts that belong to one checkpoint."""
-        return Response(await intake.accept(await request.body(), size, backlog), media_type="application/cbor")
+        return Response(await intake.accept(await request.body(), size, backlog, _address(request)), media_type="application/cbor")
 
     @router.put("/v1/tag-tables/{digest}")
     async def put_tag_table(request: Request, digest: Annotated[str, Path(pattern="^[0-9a-f]{64}$")]) -> Response:
-        return Response(status_code=201 if await intake.accept_tag_table(digest, await request.body()) else 200)
+        return Response(status_code=201 if await intake.accept_tag_table(digest, await request.body(), _address(request)) else 200)
 
     return router
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""

@@ -9,9 +9,9 @@ stood before them in the request stored. Rules are in `ingest`, SQL in `store`.
 import asyncio
 import logging
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -23,6 +23,7 @@ from cloud.errors import FINDING_SLUGS, Problem
 from cloud.identity.keyring import GatewayKey, KeyRing
 from cloud.metrics import Metrics
 from cloud.telemetry import epochs, ingest, store
+from cloud.telemetry.admission import Admission, Throttle
 from cloud.telemetry.arrivals import Arrivals, BatchKey
 from cloud.telemetry.epochs import Held
 from cloud.telemetry.ingest import Refusal, Verified
@@ -47,23 +48,21 @@ class _Outcome:
     fresh: bool = False
 
 
-class Throttle:
-    """A token bucket per key id, asked before anything is verified. Bounded: the one unused for longest is forgotten."""
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A body, taken apart: the statements before the first that is none, and what it costs."""
 
-    def __init__(self, per_second: float, burst: float, size: int) -> None:
-        self._rate, self._burst, self._size = per_second, burst, size
-        self._buckets: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
+    statements: Sequence[Statement]
+    refusal: Refusal | None
+    address: str
+    tokens: float
+    at_us: int
+    backlog: int
 
-    def take(self, kid: bytes, tokens: int, now_s: float) -> float:
-        """0 when allowed, otherwise seconds until it will be."""
-        left, at_s = self._buckets.get(kid, (self._burst, now_s))
-        left = min(self._burst, left + (now_s - at_s) * self._rate)
-        allowed = left >= tokens
-        self._buckets[kid] = (left - tokens if allowed else left, now_s)
-        self._buckets.move_to_end(kid)
-        if len(self._buckets) > self._size:
-            self._buckets.popitem(last=False)
-        return 0.0 if allowed else (tokens - left) / self._rate
+    @property
+    def key_id(self) -> bytes:
+        """That it claims; empty where it has no statement at all."""
+        return self.statements[0].key_id if self.statements else b""
 
 
 class Intake:
@@ -83,36 +82,37 @@ class Intake:
         self._db, self._log, self._keys, self._tables = db, log, keys, tables
         self._latest, self._arrivals, self._metrics = latest, arrivals, metrics
         self._clock, self._limits, self._threads = clock, limits, threads
-        self._throttle = Throttle(limits.batches_per_second, limits.batches_burst, limits.known_keys)
+        self._admission = Admission(limits, time.monotonic)
         self._findings = Throttle(FINDINGS_PER_SECOND, FINDINGS_BURST, limits.known_keys)
         self._last_unknown_s = 0.0
         self.receipted: dict[tuple[int, int], int] = {}  # (tenant, gateway) -> time of the last receipt; written with the next contact
 
-    async def accept(self, body: bytes, old_size: int, backlog: int) -> bytes:
-        """The reply of POST /v1/batches. Raises Problem."""
+    async def accept(self, body: bytes, old_size: int, backlog: int, address: str) -> bytes:
+        """The reply of POST /v1/batches. address: where the request came from. Raises Problem."""
         started_s = time.perf_counter()
         at_us = self._clock.now_us()
         statements, refusal = await self._run(lambda: ingest.split(body, self._limits))
-        if statements:
-            self._check_rate(statements)
-        keys = {kid: await self._keys.get(kid) for kid in {one.key_id for one in statements}}
-        first = keys[statements[0].key_id] if statements else None
-        outcome = await self._store(statements, refusal, keys, first, at_us, backlog)
+        request = _Request(statements, refusal, address, self._admission.weigh(len(statements), len(body)), at_us, backlog)
+        async with self._admitted(address, request.key_id, request.tokens):
+            keys = {kid: await self._keys.get(kid) for kid in {one.key_id for one in statements}}
+            outcome = await self._store(request, keys)
         if outcome.refusal:
             raise outcome.refusal.problem()
+        first = keys[request.key_id]
         assert first is not None
         reply = await self._receipts(first, outcome, old_size)
         self._metrics.receipt_seconds.observe(time.perf_counter() - started_s)
         return cbor.encode({0: 1, 1: reply.checkpoint, 2: list(reply.consistency), 3: list(reply.receipts)})
 
-    async def accept_tag_table(self, digest_hex: str, body: bytes) -> bool:
+    async def accept_tag_table(self, digest_hex: str, body: bytes, address: str) -> bool:
         """True when the table is new. Raises Problem."""
         at_us = self._clock.now_us()
         key: GatewayKey | None = None
         try:
             signed = ingest.parse_tag_table(body, self._limits)
-            key = await self._keys.get(signed.key_id)
-            table = await self._run(lambda: ingest.open_tag_table(signed, digest_hex, key, at_us))
+            async with self._admitted(address, signed.key_id, self._admission.weigh(1, len(body))):
+                key = await self._keys.get(signed.key_id)
+                table = await self._run(lambda: ingest.open_tag_table(signed, digest_hex, key, at_us))
         except Refusal as refusal:
             await self._note(key, refusal, at_us)
             raise Problem(refusal.slug, refusal.detail) from refusal
@@ -120,17 +120,23 @@ class Intake:
         async with self._db.tenant(key.tenant_id) as connection:
             return await store.add_tag_table(connection, key, table, body, at_us)
 
-    async def _store(
-        self,
-        statements: Sequence[Statement],
-        refusal: Refusal | None,
-        keys: dict[bytes, GatewayKey | None],
-        first: GatewayKey | None,
-        at_us: int,
-        backlog: int,
-    ) -> _Outcome:
-        opened, found = await self._run(lambda: ingest.open_all(statements, keys, at_us))
-        refusal = found or refusal
+    @asynccontextmanager
+    async def _admitted(self, address: str, key_id: bytes, tokens: float) -> AsyncIterator[None]:
+        """The turn of a request. Raises Problem."""
+        try:
+            async with self._admission.turn(self._admission.enter(address, key_id, tokens)):
+                yield
+        except Problem as error:
+            if error.slug == "too-many-requests":
+                self._metrics.refusals.labels(error.slug).inc()
+            raise
+
+    async def _store(self, request: _Request, keys: dict[bytes, GatewayKey | None]) -> _Outcome:
+        at_us, first = request.at_us, keys.get(request.key_id)
+        opened, found = await self._run(lambda: ingest.open_all(request.statements, keys, at_us))
+        refusal = found or request.refusal
+        if opened and first:
+            self._admission.prove(request.address, request.key_id, (first.tenant_id, first.gateway_id), request.tokens)
         tables = {}
         if opened and first:
             digests = {one.payload.table_digest for one in opened}
@@ -139,7 +145,7 @@ class Intake:
         refusal = found or refusal
         outcome = _Outcome()
         if verified and first:
-            outcome = await self._commit(first, verified, at_us, backlog)
+            outcome = await self._commit(first, verified, at_us, request.backlog)
             refusal = outcome.refusal or refusal
         if refusal:
             await self._note(keys.get(refusal.known.key_id) if refusal.known else first, refusal, at_us)
@@ -225,12 +231,6 @@ class Intake:
         elif time.monotonic() - self._last_unknown_s > 1.0:
             self._last_unknown_s = time.monotonic()
             _logger.warning("batch_refused slug=%s", refusal.slug)
-
-    def _check_rate(self, statements: Sequence[Statement]) -> None:
-        wait_s = self._throttle.take(statements[0].key_id, len(statements), time.monotonic())
-        if wait_s > 0:
-            self._metrics.refusals.labels("too-many-requests").inc()
-            raise Problem("too-many-requests", "this gateway sends faster than it may", retry_after_s=max(1, int(wait_s + 0.999)))
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)

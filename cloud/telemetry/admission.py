@@ -1,0 +1,114 @@
+"""Who may have how much of the hub: token buckets and turns for requests with batches.
+
+Before a signature is verified nobody knows who sends, and anybody may write anybody's key id into a request. So until then a request counts
+for what it claims *and* the address it comes from: for the pair, when that key has lately been proven from that address, else for the
+strangers of the address, who share one bucket and one line. Rubbish under a gateway's name, sent from elsewhere, takes nothing of what is
+the gateway's; only somebody behind the same address could. After verification a request counts for the gateway, whatever its addresses.
+
+Requests of one claim are verified and stored one after the other, so that no gateway, whatever it sends, holds more than one thread and one
+database connection. Rules and counters only: no IO, and nothing is verified here.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Hashable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from cloud.config import Limits
+from cloud.errors import Problem
+
+STRANGER: Final = b""
+Claim = tuple[str, bytes]  # address, key id; STRANGER where that key was not proven from there
+
+
+class Throttle:
+    """A token bucket per key. Bounded: the one unused for longest is forgotten."""
+
+    def __init__(self, per_second: float, burst: float, size: int) -> None:
+        self._rate, self._burst, self._size = per_second, burst, size
+        self._buckets: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
+
+    def take(self, key: Hashable, tokens: float, now_s: float) -> float:
+        """0 when allowed, otherwise seconds until it will be. What is more than a full bucket costs a full bucket."""
+        tokens = min(tokens, self._burst)
+        left, at_s = self._buckets.get(key, (self._burst, now_s))
+        left = min(self._burst, left + (now_s - at_s) * self._rate)
+        allowed = left >= tokens
+        self._buckets[key] = (left - tokens if allowed else left, now_s)
+        self._buckets.move_to_end(key)
+        if len(self._buckets) > self._size:
+            self._buckets.popitem(last=False)
+        return 0.0 if allowed else (tokens - left) / self._rate
+
+
+@dataclass(slots=True)
+class _Line:
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    length: int = 0
+
+
+class Turns:
+    """One at a time per key, first come, first served; at most `longest` in line, the one at work included."""
+
+    def __init__(self, longest: int) -> None:
+        self._longest = longest
+        self._lines: dict[Hashable, _Line] = {}
+
+    @asynccontextmanager
+    async def turn(self, key: Hashable) -> AsyncIterator[None]:
+        """Raises Problem when the line is full."""
+        line = self._lines.setdefault(key, _Line())
+        if line.length >= self._longest:
+            raise Problem("too-many-requests", f"{line.length} requests of this sender wait already", retry_after_s=1)
+        line.length += 1
+        try:
+            async with line.lock:
+                yield
+        finally:
+            line.length -= 1
+            if not line.length:
+                del self._lines[key]
+
+
+class Admission:
+    """monotonic_s: the clock of the buckets."""
+
+    def __init__(self, limits: Limits, monotonic_s: Callable[[], float]) -> None:
+        self._limits, self._now_s = limits, monotonic_s
+        self._claims = Throttle(limits.batches_per_second, limits.batches_burst, limits.known_keys)
+        self._gateways = Throttle(limits.batches_per_second, limits.batches_burst, limits.known_keys)
+        self._strangers = Throttle(limits.strangers_per_second, limits.strangers_burst, limits.known_keys)
+        self._turns = Turns(limits.requests_in_line)
+        self._proven: OrderedDict[Claim, None] = OrderedDict()
+
+    def weigh(self, batches: int, size: int) -> float:
+        """Tokens of a request: its batches, or its bytes where they are large."""
+        return max(1, batches, size / self._limits.token_bytes)
+
+    def enter(self, address: str, key_id: bytes, tokens: float) -> Claim:
+        """Before anything is verified. Raises Problem."""
+        claim = (address, key_id)
+        if claim in self._proven:
+            self._proven.move_to_end(claim)
+            self._ask(self._claims, claim, tokens)
+            return claim
+        self._ask(self._strangers, address, 1)
+        return address, STRANGER
+
+    def turn(self, claim: Claim) -> AbstractAsyncContextManager[None]:
+        return self._turns.turn(claim)
+
+    def prove(self, address: str, key_id: bytes, gateway: tuple[int, int], tokens: float) -> None:
+        """A signature of that key, sent from that address, was good. Raises Problem."""
+        self._proven[address, key_id] = None
+        self._proven.move_to_end((address, key_id))
+        if len(self._proven) > self._limits.known_keys:
+            self._proven.popitem(last=False)
+        self._ask(self._gateways, gateway, tokens)
+
+    def _ask(self, bucket: Throttle, key: Hashable, tokens: float) -> None:
+        wait_s = bucket.take(key, tokens, self._now_s())
+        if wait_s > 0:
+            raise Problem("too-many-requests", "this gateway sends faster than it may", retry_after_s=max(1, int(wait_s + 0.999)))
