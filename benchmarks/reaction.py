@@ -143,7 +143,7 @@ def measure(deals: int, seconds: float) -> dict[str, Any]:
     story = desk_story()
     rigs = fields.rigs(parse_model(story.model.read_text()))
     with hubs.running_hub() as hub:
-        put_book(hub.url, token(hub, "desk", "write:assets", "write:deals", "write:market"), story, deals)
+        put_book(hub.url, token(hub, "desk", "write:assets", "write:deals", "write:market", "write:risk"), story, deals)
         watch = DeskWatch(hub.url, token(hub, "bench", "read"))
         watch.start()
         with moving_quotes(hub, story):

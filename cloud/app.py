@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import orjson
 from fastapi import FastAPI, Response
@@ -18,21 +19,31 @@ from fastapi import FastAPI, Response
 from cloud import problems
 from cloud.assets import api as alarm_api
 from cloud.assets.alarm_board import AlarmFeed, Boards
+from cloud.audit import actions
 from cloud.audit import api as audit_api
+from cloud.audit.actions import Action
 from cloud.audit.keys import LogKeys
 from cloud.audit.log import Log
 from cloud.body import BodyLimit, BodyRules
 from cloud.config import HubConfig
 from cloud.configuration import api as configuration_api
 from cloud.configuration.api import Configurations
-from cloud.db import Database
+from cloud.db import Connection, Database
 from cloud.evidence import api as evidence_api
 from cloud.identity import api as identity_api
-from cloud.identity import certificates_api
+from cloud.identity import certificates_api, factors_api, me_api, session_api
 from cloud.identity import store as identity_store
+from cloud.identity.access import AccessTokens
 from cloud.identity.authority import Authority
+from cloud.identity.credentials import Principal
+from cloud.identity.gate import Gate
 from cloud.identity.keyring import KeyRing
+from cloud.identity.login import Door
+from cloud.identity.me_api import Myself
+from cloud.identity.passwords import Sealer
 from cloud.identity.peer import PeerNeeded
+from cloud.identity.session_api import Sessions
+from cloud.identity.throttle import Throttle
 from cloud.market import api as market_api
 from cloud.metrics import Metrics
 from cloud.postgres import Cluster, ClusterError
@@ -86,7 +97,9 @@ class Hub:
         self.alarms = Boards()
         self.reaction = Reaction(self.db, database_url, clock, self.results, self._tenant_ids, self.log.wake, self.alarms)
         self.listeners.append(self.reaction.wake)
-        self.gate = identity_api.Gate(self.db, clock)
+        self.access = AccessTokens(config.keys / "access.pem", config.name)
+        self.gate = Gate(self.db, clock, self.access, limits.session_idle_s)
+        self.door = Door(self.db, clock, self.threads, Sealer(config.keys / "people.key"))
         self.intake = Intake(
             self.db, self.log, self.keys, self.tables, self.latest, self.arrivals, self.metrics, clock, limits, self.threads
         )
@@ -131,9 +144,10 @@ class Hub:
             except (ClusterError, OSError) as error:
                 _logger.error("database_start_failed reason=%s", error)  # the reason is the whole story
 
-    def feeds(self, tenant_id: int) -> Sequence[Feed]:
-        """What the live stream carries beside latest values."""
-        return [ResultFeed(self.results, tenant_id), AlarmFeed(self.alarms, tenant_id)]
+    def feeds(self, principal: Principal) -> Sequence[Feed]:
+        """What the live stream carries for this reader beside latest values."""
+        found: list[Feed] = [ResultFeed(self.results, principal.tenant_id, principal.sees)]
+        return [*found, AlarmFeed(self.alarms, principal.tenant_id)] if principal.may("read:assets") else found
 
     def changed(self, tenant_id: int) -> None:
         """Quotes, deals or calendars of the tenant were committed: tell whoever listens."""
@@ -191,21 +205,42 @@ def _include(app: FastAPI, hub: Hub) -> None:
         tenant = await identity_store.tenant_by_id(hub.db, tenant_id)
         hub.log.watch(tenant_id, tenant.origin)
 
-    app.include_router(identity_api.routes(hub.db, hub.clock, lambda tenant: hub.log.log_key(tenant.tenant_id, tenant.origin), watch_log))
+    needs = hub.gate.needs
+    app.include_router(
+        identity_api.routes(
+            hub.db, hub.clock, needs("write:gateways"), lambda tenant: hub.log.log_key(tenant.tenant_id, tenant.origin), watch_log
+        )
+    )
     app.include_router(telemetry_api.gateway_routes(hub.intake))
-    app.include_router(reading.routes(hub.windows, hub.latest, hub.intake.receipted, hub.gate.read, hub.closing, hub.feeds))
-    app.include_router(events.routes(hub.db, hub.gate.read))
-    app.include_router(bundles.routes(hub.windows, hub.log, hub.gate.read))
-    app.include_router(audit_api.routes(hub.log, hub.gate.read))
-    app.include_router(evidence_api.routes(hub.windows, hub.log, hub.gate.read))
-    parts = (hub.db, hub.clock, hub.threads, hub.gate.read)
-    app.include_router(market_api.routes(*parts, hub.gate.write_market, hub.changed))
-    app.include_router(trading_api.routes(*parts, hub.gate.write_deals, hub.changed, Production(hub.db)))
-    gate = hub.gate
-    app.include_router(alarm_api.routes(hub.db, hub.clock, hub.alarms, snapshot.asset_names, gate.read, gate.write_assets, hub.changed))
-    app.include_router(reaction_api.routes(hub.db, hub.clock, hub.results, gate.read, gate.write_assets, gate.write_deals, hub.changed))
+    field, proof, assets = needs("read:field"), needs("read:evidence"), needs("read:assets")
+    app.include_router(reading.routes(hub.windows, hub.latest, hub.intake.receipted, field, hub.closing, hub.feeds))
+    app.include_router(events.routes(hub.db, field))
+    app.include_router(bundles.routes(hub.windows, hub.log, proof))
+    app.include_router(audit_api.routes(hub.log, proof))
+    app.include_router(evidence_api.routes(hub.windows, hub.log, proof))
+    parts = (hub.db, hub.clock, hub.threads)
+    app.include_router(market_api.routes(*parts, needs("read:market"), needs("write:market"), hub.changed))
+    app.include_router(trading_api.routes(*parts, needs("read:deals"), needs("write:deals"), hub.changed, Production(hub.db)))
+    app.include_router(alarm_api.routes(hub.db, hub.clock, hub.alarms, snapshot.asset_names, assets, needs("write:alarms"), hub.changed))
+    desk = (needs("read:risk"), needs("write:risk"))
+    app.include_router(reaction_api.routes(hub.db, hub.clock, hub.results, assets, needs("write:assets"), *desk, hub.changed))
+    _include_people(app, hub)
 
 
 def _include_gateways(app: FastAPI, hub: Hub) -> None:
     app.include_router(certificates_api.routes(hub.db, hub.clock, hub.authority))
-    app.include_router(configuration_api.routes(hub.configurations, hub.gate.read, hub.gate.write_gateways))
+    app.include_router(configuration_api.routes(hub.configurations, hub.gate.needs("read:field"), hub.gate.needs("write:gateways")))
+
+
+def _include_people(app: FastAPI, hub: Hub) -> None:
+    async def record(connection: Connection, principal: Principal, name: str, subject: str, detail: dict[str, Any]) -> None:
+        at_us = hub.clock.now_us()
+        await actions.record(connection, principal.tenant_id, at_us, Action(principal.name, name, subject, detail))
+        hub.log.wake(principal.tenant_id)
+
+    limits = hub.config.limits
+    throttle = Throttle(hub.clock, limits.sign_ins_per_minute, limits.sign_ins_burst)
+    app.include_router(session_api.routes(Sessions(hub.door, limits.session_s), hub.gate, hub.access, throttle))
+    myself = Myself(hub.door, hub.gate)
+    app.include_router(me_api.routes(hub.door, myself, limits.session_idle_s))
+    app.include_router(factors_api.routes(hub.door, myself, hub.threads, record))

@@ -34,6 +34,10 @@ class Limits:
     connections: int = 16
     connection_wait_s: float = 2.0
     retry_after_s: int = 2
+    session_s: float = 16 * 3600.0  # a working day and its margins; then a person signs in again
+    session_idle_s: float = 3600.0
+    sign_ins_per_minute: float = 30.0  # per peer address, before a password is looked at
+    sign_ins_burst: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,10 @@ PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
     "bad-proof": (403, "The proof of possession does not verify"),
     "malformed-request": (400, "The request is not in the required form"),
     "unauthorized": (401, "A valid token is needed"),
-    "forbidden": (403, "The token does not allow this"),
+    "forbidden": (403, "This is not allowed for whoever asks"),
+    "wrong-credentials": (401, "Name, password or code are not right"),
+    "step-up": (403, "A fresh proof of who you are is needed"),
+    "csrf": (403, "The request did not come from the page"),
     "not-found": (404, "There is no such thing"),
     "conflict": (409, "Another document is stored under this identity"),
     "version-conflict": (409, "The version does not follow the one that is stored"),
@@ -42,10 +45,10 @@ PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
     "precondition-failed": (412, "Another version is stored"),
     "method-not-allowed": (405, "The method is not allowed here"),
     "invalid-request": (422, "The request has invalid values"),
+    "too-slow": (408, "The request body took too long to arrive"),
     "too-many-requests": (429, "Too many requests"),
     "internal": (500, "The hub made an error"),
     "unavailable": (503, "The hub cannot do this at the moment; try again"),
-    "too-slow": (408, "The request body took too long to arrive"),
 }
 
 FINDING_SLUGS: Final = frozenset(

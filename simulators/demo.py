@@ -341,7 +341,7 @@ def play(folder: Path, listen: str, seconds: float | None, story: Story) -> dict
 def start_desk(programs: Programs, folder: Path, hub: Hub, story: DeskStory) -> DeskWatch:
     """The book, a moving market, and somebody who watches."""
     print(f"putting in the book: {story.market.product} at {story.market.place} ...", flush=True)
-    put_book(hub.url, token(folder, "desk", "write:assets", "write:deals", "write:market"), story)
+    put_book(hub.url, token(folder, "desk", "write:assets", "write:deals", "write:market", "write:risk"), story)
     secret, curve = folder / "market.token", folder / "curve.json"
     secret.touch(0o600)
     secret.write_text(token(folder, "market", "write:market"))

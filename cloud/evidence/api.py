@@ -36,20 +36,24 @@ def routes(windows: Windows, log: Log, reader: Reader) -> APIRouter:
         """In the order they were made, the last first, without their contents. before: `number` of the last row of the page before."""
         async with windows.db.tenant(principal.tenant_id) as connection:
             rows = await store.page(connection, principal.tenant_id, kind, subject, limit, before)
-        return json_columns([_listed(row) for row in rows])
+        return json_columns([_listed(row) for row in rows if principal.sees(row.kind)])
 
     @router.get("/{digest}")
     async def get_row(principal: who, digest: Digest) -> Response:
         """The row with the names and hashes of all its inputs, and its position in the log (null: in a moment)."""
         async with windows.db.tenant(principal.tenant_id) as connection:
             found = await store.get(connection, principal.tenant_id, bytes.fromhex(digest))
-        if found is None:
+        if found is None or not principal.sees(found.row.kind):
             raise Problem("not-found", f"there is no evidence {digest}")
         return await asyncio.get_running_loop().run_in_executor(windows.threads, lambda: json_columns(_document(found)))
 
     @router.get("/{digest}/bundle")
     async def get_bundle(principal: who, digest: Digest) -> Response:
         """Proof of the row with everything below it, for `qenergyz verify`."""
+        async with windows.db.tenant(principal.tenant_id) as connection:
+            found = await store.get(connection, principal.tenant_id, bytes.fromhex(digest))
+        if found is None or not principal.sees(found.row.kind):
+            raise Problem("not-found", f"there is no evidence {digest}")
         data = await bundles.export(windows, log, principal.tenant_id, bytes.fromhex(digest))
         headers = {"content-disposition": f'attachment; filename="{digest[:16]}.qzb"'}
         return Response(data, media_type="application/octet-stream", headers=headers)

@@ -1,16 +1,16 @@
-"""HTTP of identity: enrolment of gateways, rotation and revocation of their keys, and the principal behind a bearer token."""
+"""HTTP of identity: enrolment of gateways, rotation and revocation of their keys."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
 
 from cloud.db import Database
 from cloud.errors import Problem
 from cloud.identity import store
 from cloud.identity.credentials import Principal, hash_secret, is_possessed, is_signed
+from cloud.identity.gate import Asker
 from protocols.clock import Clock
 from protocols.enrolment import gateway_urn, rotation_text
 from protocols.signing import enrolled_verifier
@@ -61,41 +61,9 @@ class Enrolment(BaseModel):
     log_key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """Turns the Authorization header into a principal; use `Depends(gate.read)`. Each method asks for one scope; none implies another."""
-
-    db: Database
-    clock: Clock
-
-    async def read(self, request: Request) -> Principal:
-        return await self._principal(request, "read")
-
-    async def write_market(self, request: Request) -> Principal:
-        return await self._principal(request, "write:market")
-
-    async def write_deals(self, request: Request) -> Principal:
-        return await self._principal(request, "write:deals")
-
-    async def write_assets(self, request: Request) -> Principal:
-        return await self._principal(request, "write:assets")
-
-    async def write_gateways(self, request: Request) -> Principal:
-        return await self._principal(request, "write:gateways")
-
-    async def _principal(self, request: Request, scope: str) -> Principal:
-        kind, _, token = request.headers.get("authorization", "").partition(" ")
-        if kind.lower() != "bearer" or not token:
-            raise Problem("unauthorized", "send a token in the header Authorization: Bearer <token>")
-        principal = await store.find_principal(self.db, hash_secret(token.strip()), self.clock.now_us())
-        if principal is None:
-            raise Problem("unauthorized", "the token is unknown, expired or revoked")
-        if scope not in principal.scopes:
-            raise Problem("forbidden", f'the token does not have the scope "{scope}"')
-        return principal
-
-
-def routes(db: Database, clock: Clock, log_key: Callable[[store.Tenant], str], announce: Callable[[int], Awaitable[None]]) -> APIRouter:
+def routes(
+    db: Database, clock: Clock, writer: Asker, log_key: Callable[[store.Tenant], str], announce: Callable[[int], Awaitable[None]]
+) -> APIRouter:
     """log_key: the text of the verifier key of a tenant's log. announce: called with the tenant after an enrolment."""
     router = APIRouter(tags=["identity"])
 
@@ -111,7 +79,7 @@ def routes(db: Database, clock: Clock, log_key: Callable[[store.Tenant], str], a
         return await _rotate(db, clock.now_us(), body)
 
     @router.post("/v1/gateways/{gateway}/revocation")
-    async def revoke(gateway: str, principal: Annotated[Principal, Depends(Gate(db, clock).write_gateways)]) -> Revocation:
+    async def revoke(gateway: str, principal: Annotated[Principal, Depends(writer)]) -> Revocation:
         """End every key of a gateway now; every process of the hub refuses them at the latest when its looked-up keys expire."""
         ended = await store.revoke_keys(db, principal.tenant_id, gateway, clock.now_us())
         if not ended and not await store.has_gateway(db, principal.tenant_id, gateway):

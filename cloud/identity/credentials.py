@@ -9,24 +9,38 @@ import secrets
 from dataclasses import dataclass
 from typing import Final
 
+from cloud.identity.roles import KIND_SCOPES, OTHER_KINDS, allows
+from cloud.identity.roles import SCOPES as SCOPES  # noqa: PLC0414  # who makes tokens asks here for what they may hold
 from protocols.batch.errors import BadSignature
 from protocols.enrolment import enrolment_proof
 from protocols.signing import Verifier
 
 VOUCHER_PREFIX: Final = "qzv_"
 TOKEN_PREFIX: Final = "qzt_"  # noqa: S105  # a prefix, not a secret
-SCOPES: Final = ("read", "write:market", "write:deals", "write:assets", "write:gateways")
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks: always within one tenant."""
+    """Who asks: always within one tenant. person_id, role, session_id: of a signed-in person, None for a program with an API token.
+    strong_us: when the person last proved who they are.
+    """
 
     tenant_id: int
     tenant: str
     name: str
     scopes: tuple[str, ...]
+    person_id: int | None = None
+    role: str | None = None
+    session_id: int | None = None
+    strong_us: int = 0
+
+    def may(self, scope: str) -> bool:
+        return allows(self.scopes, scope)
+
+    def sees(self, kind: str) -> bool:
+        """Whether results and evidence of this kind are for them."""
+        return self.may(KIND_SCOPES.get(kind, OTHER_KINDS))
 
 
 def make_secret(prefix: str) -> str:

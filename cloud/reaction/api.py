@@ -23,15 +23,17 @@ TEXT = {"requestBody": {"required": True, "content": {"application/toml": {"sche
 JSON = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}}
 
 
-def routes(db: Database, clock: Clock, results: Results, reader: Asker, asset_writer: Asker, desk_writer: Asker, changed: Any) -> APIRouter:
+def routes(
+    db: Database, clock: Clock, results: Results, reader: Asker, asset_writer: Asker, desk_reader: Asker, desk_writer: Asker, changed: Any
+) -> APIRouter:
     """changed: called with the tenant after a new model or new settings are committed."""
     router = APIRouter(tags=["reaction"])
     who = Annotated[Principal, Depends(reader)]
 
     @router.get("/v1/results")
     async def get_results(principal: who) -> Response:
-        """The newest result of every kind and subject; the stream has them as events "result"."""
-        _, found = results.since(principal.tenant_id)
+        """The newest result of every kind and subject that the asker may see; the stream has them as events "result"."""
+        _, found = results.since(principal.tenant_id, principal.sees)
         return Response(b"[" + b",".join(found) + b"]", media_type="application/json")
 
     @router.put("/v1/assets", openapi_extra=TEXT)
@@ -72,7 +74,7 @@ def routes(db: Database, clock: Clock, results: Results, reader: Asker, asset_wr
         return json_columns({"version": stored.version, "sha256": stored.digest.hex()})
 
     @router.get("/v1/risk/settings")
-    async def get_settings(principal: who) -> Response:
+    async def get_settings(principal: Annotated[Principal, Depends(desk_reader)]) -> Response:
         async with db.tenant(principal.tenant_id) as connection:
             stored = await store.newest_text(connection, principal.tenant_id, Text.SETTINGS)
         if stored is None:

@@ -4,7 +4,7 @@ Conflated like latest values: a reader that falls behind is told the newest, nev
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,10 +46,10 @@ class Results:
         tenant.changed.set()
         tenant.changed = asyncio.Event()
 
-    def since(self, tenant_id: int, version: int = 0) -> tuple[int, list[bytes]]:
-        """(newest version, results after `version` in the order they came)."""
+    def since(self, tenant_id: int, sees: Callable[[str], bool], version: int = 0) -> tuple[int, list[bytes]]:
+        """(newest version, results after `version` in the order they came). sees: whether a kind is for whoever asks."""
         tenant = self._tenants.get(tenant_id) or _Tenant()
-        found = sorted(entry for entry in tenant.newest.values() if entry[0] > version)
+        found = sorted(entry for (kind, _), entry in tenant.newest.items() if entry[0] > version and sees(kind))
         return tenant.version, [shown for _, shown in found]
 
     async def wait(self, tenant_id: int, version: int) -> None:
@@ -62,11 +62,11 @@ class Results:
 class ResultFeed:
     """Results as one reader of the live stream sees them."""
 
-    def __init__(self, results: Results, tenant_id: int) -> None:
-        self._results, self._tenant_id, self._version = results, tenant_id, 0
+    def __init__(self, results: Results, tenant_id: int, sees: Callable[[str], bool]) -> None:
+        self._results, self._tenant_id, self._sees, self._version = results, tenant_id, sees, 0
 
     def news(self) -> list[tuple[str, bytes]]:
-        self._version, found = self._results.since(self._tenant_id, self._version)
+        self._version, found = self._results.since(self._tenant_id, self._sees, self._version)
         return [("result", shown) for shown in found]
 
     async def wait(self) -> None:

@@ -46,9 +46,9 @@ def routes(
     receipted: Mapping[tuple[int, int], int],
     reader: Reader,
     closing: asyncio.Event,
-    feeds: Callable[[int], Sequence[live.Feed]],
+    feeds: Callable[[Principal], Sequence[live.Feed]],
 ) -> APIRouter:
-    """receipted: (tenant, gateway) -> time of the newest receipt, newer than what the table says. feeds: of a tenant, beside latest values."""
+    """receipted: (tenant, gateway) -> time of the newest receipt, newer than what the table says. feeds: of a reader, beside latest values."""
     router = APIRouter(tags=["telemetry"])
     who = Annotated[Principal, Depends(reader)]
 
@@ -80,9 +80,8 @@ def routes(
     async def get_stream(principal: who) -> Response:
         """Server-sent events, first everything, then what changed, at most four times a second: "latest" is the same map, "result" one
         document of /v1/results, "alarm" one transition as in /v1/alarms/journal."""
-        tenant_id = principal.tenant_id
         return StreamingResponse(
-            live.events([live.LatestFeed(latest, tenant_id), *feeds(tenant_id)], closing),
+            live.events([live.LatestFeed(latest, principal.tenant_id), *feeds(principal)], closing),
             media_type="text/event-stream",
             headers={"cache-control": "no-store"},
         )

@@ -18,6 +18,7 @@ from cloud.assets.alarm_board import AlarmFeed
 from cloud.assets.alarm_rules import Name, Standing
 from cloud.assets.alarms import Event
 from cloud.config import HubConfig
+from cloud.identity.credentials import Principal
 from cloud.telemetry import live
 from protocols.clock import SystemClock
 from tests.cloud.conftest import LIMITS, RunHub, TestHub
@@ -240,7 +241,7 @@ async def test_figures_of_the_last_day_count_what_sounded(desk: Desk) -> None:
 async def test_alarms_of_one_tenant_are_not_those_of_another(desk: Desk) -> None:
     await fall(desk)
     await desk.hub.tenant("other")
-    theirs = Desk(desk.hub, token=await desk.hub.token("other", ("read", "write:assets")))
+    theirs = Desk(desk.hub, token=await desk.hub.token("other", ("read", "write:alarms")))
     assert (await get(theirs))["alarms"] == []
     assert (await get(theirs, "/journal"))["journal"] == []
     assert problem(await act(theirs, "acknowledge")) == "not-found"
@@ -277,7 +278,7 @@ async def test_more_than_ten_alarms_in_ten_minutes_are_a_flood_with_its_first_on
 async def test_the_live_stream_carries_alarms_beside_values_and_results(desk: Desk) -> None:
     await fall(desk)
     hub = desk.hub.hub
-    frames = live.events([live.LatestFeed(hub.latest, 1), *hub.feeds(1)], hub.closing)
+    frames = live.events([live.LatestFeed(hub.latest, 1), *hub.feeds(Principal(1, "default", "test", ("read",)))], hub.closing)
     async with asyncio.timeout(20):
         shown = [frame async for frame in frames if (frame.startswith(b"event: alarm\n") and not hub.closing.set())]
     assert b'"asset":"A"' in shown[0]

@@ -76,7 +76,7 @@ ASSETS = "".join(ASSET.format(number=number, head=2 * number - 2, choke=2 * numb
 async def _book(hub: HubProgram, client: httpx.AsyncClient) -> None:
     """Model, settings, quotes, calendars and deals, as an operator hands them in."""
     story = desk_story.begin(time.time_ns() // 1000)
-    scopes = ("read", "write:assets", "write:deals", "write:market")
+    scopes = ("read", "write:alarms", "write:assets", "write:deals", "write:market", "write:risk")
     headers = {"authorization": f"Bearer {demo.token(hub.folder, 'booking', *scopes)}"}
     calendars = [calendar_json(*key, calendar) for key, calendar in story.calendars.items()]
     replies = [

@@ -82,7 +82,7 @@ place = "Cushing"
 cost = 10.0
 """
 MARKET = Market("WTI", "Cushing", "bbl", "wti", 75.0, -0.3)
-SCOPES = ("read", "write:assets", "write:deals", "write:market")
+SCOPES = ("read", "write:alarms", "write:assets", "write:deals", "write:market", "write:risk")
 Result = dict[str, Any]
 
 
@@ -130,7 +130,7 @@ class Desk:
         results = self.hub.hub.results
         async with asyncio.timeout(20):
             while True:
-                version, shown = results.since(1)
+                version, shown = results.since(1, lambda _: True)
                 for one in map(json.loads, shown):
                     if one["kind"] == kind and accept(one):
                         return dict(one)
@@ -141,7 +141,7 @@ class Desk:
         await self.result("health", lambda found: {one["state"] for one in found["output"]["assets"].values()} == {"good"})
         async with asyncio.timeout(20):
             while True:
-                newest = {one["kind"]: one for one in map(json.loads, self.hub.hub.results.since(1)[1])}
+                newest = {one["kind"]: one for one in map(json.loads, self.hub.hub.results.since(1, lambda _: True)[1])}
                 if {"health", "forecast", "risk"} <= newest.keys():
                     below = [(await self.row(newest[kind]["id"]))["inputs"]["rows"] for kind in ("risk", "forecast")]
                     if below[0]["crude"] == newest["forecast"]["id"] and below[1]["health"] == newest["health"]["id"]:

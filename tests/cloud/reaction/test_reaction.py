@@ -152,7 +152,7 @@ async def test_with_two_hubs_each_stage_runs_once(run_hub: RunHub) -> None:
         async with asyncio.timeout(20):  # the other process shows what the leader made
             while True:
                 ours, theirs = (
-                    {one["id"] for one in map(json.loads, running.hub.results.since(1)[1]) if one["kind"] == "health"}
+                    {one["id"] for one in map(json.loads, running.hub.results.since(1, lambda _: True)[1]) if one["kind"] == "health"}
                     for running in (hub, other)
                 )
                 if ours and ours == theirs:
