@@ -12,7 +12,6 @@ import logging
 import os
 import shutil
 import signal
-import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -32,15 +31,18 @@ from edge.devices import Change, ChangeFailed, RunningDevices
 from edge.fill import EVERY_US, Fill, room
 from edge.forwarder import TIMEOUT, Forwarder
 from edge.health import HealthPage, Report
+from edge.hubtls import Tls
 from edge.intake import Intake
 from edge.loglimit import PerCause
 from edge.poller import Poller
 from edge.reload import LOOK_EVERY_US, Reload, stamp
+from edge.remote import Remote
 from edge.supervision import Supervisor
+from edge.upkeep import Upkeep
 from protocols.clock import Clock
 from protocols.devicemap import Device
 from protocols.driver import Driver, open_driver
-from protocols.signing import Ed25519Signer
+from protocols.signing import enrolled_verifier
 
 log = logging.getLogger("qenergyz.edge")
 COUNTERS: Final = ("dropped",)  # attributes of drivers that count since they were made
@@ -66,14 +68,17 @@ class Agent:
 
     def __init__(self, config: GatewayConfig, clock: Clock) -> None:
         self._config, self._clock = config, clock
-        self._signer = enrolments.CurrentSigner(enrolments.load_or_make_key(config.data))
+        self._signer = enrolments.CurrentSigner(enrolments.load_or_make_key(config.data, config.access.key))
         self._enrolment = enrolments.read(config.data)
         self._intake = Intake(config.data / "buffer.db", config.buffer, config.urn, config.table, self._signer, clock)
         self._supervisor = Supervisor(clock)
         self._devices = RunningDevices(self._intake, self._supervisor, self._poller, clock)
         self._gate = Gate(config.devices, self._intake, clock, self._send)
         self._reload = Reload(config, self._change, clock)
+        self._intake.former = enrolments.former_keys(config.data)
         self._forwarder: Forwarder | None = None
+        self._upkeep: Upkeep | None = None
+        self._remote: Remote | None = None
         self._fill = Fill()
         self._counted: dict[str, Counted] = {}
 
@@ -96,12 +101,13 @@ class Agent:
             tagids.save(self._config.data, tagids.ranges(self._config.devices, tagids.read(self._config.data)))
             kept = await self._intake.call(self._intake.buffer.last_blocks)
             if self._config.hub and self._enrolment:
-                client = await stack.enter_async_context(httpx.AsyncClient(timeout=TIMEOUT, verify=_authorities(self._config.hub)))
-                self._forwarder = Forwarder(self._intake, self._config.hub, self._enrolment, self._clock, client)
-                self._intake.on_sealed(self._forwarder.wake)
+                tls = Tls(self._config.hub, self._config.access, self._config.data)
+                client = await stack.enter_async_context(httpx.AsyncClient(timeout=TIMEOUT, verify=tls.context))
+                self._meet_hub(self._enrolment, client, tls)
             elif self._config.hub:
                 log.warning("not_enrolled hub=%s next_step='qenergyz edge enrol'", self._config.hub)
-            control = ControlSocket(self._config.data, self._gate, self._clock)
+            accept = (self._forwarder.accept_fork,) if self._forwarder else ()
+            control = ControlSocket(self._config.data, self._gate, self._clock, *accept)
             await control.start()
             stack.push_async_callback(control.stop)
             page = HealthPage(self._config.health, self.report)
@@ -119,12 +125,23 @@ class Agent:
             self._supervisor.start("reload", self._reload.run)
             self._supervisor.start("key", self._follow_key)
             self._supervisor.start("fill", self._follow_fill)
+            if self._upkeep:
+                self._supervisor.start("upkeep", self._upkeep.run)
+            if self._remote:
+                self._supervisor.start("remote", self._remote.run)
             await stop.wait()
         log.info("agent_stopped gateway=%s collected=%d", self._config.name, self._intake.collected)
 
+    def _meet_hub(self, enrolment: enrolments.Enrolment, client: httpx.AsyncClient, tls: Tls) -> None:
+        self._forwarder = Forwarder(self._intake, self._config.hub, enrolment, self._clock, client)
+        self._intake.on_sealed(self._forwarder.wake)
+        self._upkeep = Upkeep(self._config, self._signer, client, tls, self._clock)
+        if self._config.access.remote_configuration:
+            self._remote = Remote(self._config, enrolment, self._signer, client, self._reload.judge_now, self._clock)
+
     async def _end(self) -> None:
         """Devices stop first, then the intake commits and seals what is left, then the forwarder."""
-        await self._supervisor.end("reload", "key", "fill")
+        await self._supervisor.end("remote", "upkeep", "reload", "key", "fill")
         await self._devices.stop()
         await self._supervisor.end("intake")
         await self._supervisor.end("forwarder")
@@ -144,12 +161,15 @@ class Agent:
 
     async def _follow_key(self) -> None:
         """Take up a key that `enrolment.rotate` has put in the place of the old one."""
-        path, seen = self._config.data / enrolments.KEY, None
+        reference, seen = self._config.access.key, None
+        path = reference if isinstance(reference, Path) else self._config.data / enrolments.KEY
         while True:
             found = stamp([path])
             if found != seen:
-                signer = Ed25519Signer.load(path)
+                signer = enrolments.load_or_make_key(self._config.data, reference)
                 if signer.key_id != self._signer.key_id:
+                    former = {self._signer.key_id: enrolled_verifier(self._signer.algorithm, self._signer.public)}
+                    self._intake.former = self._intake.former | former | enrolments.former_keys(self._config.data)
                     await self._intake.call(self._signer.use, signer)
                     log.info("key_changed key=%s", signer.key_id.hex()[:16])
                 seen = found
@@ -181,6 +201,7 @@ class Agent:
             sync=self._reload.sync,
             full_in_s=self._full_in_s(backlog),
             clock=clock_record(b""),
+            upkeep=(*(self._upkeep.causes if self._upkeep else ()), *(self._remote.causes if self._remote else ())),
             counters={name: found for name, found in counted.items() if found},
         )
 
@@ -222,8 +243,3 @@ def _on_hangup(look: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         loop.remove_signal_handler(signal.SIGHUP)
-
-
-def _authorities(hub: str) -> ssl.SSLContext | bool:
-    """Loading those that everybody trusts takes 40 ms and 2 MiB. A hub without TLS needs none: then nobody is trusted, rather than anybody."""
-    return True if hub.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -1,4 +1,4 @@
-"""`qenergyz edge`: run, check, status, enrol, arm, write, import, export, and what brings a gateway up (`edge/onboarding`).
+"""`qenergyz edge`: run, check, status, enrol, rotate, accept-fork, arm, write, import, export, and what brings a gateway up (`edge/onboarding`).
 
 Exit codes: 0 done, 1 it did not work, 2 the file or the command line is wrong; of the onboarding commands also 3 no such device, 4 an identity
 was refused, 5 the agent is in the way, 7 unreachable or no answer in time, 130 interrupted.
@@ -28,6 +28,8 @@ OWN: Final = {
     "check": "read the configuration and say what is wrong with it; touches neither network nor buffer",
     "status": "ask the running agent how it is",
     "enrol": "introduce this gateway to its hub with a one-time voucher",
+    "rotate": "replace this gateway's key now; the hub takes the old one beside it for a while",
+    "accept-fork": "go on with a hub whose log has another history than before; somebody answers for that",
     "arm": "ask the running agent for the code that lets one value be written to a tag",
     "write": "write a value to a tag that the site allows to be written",
 }
@@ -57,7 +59,12 @@ def main(argv: Sequence[str]) -> int:
             print(json.dumps({"ok": False, "file": str(error.path), "line": error.line, "error": plain(error.message)}))
         print(plain(str(error)), file=sys.stderr)
         return 2
-    commands_by_name = {"run": _run, "check": _check, "status": _status, "enrol": _enrol, "arm": _arm, "write": _write}
+    if options.command in ("enrol", "rotate", "accept-fork"):
+        from edge import hubcommands
+
+        of_hub = {"enrol": hubcommands.enrol, "rotate": hubcommands.rotate, "accept-fork": hubcommands.accept_fork}
+        return of_hub[options.command](gateway, options)
+    commands_by_name = {"run": _run, "check": _check, "status": _status, "arm": _arm, "write": _write}
     return commands_by_name[options.command](gateway, options)
 
 
@@ -82,10 +89,16 @@ def parser_of_all() -> argparse.ArgumentParser:
             command.add_argument("--expect", type=float, metavar="VALUE", help="write only if the tag has this value now")
             command.add_argument("--life", type=float, default=10.0, metavar="SECONDS", help="never write later than this (10)")
             command.add_argument("--key", default="", help="the same for a repetition of the same write, which is then done once")
-        if name in ("check", "status", "arm", "write"):
+        if name in ("check", "status", "arm", "write", "rotate", "accept-fork"):
             command.add_argument("--json", action="store_true", help="for machines")
         if name == "enrol":
             command.add_argument("--voucher", required=True, help="text, or @FILE to read it from a file")
+            command.add_argument("--new-key", action="store_true", help="with a new key, because the hub has revoked the old one")
+        if name == "rotate":
+            command.add_argument("--overlap-days", type=float, default=7.0, metavar="DAYS", help="how long the old key is taken (7)")
+        if name == "accept-fork":
+            command.add_argument("--why", required=True, help="what happened to the hub; it is recorded")
+            command.add_argument("--who", default="", metavar="NAME", help="who answers for it (you)")
         if name == "run":
             command.add_argument("--verbose", action="store_true", help="log more")
     for name, text in (("import", "make device maps of SunSpec models, SCL, nodesets, CSV"), ("export", "write a device map as CSV")):
@@ -224,30 +237,6 @@ def _print_status(document: "dict[str, Any]") -> None:
         print(
             f"  {device['name']} ({device['protocol']}): {'up' if device['up'] else 'down'}, last data {age}, {device['samples']} samples"
         )
-
-
-def _enrol(gateway: "GatewayConfig", options: argparse.Namespace) -> int:
-    import httpx
-
-    from edge import enrolment
-
-    if not gateway.hub:
-        print(f'{options.config}: [gateway] needs hub = "https://..." to enrol', file=sys.stderr)
-        return 2
-    voucher = options.voucher
-    try:
-        voucher = Path(voucher[1:]).read_text().strip() if voucher.startswith("@") else voucher
-
-        async def ask() -> enrolment.Enrolment:
-            async with httpx.AsyncClient(timeout=20) as client:
-                return await enrolment.enrol(client, gateway.hub, gateway.name, voucher, gateway.data)
-
-        done = asyncio.run(ask())
-    except (enrolment.EnrolmentError, httpx.HTTPError, OSError) as error:
-        print(Masker([voucher]).masked(f"not enrolled: {error}"), file=sys.stderr)  # a hub may repeat what it was sent
-        return 1
-    print(f"{done.gateway} enrolled with tenant {done.tenant}, log {done.origin}")
-    return 0
 
 
 def _arm(gateway: "GatewayConfig", options: argparse.Namespace) -> int:

@@ -1,8 +1,8 @@
 """The agent's local control: one JSON line in, one JSON line out, over a Unix socket in the data folder.
 
 Who may open the socket file (mode 0600: the agent's own user and root) may ask; the asker's user id, which the kernel tells, stands in
-every record. Nothing listens on a network. Requests: {"do": "arm", "tag", "value"} and {"do": "write", "tag", "value", "key", "life_s",
-"arm", "expected"}; answers have "ok" and either the result or "error".
+every record. Nothing listens on a network. Requests: {"do": "arm", "tag", "value"}, {"do": "write", "tag", "value", "key", "life_s",
+"arm", "expected"} and {"do": "accept-fork", "who", "why"}; answers have "ok" and either the result or "error".
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import os
 import pwd
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,11 +28,19 @@ MAX_LINE: Final = 4096
 PATIENCE_S: Final = 10.0
 
 
+class NoFork(Exception):
+    """There is no other log that could be accepted; the message says how it stands."""
+
+
+def _no_fork(who: str, why: str) -> str:  # noqa: ARG001
+    raise NoFork("this agent has no hub")
+
+
 class ControlSocket:
     """`start`, `stop`."""
 
-    def __init__(self, data: Path, gate: Gate, clock: Clock) -> None:
-        self._data, self._gate, self._clock = data, gate, clock
+    def __init__(self, data: Path, gate: Gate, clock: Clock, accept_fork: Callable[[str, str], str] = _no_fork) -> None:
+        self._data, self._gate, self._clock, self._accept_fork = data, gate, clock, accept_fork
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -68,6 +76,8 @@ class ControlSocket:
             match json.loads(line):
                 case {"value": bool()} | {"life_s": bool()}:
                     return {"ok": False, "error": "expected numbers as value and life_s; true is 1"}
+                case {"do": "accept-fork", "who": str(name), "why": str(why)}:
+                    return {"ok": True, "said": self._accept_fork(name if name == who else f"{name} (as {who})", why)}
                 case {"do": "arm", "tag": str(tag), "value": int() | float() as value}:
                     return {"ok": True, "arm": self._gate.arm(tag, float(value))}
                 case {
@@ -93,6 +103,8 @@ class ControlSocket:
                 case _:
                     return {"ok": False, "error": "expected do = arm or write, with tag, value, and for a write key and life_s"}
         except (WriteRefused, BufferTrouble) as error:
+            return {"ok": False, "error": str(error)}
+        except NoFork as error:
             return {"ok": False, "error": str(error)}
         except (ValueError, TypeError) as error:
             return {"ok": False, "error": f"not understood: {error}"}

@@ -86,6 +86,11 @@ class CurrentSigner:
     def sign(self, message: bytes) -> bytes:
         return self._signer.sign(message)
 
+    @property
+    def present(self) -> Signer:
+        """One key, where several of its properties have to belong together."""
+        return self._signer
+
     def use(self, signer: Signer) -> None:
         self._signer = signer
 

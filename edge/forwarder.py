@@ -18,8 +18,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from edge import rewind
+from edge import hubtls, rewind
 from edge.buffer import BACKFILL, EVENT, LIVE, Sealed
+from edge.control import NoFork
 from edge.enrolment import Enrolment
 from edge.intake import Intake
 from protocols.batch import cbor, checkpoint, merkle, receipt, statement
@@ -59,6 +60,14 @@ class HubDishonest(ForwardError):
     """The hub's log contradicts what it signed before, or a receipt does not prove what it should. A person has to look."""
 
 
+class LogForked(HubDishonest):
+    """The log is at least as long as the trusted one and has another history. Only a person can say that this is meant."""
+
+    def __init__(self, message: str, seen: checkpoint.Checkpoint, text: str) -> None:
+        super().__init__(message)
+        self.seen, self.text = seen, text
+
+
 class LogWentBack(HubDishonest):
     """The log no longer continues the one that was trusted. text: the checkpoint it shows instead, whose signature is good."""
 
@@ -90,12 +99,23 @@ class Forwarder:
         self._log = self._log_key.verifier()
         self._wake = asyncio.Event()
         self._trusted: checkpoint.Checkpoint | None = None
+        self._fork: LogForked | None = None
+        self._accepted: dict[str, str] = {}  # who answers for going on with the fork, and why
         self._in_doubt = True  # after a start or a failure: the hub may not be the one it was
         self._request_bytes = MAX_REQUEST_BYTES
         self.state = ForwarderState()
 
     def wake(self) -> None:
         self._wake.set()
+
+    def accept_fork(self, who: str, why: str) -> str:
+        """Go on with the other history that the hub was last seen with. Raises NoFork."""
+        if self._fork is None:
+            raise NoFork(f"the hub's log is the one that is trusted; {self.state.alarm or 'there is nothing to accept'}")
+        if not why.strip():
+            raise NoFork("say why: it is recorded")
+        self._accepted = {"accepted_by": who, "accepted_because": why}
+        return "accepted; within half a minute the agent trusts the log from what it still proves, and sends the rest again"
 
     async def run(self) -> None:
         text = await self._intake.call(self._intake.buffer.checkpoint)
@@ -106,6 +126,8 @@ class Forwarder:
         while True:
             self._wake.clear()
             try:
+                if self._accepted and self._fork:
+                    await self._go_on_after_fork(self._fork)
                 if self._in_doubt:
                     await self._look_back()
                 idle = await self.send_once() == 0
@@ -140,12 +162,18 @@ class Forwarder:
         return len(batches)
 
     async def _post(self, batches: Sequence[Sealed], trusted: checkpoint.Checkpoint | None, backlog: int) -> httpx.Response:
+        headers = {"content-type": "application/cbor-seq"} | await self._vouched([batch.statement for batch in batches])
         return await self._client.post(
             f"{self._hub}/v1/batches",
             params={"size": trusted.size if trusted else 0, "backlog": backlog},
             content=b"".join(batch.statement for batch in batches),
-            headers={"content-type": "application/cbor-seq"},
+            headers=headers,
         )
+
+    async def _vouched(self, statements: Sequence[bytes]) -> dict[str, str]:
+        """What a former key has signed is taken on the word of the present one."""
+        word = await self._intake.call(self._intake.vouch, statements) if self._intake.former else ""
+        return {"vouched": word} if word else {}
 
     def _pick(self) -> list[Sealed]:
         buffer = self._intake.buffer
@@ -177,9 +205,8 @@ class Forwarder:
     async def _offer_tag_tables(self, batches: Sequence[Sealed]) -> None:
         digests = {batch.table_digest for batch in batches}
         for digest, signed in await self._intake.call(lambda: self._intake.buffer.tag_tables(digests)):
-            reply = await self._client.put(
-                f"{self._hub}/v1/tag-tables/{digest.hex()}", content=signed, headers={"content-type": "application/cose"}
-            )
+            headers = {"content-type": "application/cose"} | await self._vouched([signed])
+            reply = await self._client.put(f"{self._hub}/v1/tag-tables/{digest.hex()}", content=signed, headers=headers)
             if reply.status_code not in (200, 201):
                 raise _problem_error(reply)
             await self._intake.call(lambda digest=digest: self._intake.buffer.table_accepted(digest))
@@ -210,6 +237,8 @@ class Forwarder:
             self._alarm(str(error))
             raise
         except HubDishonest as error:
+            if isinstance(error, LogForked):
+                self._fork = error
             raise self._alarm(str(error)) from error
 
     def _check(
@@ -226,7 +255,7 @@ class Forwarder:
                 message = f"log went back from size {trusted.size} to {seen.size}: the hub was restored or rewound"
                 raise LogWentBack(message, seen, text)
             if trusted is not None and trusted.size:
-                merkle.verify_consistency(trusted.size, seen.size, trusted.root, seen.root, proof)
+                _check_history(trusted, seen, proof, text)
             verified = []
             for batch, issued in zip(batches, receipts, strict=True):
                 if issued is not None:
@@ -238,7 +267,13 @@ class Forwarder:
             raise HubDishonest(f"reply does not verify: {error}") from error
         return seen, verified, text
 
-    async def _believe_again(self, back: LogWentBack) -> None:
+    async def _go_on_after_fork(self, fork: LogForked) -> None:
+        accepted, self._accepted = self._accepted, {}
+        log.error("fork_accepted by='%s' because='%s'", accepted["accepted_by"], accepted["accepted_because"])
+        await self._believe_again(LogWentBack(str(fork), fork.seen, fork.text), accepted)
+        self._fork = None
+
+    async def _believe_again(self, back: LogWentBack, accepted: dict[str, str] | None = None) -> None:
         """Find the newest of our receipts that the log still proves, trust it from there, and feed it everything receipted later.
 
         Raises HubDishonest when it proves none of those it should still have: that is another log, not an older one.
@@ -252,12 +287,12 @@ class Forwarder:
                 anchor_size, (self._trusted, text) = size, found
                 break
         else:
-            if candidates:
+            if candidates and not accepted:
                 raise self._alarm(f"{back}; and it proves none of the receipts it had given before: it is another log")
             self._trusted = back.seen
         again = rewind.later(by_size, anchor_size)
         event = rewind.event(
-            str(back), anchor_size, len(again), await self._intake.call(self._intake.buffer.checkpoint), self._clock.now_us()
+            str(back), anchor_size, len(again), await self._intake.call(self._intake.buffer.checkpoint), self._clock.now_us(), accepted
         )
         await self._intake.call(self._intake.buffer.feed_again, again, text, event)
         log.error("log_went_back %s proven_to=%d feeding_again=%d", back, anchor_size, len(again))
@@ -321,7 +356,7 @@ class Forwarder:
 
     async def _wait_after(self, error: ForwardError | httpx.HTTPError) -> None:
         state = self.state
-        cause = str(error) or type(error).__name__
+        cause = hubtls.plain(error)
         if state.connected or not state.down_since_us:
             log.warning("hub_down url=%s cause=%s", self._hub, cause)
             state.down_since_us = self._clock.now_us()
@@ -347,6 +382,14 @@ class Forwarder:
                     _, writer = await asyncio.open_connection(parts.hostname, port)
                 writer.close()
                 return
+
+
+def _check_history(trusted: checkpoint.Checkpoint, seen: checkpoint.Checkpoint, proof: list[bytes], text: str) -> None:
+    try:
+        merkle.verify_consistency(trusted.size, seen.size, trusted.root, seen.root, proof)
+    except BatchError as error:
+        message = f"log of size {seen.size} does not continue the one of size {trusted.size} that was trusted: {error}"
+        raise LogForked(message, seen, text) from error
 
 
 def _read_reply(content: bytes) -> tuple[int, str, list[bytes], list[bytes | None]]:

@@ -43,6 +43,7 @@ class Report:
     sync: Sync
     full_in_s: float | None = None
     clock: ClockRecord | None = None
+    upkeep: tuple[str, ...] = ()  # what does not work of keys, certificates and remote configuration
     counters: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def causes(self) -> list[tuple[str, str]]:
@@ -66,6 +67,7 @@ class Report:
             found.append(("red", self.hub.alarm))
         elif self.hub is not None and not self.hub.connected:
             found.append(("amber", f"hub: {self.hub.cause}"))
+        found += [("amber", cause) for cause in self.upkeep]
         return found
 
     def document(self) -> dict[str, Any]:

@@ -6,14 +6,16 @@ When the disk is full, frames wait up to MAX_PENDING_BYTES, then the oldest are 
 """
 
 import asyncio
+import base64
 import functools
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from sqlite3 import DatabaseError, OperationalError, ProgrammingError
 from typing import Any, Final, NamedTuple, TypeVar
 
+from edge import enrolment
 from edge.buffer import BACKFILL, GAP_JOIN_US, LIVE, Backlog, Buffer, BufferFull
 from edge.commands import Answer, Kept, Outcome
 from edge.config import BufferConfig
@@ -25,7 +27,7 @@ from protocols.clock import Clock
 from protocols.devicemap import TagTable
 from protocols.event import Event
 from protocols.frame import Frame
-from protocols.signing import Signer, enrolled_verifier
+from protocols.signing import Signer, Verifier, enrolled_verifier
 
 log = logging.getLogger("qenergyz.edge")
 MAX_PENDING_BYTES: Final = 64_000_000
@@ -62,6 +64,7 @@ class Intake:
         self.full_since_us: int | None = None
         self._lost: list[Lost] = []
         self._waker: Callable[[], None] = lambda: None
+        self.former: dict[bytes, Verifier] = {}  # keys of this gateway before the present one, by id
 
     async def open(self) -> None:
         await self.call(self._open)
@@ -198,10 +201,17 @@ class Intake:
     def is_ours(self, signed: bytes) -> bool:
         """Whether these are bytes that this gateway signed, and not what a damaged file made of them."""
         try:
-            statement.parse(signed).verify(enrolled_verifier(self._signer.algorithm, self._signer.public))
+            parsed = statement.parse(signed)
+            former = self.former.get(parsed.key_id)
+            parsed.verify(former or enrolled_verifier(self._signer.algorithm, self._signer.public))
         except BatchError:
             return False
         return True
+
+    def vouch(self, statements: Sequence[bytes]) -> str:
+        """The present key's word for those that a former key signed, as the header `Vouched`; "" when there are none. Inside `call` only."""
+        old = [one for one in statements if self._signer.key_id not in one]
+        return base64.b64encode(enrolment.vouch(self._gateway, old, self._signer)).decode() if old else ""
 
     def _note_full(self, message: str) -> None:
         if self.full_since_us is None:

@@ -50,7 +50,7 @@ def later(by_size: BySize, size: int) -> list[int]:
     return sorted(number for one, numbers in by_size.items() if one > size for number in numbers)
 
 
-def event(message: str, proven: int, batches: int, broken: str | None, now_us: int) -> Event:
-    """For the signed stream of events. broken: the checkpoint that the log no longer continues, signed by the hub."""
-    detail: dict[str, str | int] = {"proven_size": proven, "batches_sent_again": batches, "checkpoint": broken or ""}
+def event(message: str, proven: int, batches: int, broken: str | None, now_us: int, accepted: Mapping[str, str] | None = None) -> Event:
+    """For the signed stream of events. accepted: who answers for it and why, where a person decided. broken: the checkpoint that the log no longer continues, signed by the hub."""
+    detail: dict[str, str | int] = {"proven_size": proven, "batches_sent_again": batches, "checkpoint": broken or "", **(accepted or {})}
     return Event("alarm", "", "hub log", now_us, now_us, message, SEVERITY, detail)

@@ -14,9 +14,8 @@ import httpx
 
 from edge import enrolment, hubtls
 from edge.config import GatewayConfig
-from edge.enrolment import EnrolmentError
+from edge.enrolment import CurrentSigner, EnrolmentError
 from protocols.clock import Clock
-from protocols.signing import Signer
 
 log = logging.getLogger("qenergyz.edge")
 LOOK_EVERY_US: Final = 60_000_000
@@ -35,7 +34,7 @@ def due_us(made_us: int, rotate_days: int, key_id: bytes) -> int:
 class Upkeep:
     """`run` until cancelled. causes: what does not work at the moment, one sentence each."""
 
-    def __init__(self, config: GatewayConfig, signer: Signer, client: httpx.AsyncClient, tls: hubtls.Tls, clock: Clock) -> None:
+    def __init__(self, config: GatewayConfig, signer: CurrentSigner, client: httpx.AsyncClient, tls: hubtls.Tls, clock: Clock) -> None:
         self._config, self._signer, self._client, self._tls, self._clock = config, signer, client, tls, clock
         self._failed: dict[str, tuple[str, int]] = {}  # what -> (cause, failures in a row)
         self._wait_until_us: dict[str, int] = {}
@@ -91,7 +90,7 @@ class Upkeep:
         found = hubtls.current(self._config.access, self._config.data)
         if found is not None and not hubtls.renewal_due(found, datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC)):
             return
-        ends = await hubtls.certify(self._client, self._config.hub, self._config.urn, self._config.data, self._signer)
+        ends = await hubtls.certify(self._client, self._config.hub, self._config.urn, self._config.data, self._signer.present)
         if ends is not None:
             self._tls.load()
             log.info("certificate_issued until=%s", ends.date())
