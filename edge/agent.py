@@ -83,7 +83,9 @@ class Agent:
         self._counted: dict[str, Counted] = {}
 
     def _poller(self, device: Device) -> Poller:
-        return Poller(device, functools.partial(self._driver, device), self._intake.append, self._clock)
+        return Poller(
+            device, functools.partial(self._driver, device), functools.partial(self._intake.append, priority=device.priority), self._clock
+        )
 
     async def _driver(self, device: Device) -> Driver:
         driver = open_driver(device, self._clock, await self._intake.call(self._intake.buffer.delivered, device.name))
@@ -203,6 +205,8 @@ class Agent:
             clock=clock_record(b""),
             upkeep=(*(self._upkeep.causes if self._upkeep else ()), *(self._remote.causes if self._remote else ())),
             counters={name: found for name, found in counted.items() if found},
+            dropped_by=await self._intake.dropped_by(),
+            disk_free=shutil.disk_usage(self._config.data).free,
         )
 
     def _write_state(self, url: str) -> None:

@@ -14,29 +14,32 @@ import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from edge.bufferbatches import Backlog as Backlog  # noqa: PLC0414 - part of what this module offers
-from edge.bufferbatches import Batches, Span, payload_of
+from edge.bufferbatches import Batches, Span
 from edge.bufferbatches import Sealed as Sealed  # noqa: PLC0414
-from edge.buffercap import Cap
+from edge.buffercap import Cap, disk_missing
 from edge.bufferfile import SCHEMA_VERSION as SCHEMA_VERSION  # noqa: PLC0414
 from edge.bufferfile import BufferTrouble as BufferTrouble  # noqa: PLC0414
 from edge.bufferfile import connect, is_environment, quarantine, read_cleared, write_cleared
 from edge.buffergaps import GAP_JOIN_US as GAP_JOIN_US  # noqa: PLC0414
-from edge.buffergaps import Gaps
-from edge.bufferopen import OpenRow, OpenRows, event_row
+from edge.buffergaps import Drop, Gaps
+from edge.bufferopen import OpenRow, OpenRows, event_row, size_of
 from edge.clockwatch import clock_record
+from edge.config import Policies
 from edge.ringage import RingAge
 from protocols.batch import cbor, columns, statement
 from protocols.batch.columns import Gap, GapReason
 from protocols.batch.errors import BatchError
 from protocols.devicemap import TagTable
 from protocols.event import Event
-from protocols.frame import Block, Frame
+from protocols.frame import Block, Frame, Priority
 from protocols.signing import Signer
 
+DEFAULT_POLICIES: Final = Policies()
 LIVE: Final = "live"
 BACKFILL: Final = "backfill"
 EVENT: Final = "event"
@@ -47,25 +50,29 @@ log = logging.getLogger("qenergyz.edge")
 
 
 class BufferFull(BufferTrouble):
-    """The disk or the byte cap is full and the policy forbids dropping older data."""
+    """The disk or the byte cap is full and the policy forbids dropping older data. refused: the frames that were not committed."""
+
+    def __init__(self, message: str, refused: Sequence[Frame] = ()) -> None:
+        super().__init__(message)
+        self.refused = tuple(refused)
 
 
 class Buffer:
     """Open with `Buffer.open`; a file that SQLite finds corrupt is set aside, a new one is begun and the loss is recorded as a gap."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, *, max_bytes: int, drop_oldest: bool) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, *, max_bytes: int, policies: Policies) -> None:
         self.path = path
         self._db = connection
         self._max_bytes = max_bytes
         self._open, self._batches, self._gaps = OpenRows(connection), Batches(connection), Gaps(connection)
-        self._cap = Cap(connection, self._batches, self._gaps, drop_oldest=drop_oldest)
+        self._cap = Cap(connection, self._batches, self._gaps, policies)
         self._table_id = 0
         self._boot = _boot_id()
         self._ring = RingAge(self._meta("ring") or b"")
         self.epoch = int.from_bytes(self._meta("epoch") or b"", "big")
 
     @classmethod
-    def open(cls, path: Path, now_us: int, *, max_bytes: int, drop_oldest: bool = True, damaged: bool = False) -> "Buffer":
+    def open(cls, path: Path, now_us: int, *, max_bytes: int, policies: Policies = DEFAULT_POLICIES, damaged: bool = False) -> "Buffer":
         """damaged: the file was found corrupt while in use. Raises BufferTrouble for what a new file would not mend."""
         path.parent.mkdir(parents=True, exist_ok=True)
         cleared = path.with_suffix(".cleared")
@@ -81,8 +88,9 @@ class Buffer:
             lost_from_us = read_cleared(cleared)
             quarantine(path, now_us)
             connection = connect(path)
-        buffer = cls(path, connection, max_bytes=max_bytes, drop_oldest=drop_oldest)
+        buffer = cls(path, connection, max_bytes=max_bytes, policies=policies)
         with connection:
+            buffer._cap.begin()
             if not buffer.epoch:
                 buffer.epoch = (now_us // 1_000_000) << 16 | secrets.randbits(16)
                 buffer._set_meta("epoch", buffer.epoch.to_bytes(8, "big"))
@@ -115,27 +123,30 @@ class Buffer:
             with self._change():
                 row = (self._db.execute("INSERT INTO tag_table (digest, statement) VALUES (?, ?)", (table.digest, signed)).lastrowid,)
         self._table_id = int(row[0] or 0)
+        self._cap.sign_with(gateway, signer, self.epoch)
 
     def append(self, frames: Sequence[Frame]) -> int:
-        """Commit frames; returns the number of samples that now count as collected. Raises BufferFull and keeps nothing of `frames` then."""
+        """Commit frames; returns the number of samples that now count as collected. Raises BufferFull, which names those that were not committed."""
         try:
             with self._change():
-                rows = self._open.pack(frames, self._table_id)
-                events = [event_row(event) for frame in frames for event in frame.events]
-                self._make_room(sum(len(row[3]) for row in rows) + sum(len(record) for _, record in events))
-                self._open.add(rows)
-                self._open.add_events(events)
-                self._open.add_messages(frames)
-                self._gaps.declare_late(frames)
+                taken = self._with_room(frames)
+                self._open.add(self._open.pack(taken, self._table_id))
+                self._open.add_events([event_row(event) for frame in taken for event in frame.events])
+                self._open.add_messages(taken)
+                self._gaps.declare_late(taken)
         except sqlite3.OperationalError as error:
-            raise self._full(error) from error
-        return sum(row[2] for row in rows)
+            raise self._full(error, frames) from error
+        if len(taken) < len(frames):
+            kept = set(map(id, taken))
+            raise BufferFull(self._why_full(), [frame for frame in frames if id(frame) not in kept])
+        return sum(frame.samples for frame in taken)
 
-    def record_gap(self, gap: Gap) -> None:
+    def record_gaps(self, gaps: Iterable[Gap]) -> None:
         """Raises BufferFull."""
         try:
             with self._change():
-                self._gaps.add(gap)
+                for gap in gaps:
+                    self._gaps.add(gap)
         except sqlite3.OperationalError as error:
             raise self._full(error) from error
 
@@ -177,10 +188,16 @@ class Buffer:
         """Cut all open events into batches of the stream `event`; returns how many batches."""
         batches = 0
         while rows := self._open.cut_events():
-            payload = self._payload(self._table_id, (), (), tuple(cbor.decode_strict(record) for _, _, record in rows))
+            gaps = self._gaps.waiting(EVENT, times=False)
+            payload = self._payload(
+                self._table_id, (), tuple(gap for _, gap in gaps), tuple(cbor.decode_strict(record) for _, _, record in rows)
+            )
             signed, seq = self._batches.sign(payload, gateway, signer, EVENT, self.epoch)
             with self._change():
-                self._batches.store(signed, EVENT, self.epoch, seq, Span(self._table_id, rows[0][1], rows[-1][1], 0), now_us)
+                self._batches.store(
+                    signed, EVENT, self.epoch, seq, Span(self._table_id, rows[0][1], rows[-1][1], 0, Priority.EVENT), now_us
+                )
+                self._gaps.told(gaps)
                 self._open.delete_events(rows)
             batches += 1
         return batches
@@ -206,7 +223,7 @@ class Buffer:
         log.error("row_set_aside gateway_us=%d samples=%d cause=%s", row.gateway_us, row.samples, cause)
         with self._change():
             self._open.set_aside(row, cause)
-            self._gaps.add(Gap(row.gateway_us - GAP_JOIN_US, row.gateway_us, GapReason.BUFFER_QUARANTINED))
+            self._gaps.add(Gap(row.gateway_us - GAP_JOIN_US, row.gateway_us, GapReason.BUFFER_QUARANTINED, row.samples, row.priority))
 
     def _seal_rows(
         self, rows: Sequence[OpenRow], gaps: Sequence[tuple[int, Gap]], gateway: str, signer: Signer, stream: str, now_us: int
@@ -218,7 +235,14 @@ class Buffer:
         first_us, last_us = (rows[0].gateway_us, rows[-1].gateway_us) if rows else (now_us, now_us)
         samples = sum(row.samples for row in rows)
         with self._change():
-            self._batches.store(signed, stream, self.epoch, seq, Span(table_id, first_us, last_us, samples), now_us)
+            self._batches.store(
+                signed,
+                stream,
+                self.epoch,
+                seq,
+                Span(table_id, first_us, last_us, samples, rows[0].priority if rows else Priority.NORMAL),
+                now_us,
+            )
             self._open.delete(rows)
             self._gaps.told(gaps)
         return samples
@@ -238,6 +262,21 @@ class Buffer:
         """The oldest batches of any stream that a hub restored from a backup has to be fed again."""
         return self._batches.select("b.state = 'again'", (max_batches,), max_bytes)
 
+    def offer(self, batches: Iterable[Sealed]) -> list[int]:
+        """Before they are sent: what the hub may have is never thinned. Returns those that had never been offered."""
+        with self._change():
+            return self._cap.offer(batches)
+
+    def not_offered(self, batch_ids: Sequence[int]) -> None:
+        """No connection came about."""
+        if batch_ids:
+            with self._change():
+                self._cap.not_offered(batch_ids)
+
+    def dropped(self) -> tuple[Drop, ...]:
+        """Samples that gap records tell of, by reason and class, since this file was begun."""
+        return self._gaps.dropped()
+
     def acknowledge(self, receipts: Iterable[tuple[int, bytes]], checkpoint: str) -> None:
         """Receipts (batch id, bytes) and the checkpoint they belong to, all verified by the caller: these batches are now evictable."""
         with self._change():
@@ -255,7 +294,7 @@ class Buffer:
             first_us, last_us = self._db.execute("SELECT first_us, last_us FROM batch WHERE id = ?", (batch.id,)).fetchone()
             self._batches.refuse(batch.id, "damaged in the buffer file", ("sealed", "again", "acknowledged", "refused"))
             self._gaps.add(Gap(batch.seq, batch.seq, GapReason.SEALED_DROPPED), batch.stream)
-            self._gaps.add(Gap(first_us - GAP_JOIN_US, last_us, GapReason.BUFFER_QUARANTINED))
+            self._gaps.add(Gap(first_us - GAP_JOIN_US, last_us, GapReason.BUFFER_QUARANTINED, batch.samples, batch.priority))
 
     def receipts(self, below_id: int, limit: int) -> list[tuple[int, bytes]]:
         """(batch id, receipt) of acknowledged batches with a smaller id, newest first."""
@@ -295,7 +334,7 @@ class Buffer:
 
     def last_blocks(self) -> list[Block]:
         """The newest samples under the present tag table, oldest first: open rows, and before them up to RESUME_BATCHES batches."""
-        groups = [group for payload in self._batches.newest(self._table_id, RESUME_BATCHES) for group in payload.groups]
+        groups = [group for payload in self._batches.newest(RESUME_BATCHES, self._table_id) for group in payload.groups]
         blocks = [Block(group.tags, group.times_us, group.values, group.quality) for group in groups if group.samples]
         return blocks + self._open.readable("SELECT blocks FROM open WHERE table_id = ? ORDER BY id", (self._table_id,))
 
@@ -322,9 +361,9 @@ class Buffer:
 
     # -- inside
 
-    def _full(self, error: sqlite3.OperationalError) -> Exception:
+    def _full(self, error: sqlite3.OperationalError, refused: Sequence[Frame] = ()) -> Exception:
         """BufferFull for what SQLite says of a full disk, else the error itself."""
-        return BufferFull(f"{self.path}: {error}; free disk space or lower [buffer] max_size") if "full" in str(error) else error
+        return BufferFull(f"{self.path}: {error}; free disk space or lower [buffer] max_size", refused) if "full" in str(error) else error
 
     @property
     def _bytes(self) -> int:
@@ -341,10 +380,34 @@ class Buffer:
                 part.refresh()
             raise
 
-    def _make_room(self, needed: int) -> None:
-        """Raises BufferFull."""
-        if not self._cap.make_room(lambda: self._bytes + needed - self._max_bytes):
-            raise BufferFull(f"{self.path}: {self._bytes} bytes stored, at most {self._max_bytes} allowed by [buffer] max_size")
+    def _missing(self, needed: int, priority: Priority = Priority.EVENT) -> int:
+        return max(self._bytes + needed - self._cap.limit(self._max_bytes, priority), disk_missing(self.path.parent, self._db, needed))
+
+    def _with_room(self, frames: Sequence[Frame]) -> Sequence[Frame]:
+        """Those that there is room for, or for which it can be made: the highest class first, each class as a whole."""
+        classes = {_class_of(frame) for frame in frames}
+        total = sum(map(size_of, frames))
+        if all(self._missing(total, priority) <= 0 for priority in classes):
+            return frames
+        taken: list[Frame] = []
+        for priority in sorted(classes, reverse=True):
+            same = [frame for frame in frames if _class_of(frame) is priority]
+            needed = sum(map(size_of, (*taken, *same)))
+            if not self._db.in_transaction:
+                self._db.execute("BEGIN")
+            self._db.execute("SAVEPOINT room")
+            if self._cap.make_room(partial(self._missing, needed, priority), priority):
+                taken += same
+            else:
+                self._db.execute("ROLLBACK TO room")
+                self._batches.refresh()
+            self._db.execute("RELEASE room")
+        return taken
+
+    def _why_full(self) -> str:
+        if self._missing(0) <= 0 or self._bytes > self._max_bytes // 2:
+            return f"{self.path}: {self._bytes} bytes stored, at most {self._max_bytes} allowed by [buffer] max_size"
+        return f"{self.path}: the disk is full; free disk space or lower [buffer] max_size"
 
     def _note_downtime(self, now_us: int) -> None:
         stopped = self._meta("stopped_us")
@@ -363,8 +426,7 @@ class Buffer:
         """By the clocks of the devices, when the gateway's own was ahead while it ran and is not any more."""
         blocks = self._open.readable("SELECT blocks FROM open ORDER BY id DESC LIMIT 16")
         newest = [int(block.times_us.max()) for block in blocks]
-        for (signed,) in self._db.execute("SELECT statement FROM batch ORDER BY id DESC LIMIT 1"):
-            newest += [int(group.times_us.max()) for group in payload_of(signed).groups if group.samples]
+        newest += [int(group.times_us.max()) for payload in self._batches.newest(1) for group in payload.groups if group.samples]
         return max((one for one in newest if one <= now_us), default=otherwise_us)
 
     def _meta(self, key: str) -> bytes | None:
@@ -373,6 +435,10 @@ class Buffer:
 
     def _set_meta(self, key: str, value: bytes) -> None:
         self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+
+def _class_of(frame: Frame) -> Priority:
+    return Priority.EVENT if frame.events else frame.priority
 
 
 def _is_table(signed: bytes, table: TagTable) -> bool:

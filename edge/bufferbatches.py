@@ -13,6 +13,7 @@ from typing import Any
 
 from protocols.batch import statement
 from protocols.batch.errors import BatchError
+from protocols.frame import Priority
 from protocols.signing import Signer
 
 log = logging.getLogger("qenergyz.edge")
@@ -30,6 +31,7 @@ class Sealed:
     samples: int
     sealed_us: int
     statement: bytes
+    priority: int = Priority.NORMAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +50,14 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What a batch holds: its tag table, the gateway's time of its first and last row, its samples."""
+    """What a batch holds: its tag table, the gateway's time of its first and last row, its samples, whose they are, how often they were halved."""
 
     table_id: int
     first_us: int
     last_us: int
     samples: int
+    priority: int = Priority.NORMAL
+    thinned: int = 0
 
 
 class Batches:
@@ -75,11 +79,24 @@ class Batches:
 
     def store(self, signed: bytes, stream: str, epoch: int, seq: int, span: Span, now_us: int) -> None:
         self._db.execute(
-            "INSERT INTO batch (stream, epoch, seq, state, table_id, first_us, last_us, sealed_us, samples, bytes, statement)"
-            " VALUES (?, ?, ?, 'sealed', ?, ?, ?, ?, ?, ?, ?)",
-            (stream, epoch, seq, span.table_id, span.first_us, span.last_us, now_us, span.samples, len(signed), signed),
+            "INSERT INTO batch (stream, epoch, seq, state, table_id, first_us, last_us, sealed_us, samples, bytes, priority, thinned, statement)"
+            " VALUES (?, ?, ?, 'sealed', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                stream,
+                epoch,
+                seq,
+                span.table_id,
+                span.first_us,
+                span.last_us,
+                now_us,
+                span.samples,
+                len(signed),
+                int(span.priority),
+                span.thinned,
+                signed,
+            ),
         )
-        self._db.execute("INSERT OR REPLACE INTO chain VALUES (?, ?, ?)", (stream, seq, statement.entry_hash(signed)))
+        self._db.execute("INSERT OR REPLACE INTO chain (stream, seq, entry) VALUES (?, ?, ?)", (stream, seq, statement.entry_hash(signed)))
         self.bytes += len(signed)
 
     def select(self, where: str, parameters: tuple[Any, ...], max_bytes: int) -> list[Sealed]:
@@ -87,14 +104,14 @@ class Batches:
         found: list[Sealed] = []
         size = 0
         query = (
-            "SELECT b.id, b.stream, b.epoch, b.seq, t.digest, b.samples, b.sealed_us, b.bytes, b.statement FROM batch b JOIN tag_table t ON t.id = b.table_id"  # noqa: S608 - conditions are written here only
+            "SELECT b.id, b.stream, b.epoch, b.seq, t.digest, b.samples, b.sealed_us, b.bytes, b.statement, b.priority FROM batch b JOIN tag_table t ON t.id = b.table_id"  # noqa: S608 - conditions are written here only
             f" WHERE {where} ORDER BY b.id LIMIT ?"
         )
-        for number, name, epoch, seq, digest, samples, sealed_us, size_bytes, signed in self._db.execute(query, parameters):
+        for number, name, epoch, seq, digest, samples, sealed_us, size_bytes, signed, priority in self._db.execute(query, parameters):
             size += size_bytes
             if found and size > max_bytes:
                 break
-            found.append(Sealed(number, name, epoch, seq, digest, samples, sealed_us, signed))
+            found.append(Sealed(number, name, epoch, seq, digest, samples, sealed_us, signed, priority))
         return found
 
     def acknowledge(self, receipts: Iterable[tuple[int, bytes]]) -> None:
@@ -117,13 +134,16 @@ class Batches:
     def delete(self, query: str, parameters: tuple[Any, ...]) -> int:
         """Those that `query` names by id and bytes; returns how many."""
         rows = self._db.execute(query, parameters).fetchall()
+        self._db.executemany(
+            "UPDATE chain SET head_gone = 1 WHERE (stream, seq) = (SELECT stream, seq FROM batch WHERE id = ?)", [row[:1] for row in rows]
+        )
         self._db.executemany("DELETE FROM batch WHERE id = ?", [row[:1] for row in rows])
         self.bytes -= sum(row[1] for row in rows)
         return len(rows)
 
-    def newest(self, table_id: int, count: int) -> list[statement.Payload]:
-        """Contents of the newest batches under a tag table, oldest first."""
-        query = "SELECT statement FROM batch WHERE table_id = ? ORDER BY id DESC LIMIT ?"
+    def newest(self, count: int, table_id: int | None = None) -> list[statement.Payload]:
+        """Contents of the newest batches under a tag table, oldest first. What was thinned is numbered anew and old all the same."""
+        query = "SELECT statement FROM batch WHERE ?1 IS NULL OR table_id = ?1 ORDER BY thinned > 0, id DESC LIMIT ?2"
         rows = self._db.execute(query, (table_id, count)).fetchall()
         return [payload_of(signed) for (signed,) in reversed(rows)]
 

@@ -10,25 +10,36 @@ from pathlib import Path
 from typing import Final
 
 QUICK_CHECK_BYTES: Final = 256_000_000  # about 0.5 s; damage in a larger file is found when it is read
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tag_table (id INTEGER PRIMARY KEY, digest BLOB UNIQUE NOT NULL, statement BLOB NOT NULL, accepted INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS layout (id INTEGER PRIMARY KEY, tags BLOB UNIQUE NOT NULL);
-CREATE TABLE IF NOT EXISTS open (id INTEGER PRIMARY KEY AUTOINCREMENT, table_id INTEGER NOT NULL, gateway_us INTEGER NOT NULL, samples INTEGER NOT NULL, blocks BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS open (id INTEGER PRIMARY KEY AUTOINCREMENT, priority INTEGER NOT NULL DEFAULT 1, table_id INTEGER NOT NULL, gateway_us INTEGER NOT NULL, samples INTEGER NOT NULL, blocks BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS set_aside (id INTEGER PRIMARY KEY, gateway_us INTEGER NOT NULL, cause TEXT NOT NULL, blocks BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS event (id INTEGER PRIMARY KEY AUTOINCREMENT, gateway_us INTEGER NOT NULL, record BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS written (key TEXT PRIMARY KEY, digest TEXT NOT NULL, outcome TEXT NOT NULL, cause TEXT NOT NULL, at_us INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS message (id INTEGER PRIMARY KEY AUTOINCREMENT, device TEXT NOT NULL, identities BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS gap (id INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL, reason INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS chain (stream TEXT PRIMARY KEY, seq INTEGER NOT NULL, entry BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS gap (id INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL, reason INTEGER NOT NULL, samples INTEGER NOT NULL DEFAULT 0, priority INTEGER NOT NULL DEFAULT 1);
+CREATE TABLE IF NOT EXISTS dropped (reason INTEGER NOT NULL, priority INTEGER NOT NULL, samples INTEGER NOT NULL, PRIMARY KEY (reason, priority)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS chain (stream TEXT PRIMARY KEY, seq INTEGER NOT NULL, entry BLOB NOT NULL, head_gone INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS batch (
   id INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, state TEXT NOT NULL,
   table_id INTEGER NOT NULL, first_us INTEGER NOT NULL, last_us INTEGER NOT NULL, sealed_us INTEGER NOT NULL, samples INTEGER NOT NULL,
-  bytes INTEGER NOT NULL, statement BLOB NOT NULL, receipt BLOB, cause TEXT, UNIQUE (stream, epoch, seq));
+  bytes INTEGER NOT NULL, priority INTEGER NOT NULL DEFAULT 1, offered INTEGER NOT NULL DEFAULT 0, thinned INTEGER NOT NULL DEFAULT 0, statement BLOB NOT NULL, receipt BLOB, cause TEXT, UNIQUE (stream, epoch, seq));
 CREATE INDEX IF NOT EXISTS batch_state ON batch (state, stream, id);
 """
+# What version 1 lacks: (table, column); all are numbers with a default.
+_SINCE_1: Final = (
+    ("open", "priority", 1),
+    ("gap", "samples", 0),
+    ("gap", "priority", 1),
+    ("chain", "head_gone", 0),
+    ("batch", "priority", 1),
+    ("batch", "offered", 1),  # perhaps
+    ("batch", "thinned", 0),
+)
 
 
 class BufferTrouble(Exception):
@@ -53,10 +64,12 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA journal_size_limit = 16777216")
         version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, SCHEMA_VERSION):
+        if version not in (0, 1, SCHEMA_VERSION):
             raise BufferTrouble(
                 f"{path}: written by another version of the agent (schema {version}, this one knows {SCHEMA_VERSION}); start that version, let it drain, then upgrade"
             )
+        if version == 1:
+            _add_columns(connection)
         connection.executescript(f"{_SCHEMA}\nPRAGMA user_version = {SCHEMA_VERSION};")
         connection.execute("DELETE FROM layout WHERE NOT EXISTS (SELECT 1 FROM open)")
         connection.commit()
@@ -71,9 +84,16 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _add_columns(connection: sqlite3.Connection) -> None:
+    """From version 1 to 2. A column that is there already was added by a start that ended before it was done."""
+    for table, column, default in _SINCE_1:
+        if column not in {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}:
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} INTEGER NOT NULL DEFAULT {default}")
+
+
 def _check_sense(connection: sqlite3.Connection) -> None:
     """What `quick_check` cannot see: rows that read well and say what was never written. The newest batch of each chain is its head."""
-    heads = connection.execute("SELECT stream, seq, entry FROM chain").fetchall()
+    heads = connection.execute("SELECT stream, seq, entry FROM chain WHERE head_gone = 0").fetchall()
     for stream, seq, entry in heads:
         newest = connection.execute("SELECT seq, statement FROM batch WHERE stream = ? ORDER BY id DESC LIMIT 1", (stream,)).fetchone()
         if newest is not None and (newest[0] != seq or hashlib.sha256(newest[1]).digest() != entry):

@@ -6,13 +6,23 @@ Not for: deciding that something is dropped (`edge.buffercap`), or what a gap me
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from protocols.batch.columns import Gap, GapReason, is_sequence
-from protocols.frame import Frame
+from protocols.frame import Frame, Priority
 
 GAP_JOIN_US: Final = 1_000_000
 GAPS_OF_A_BATCH: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Samples that one class of devices lost for one reason."""
+
+    reason: GapReason
+    priority: Priority
+    samples: int
 
 
 class Gaps:
@@ -27,26 +37,39 @@ class Gaps:
         row = self._db.execute("SELECT value FROM meta WHERE key = 'undeclared'").fetchone()
         self._undeclared = (int.from_bytes(row[0][:8], "big"), GapReason(row[0][8])) if row else None
 
-    def add(self, gap: Gap, stream: str = "") -> None:
-        """Times join within GAP_JOIN_US (a record may claim a second too much, never too little), numbers that follow each other. A gap of
+    def add(self, gap: Gap, stream: str = "", *, counted: bool = False) -> None:
+        """counted: its samples have been told before and are in the totals. Times join within GAP_JOIN_US (a record may claim a second too much, never too little), numbers that follow each other. A gap of
         numbers belongs to its stream and rides on a batch of it."""
         stream = stream if is_sequence(gap.reason) else ""
         reach = 1 if stream else GAP_JOIN_US
         joined = self._db.execute(
-            "UPDATE gap SET start = min(start, ?), end = max(end, ?) WHERE reason = ? AND stream = ? AND start - ? <= ? AND ? - end <= ?",
-            (gap.start, gap.end, int(gap.reason), stream, gap.end, reach, gap.start, reach),
+            "UPDATE gap SET start = min(start, ?), end = max(end, ?), samples = samples + ? WHERE reason = ? AND stream = ? AND priority = ?"
+            " AND start - ? <= ? AND ? - end <= ?",
+            (gap.start, gap.end, gap.samples, int(gap.reason), stream, int(gap.priority), gap.end, reach, gap.start, reach),
         )
         if not joined.rowcount:
             self._db.execute(
-                "INSERT INTO gap (stream, start, end, reason) VALUES (?, ?, ?, ?)", (stream, gap.start, gap.end, int(gap.reason))
+                "INSERT INTO gap (stream, start, end, reason, samples, priority) VALUES (?, ?, ?, ?, ?, ?)",
+                (stream, gap.start, gap.end, int(gap.reason), gap.samples, int(gap.priority)),
+            )
+        if gap.samples and not counted:
+            self._db.execute(
+                "INSERT INTO dropped (reason, priority, samples) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET samples = samples + excluded.samples",
+                (int(gap.reason), int(gap.priority), gap.samples),
             )
 
-    def waiting(self, stream: str) -> list[tuple[int, Gap]]:
-        """(row, gap) of what the next batch of the stream has to carry."""
+    def dropped(self) -> tuple[Drop, ...]:
+        """All that was ever dropped from this file, as its gap records say."""
+        rows = self._db.execute("SELECT reason, priority, samples FROM dropped ORDER BY reason, priority")
+        return tuple(Drop(GapReason(reason), Priority(priority), samples) for reason, priority, samples in rows)
+
+    def waiting(self, stream: str, *, times: bool = True) -> list[tuple[int, Gap]]:
+        """(row, gap) of what the next batch of the stream has to carry; gaps of numbers are its own, those of times ride on any that takes them."""
         rows = self._db.execute(
-            "SELECT id, start, end, reason FROM gap WHERE stream IN ('', ?) ORDER BY id LIMIT ?", (stream, GAPS_OF_A_BATCH)
+            "SELECT id, start, end, reason, samples, priority FROM gap WHERE stream IN (?, ?) ORDER BY id LIMIT ?",
+            ("" if times else stream, stream, GAPS_OF_A_BATCH),
         ).fetchall()
-        return [(number, Gap(start, end, GapReason(reason))) for number, start, end, reason in rows]
+        return [(row[0], Gap(row[1], row[2], GapReason(row[3]), row[4], row[5])) for row in rows]
 
     def told(self, gaps: Sequence[tuple[int, Gap]]) -> None:
         """A batch carries them now."""

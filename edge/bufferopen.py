@@ -20,6 +20,9 @@ MAX_BATCH_EVENTS: Final = 2_000
 KEEP_MESSAGE_ROWS: Final = 4096  # frames whose messages a broker might still redeliver: far above any in-flight window
 
 
+PackedRow = tuple[int, int, int, int, bytes]  # priority, tag table, gateway_us, samples, blocks
+
+
 @dataclass(frozen=True, slots=True)
 class OpenRow:
     """One frame's samples as they stand in the file."""
@@ -29,6 +32,7 @@ class OpenRow:
     gateway_us: int
     samples: int
     blocks: bytes
+    priority: int
 
 
 class OpenRows:
@@ -38,19 +42,26 @@ class OpenRows:
         self._db = connection
         self.packing = Rows(connection)
         self.bytes = 0
+        self._present: set[int] = set()
         self.refresh()
 
     def refresh(self) -> None:
         self.packing.forget()
         query = "SELECT (SELECT coalesce(sum(length(blocks)), 0) FROM open) + (SELECT coalesce(sum(length(record)), 0) FROM event)"
         self.bytes = int(self._db.execute(query).fetchone()[0])
+        self._present = {row[0] for row in self._db.execute("SELECT DISTINCT priority FROM open")}
 
-    def pack(self, frames: Sequence[Frame], table_id: int) -> list[tuple[int, int, int, bytes]]:
-        return [(table_id, frame.gateway_us, frame.samples, self.packing.pack(frame.blocks)) for frame in frames if frame.blocks]
+    def pack(self, frames: Sequence[Frame], table_id: int) -> list[PackedRow]:
+        return [
+            (int(frame.priority), table_id, frame.gateway_us, frame.samples, self.packing.pack(frame.blocks))
+            for frame in frames
+            if frame.blocks
+        ]
 
-    def add(self, rows: Sequence[tuple[int, int, int, bytes]]) -> None:
-        self._db.executemany("INSERT INTO open (table_id, gateway_us, samples, blocks) VALUES (?, ?, ?, ?)", rows)
-        self.bytes += sum(len(row[3]) for row in rows)
+    def add(self, rows: Sequence[PackedRow]) -> None:
+        self._db.executemany("INSERT INTO open (priority, table_id, gateway_us, samples, blocks) VALUES (?, ?, ?, ?, ?)", rows)
+        self._present.update(row[0] for row in rows)
+        self.bytes += sum(len(row[4]) for row in rows)
 
     def add_events(self, events: Sequence[tuple[int, bytes]]) -> None:
         if events:
@@ -63,10 +74,18 @@ class OpenRows:
             self._db.executemany("INSERT INTO message (device, identities) VALUES (?, ?)", messages)
 
     def cut(self) -> list[OpenRow]:
-        """The oldest open rows of one tag table, up to MAX_BATCH_SAMPLES."""
+        """The oldest open rows of one tag table and the highest class, up to MAX_BATCH_SAMPLES."""
+        for priority in sorted(self._present, reverse=True):
+            if rows := self._cut(priority):
+                return rows
+            self._present.discard(priority)
+        return []
+
+    def _cut(self, priority: int) -> list[OpenRow]:
         rows: list[OpenRow] = []
         total = 0
-        for found in self._db.execute("SELECT id, table_id, gateway_us, samples, blocks FROM open ORDER BY id"):
+        query = "SELECT id, table_id, gateway_us, samples, blocks, priority FROM open WHERE priority = ? ORDER BY id"
+        for found in self._db.execute(query, (priority,)):
             row = OpenRow(*found)
             if rows and (row.table_id != rows[0].table_id or total + row.samples > MAX_BATCH_SAMPLES):
                 break
@@ -81,7 +100,7 @@ class OpenRows:
     def delete(self, rows: Sequence[OpenRow]) -> None:
         """Rows that `cut` gave, side by side."""
         if rows:
-            self._db.execute("DELETE FROM open WHERE id BETWEEN ? AND ?", (rows[0].id, rows[-1].id))
+            self._db.execute("DELETE FROM open WHERE id BETWEEN ? AND ? AND priority = ?", (rows[0].id, rows[-1].id, rows[0].priority))
             self.bytes -= sum(len(row.blocks) for row in rows)
 
     def set_aside(self, row: OpenRow, cause: str) -> None:
@@ -115,6 +134,15 @@ class OpenRows:
 
     def samples(self) -> int:
         return int(self._db.execute("SELECT coalesce(sum(samples), 0) FROM open").fetchone()[0])
+
+
+def size_of(frame: Frame) -> int:
+    """Bytes that its rows will take, or a little more, without packing it."""
+    blocks = sum(
+        32 + block.times_us.nbytes + block.values.nbytes + block.tags.nbytes + (0 if block.quality is None else block.quality.nbytes)
+        for block in frame.blocks
+    )
+    return blocks + sum(len(event_row(event)[1]) for event in frame.events)
 
 
 def event_row(event: Event) -> tuple[int, bytes]:

@@ -1,23 +1,48 @@
 """The gateway's configuration file: TOML into frozen values. Checking never touches the network or the buffer."""
 
+import enum
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge import tagids
 from protocols.devicemap import Device, DeviceMaps, TagTable, parse_devices
 from protocols.enrolment import gateway_urn
+from protocols.frame import Priority
 from protocols.secret import Secret, parse_secret
 from protocols.tomlfile import Section, TomlFile
 
 
+class WhenFull(enum.StrEnum):
+    """What happens to a class of data when the buffer is full: `edge.buffercap` says how."""
+
+    DROP_OLDEST = "drop_oldest"
+    THIN_OUT = "thin_out"
+    STOP_NEWEST = "stop_newest"
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """By class. Events are dropped last, the oldest first."""
+
+    normal: WhenFull = WhenFull.DROP_OLDEST
+    bulk: WhenFull = WhenFull.THIN_OUT
+    critical: WhenFull = WhenFull.DROP_OLDEST
+
+    def of(self, priority: Priority) -> WhenFull:
+        known = {Priority.BULK: self.bulk, Priority.NORMAL: self.normal, Priority.CRITICAL: self.critical}
+        return known.get(priority, WhenFull.DROP_OLDEST)
+
+
 @dataclass(frozen=True, slots=True)
 class BufferConfig:
-    """max_bytes: cap of the stored bytes. commit_every_us: a sample is durable at most this much after it was read. seal_every_us: 1-10 s."""
+    """max_bytes: cap of the stored bytes. commit_every_us: a sample is durable at most this much after it was read. seal_every_us: 1-10 s.
+    key: where the key stands that encrypts it; None = plain."""
 
     max_bytes: int
-    drop_oldest: bool
+    policies: Policies
     commit_every_us: int
     seal_every_us: int
+    key: Path | Secret | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +115,14 @@ def map_folders(path: Path) -> tuple[Path, ...]:
 def _buffer(section: Section) -> BufferConfig:
     config = BufferConfig(
         max_bytes=section.size("max_size", "1GB"),
-        drop_oldest=section.choice("when_full", ("drop_oldest", "stop_newest"), "drop_oldest") == "drop_oldest",
+        policies=Policies(
+            normal=_when_full(section, "when_full", WhenFull.DROP_OLDEST),
+            bulk=_when_full(section, "when_full_bulk", WhenFull.THIN_OUT),
+            critical=_when_full(section, "when_full_critical", WhenFull.DROP_OLDEST),
+        ),
         commit_every_us=section.duration_us("commit_every", "80ms"),
         seal_every_us=section.duration_us("seal_every", "5s"),
+        key=parse_secret(section, "key"),
     )
     if not 1_000 <= config.commit_every_us <= 100_000:
         raise section.error("commit_every", '"commit_every": expected 1ms to 100ms, because a sample is not safe before it')
@@ -102,6 +132,10 @@ def _buffer(section: Section) -> BufferConfig:
         raise section.error("max_size", '"max_size": expected at least 1MB')
     section.done()
     return config
+
+
+def _when_full(section: Section, key: str, default: WhenFull) -> WhenFull:
+    return WhenFull(section.choice(key, [one.value for one in WhenFull], default.value))
 
 
 def _access(section: Section) -> HubAccess:

@@ -143,7 +143,7 @@ class Forwarder:
 
     async def send_once(self) -> int:
         """One request with the oldest waiting batches; returns how many were sent (0 = nothing waits). Raises ForwardError, httpx.HTTPError."""
-        batches = await self._intake.call(self._pick)
+        batches, fresh = await self._intake.call(self._pick)
         if not batches:
             self._intake.live_acknowledged(0)
             return 0
@@ -151,6 +151,9 @@ class Forwarder:
         backlog = (await self._intake.backlog()).sealed_batches - len(batches)
         try:
             reply = await self._post(batches, self._trusted, backlog)
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            await self._intake.call(lambda: self._intake.buffer.not_offered(fresh))
+            raise
         except httpx.TimeoutException:
             self._request_bytes = max(LEAST_REQUEST_BYTES, self._request_bytes // 4)  # too much for this link, perhaps
             raise
@@ -175,7 +178,8 @@ class Forwarder:
         word = await self._intake.call(self._intake.vouch, statements) if self._intake.former else ""
         return {"vouched": word} if word else {}
 
-    def _pick(self) -> list[Sealed]:
+    def _pick(self) -> tuple[list[Sealed], list[int]]:
+        """The next to send, and which of them go for the first time: they are marked before a byte of them leaves."""
         buffer = self._intake.buffer
         found = buffer.waiting(LIVE, max_batches=MAX_BATCHES, max_bytes=self._request_bytes)
         self._intake.live_acknowledged(len(found))
@@ -184,7 +188,7 @@ class Forwarder:
             spare = self._request_bytes - sum(len(batch.statement) for batch in found)
             if room and (spare > 0 or not found):
                 found += [batch for batch in older(max_batches=room, max_bytes=max(0, spare)) if not found or len(batch.statement) <= spare]
-        return found
+        return found, buffer.offer(found)
 
     async def _look_back(self) -> None:
         """Show the hub a batch it has already receipted before anything new: a log that went back must not hide behind new entries."""

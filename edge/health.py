@@ -11,15 +11,23 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from edge.buffer import Backlog
+from edge.buffercap import DISK_RESERVE
+from edge.buffergaps import Drop
 from edge.clockwatch import LOCAL, NTP
 from edge.forwarder import ForwarderState
 from edge.poller import DeviceState
 from edge.reload import WRITING, Sync
 from edge.supervision import TaskState
-from protocols.batch.columns import ClockRecord
+from protocols.batch.columns import ClockRecord, GapReason
 from protocols.configuration import SyncState
 
 MAX_REQUEST: Final = 8192
+CAUSES: Final = {
+    GapReason.DROPPED_BY_CAP: "dropped_by_cap_samples",
+    GapReason.THINNED_OUT: "thinned_out_samples",
+    GapReason.NEVER_KEPT: "never_kept_samples",
+    GapReason.BUFFER_QUARANTINED: "damaged_samples",
+}
 FULL_SOON_S: Final = 24 * 3600.0
 CLOCK_SOURCES: Final = {LOCAL: "not synchronised", NTP: "synchronised"}
 
@@ -45,6 +53,8 @@ class Report:
     clock: ClockRecord | None = None
     upkeep: tuple[str, ...] = ()  # what does not work of keys, certificates and remote configuration
     counters: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    dropped_by: tuple[Drop, ...] = ()
+    disk_free: int | None = None
 
     def causes(self) -> list[tuple[str, str]]:
         """(colour, sentence) of everything that is not green."""
@@ -61,6 +71,8 @@ class Report:
             found.append(("amber", f"the buffer will be full in {self.full_in_s / 3600:.1f} h at the present rate"))
         if self.full_since_us is not None:
             found.append(("red", f"buffer full: {self.backlog.total_bytes} bytes stored, {self.dropped} samples dropped so far"))
+        if self.disk_free is not None and self.disk_free < DISK_RESERVE:
+            found.append(("red", f"the disk is full: {self.disk_free / 1e6:.1f} MB free; the buffer makes room as its policies say"))
         if self.backlog.refused_batches:
             found.append(("red", f"{self.backlog.refused_batches} batches refused by the hub; see the log for their causes"))
         if self.hub is not None and self.hub.alarm:
@@ -94,8 +106,9 @@ class Report:
 
     @property
     def drops(self) -> dict[str, int]:
-        """By cause: samples that a full disk forced out of memory, batches that the hub refused for ever."""
-        return {"memory_full_samples": self.dropped, "refused_batches": self.backlog.refused_batches}
+        """By cause: samples that signed gap records tell of, batches that the hub refused for ever."""
+        by_cause = {cause: sum(one.samples for one in self.dropped_by if one.reason is reason) for reason, cause in CAUSES.items()}
+        return {**by_cause, "refused_batches": self.backlog.refused_batches}
 
     def _clock(self) -> dict[str, Any] | None:
         """offset_us: of this clock as the kernel says, to be added; error_us: its bound."""
@@ -118,6 +131,11 @@ class Report:
         oldest = self.backlog.oldest_sealed_us
         lines.append(f"qenergyz_edge_backlog_oldest_seconds {(self.now_us - oldest) / 1e6 if oldest else 0:.3f}")
         lines += [f'qenergyz_edge_drops_total{{cause="{cause}"}} {count}' for cause, count in self.drops.items()]
+        lines += [
+            f'qenergyz_edge_dropped_samples_total{{cause="{CAUSES.get(one.reason, one.reason.name.lower())}",class="{one.priority.name.lower()}"}}'
+            f" {one.samples}"
+            for one in self.dropped_by
+        ]
         lines.append(f"qenergyz_edge_full_in_seconds {'+Inf' if self.full_in_s is None else f'{self.full_in_s:.0f}'}")
         lines.append(f"qenergyz_edge_configuration_in_sync {int(self.sync.state is SyncState.IN_SYNC)}")
         if self.clock is not None:

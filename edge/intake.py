@@ -2,48 +2,44 @@
 
 All buffer calls run in one worker thread, one after the other, so that the event loop never waits for the disk. Frames wait in memory for
 at most `commit_every_us`; only after their commit are they counted as collected and acknowledged to the device (MQTT).
-When the disk is full, frames wait up to MAX_PENDING_BYTES, then the oldest are dropped, counted, and recorded as a gap as soon as possible.
+When the disk is full, frames wait up to MAX_PENDING_BYTES, then the oldest of the lowest class are dropped, counted, and recorded as a gap as
+soon as possible.
 """
 
 import asyncio
 import base64
 import functools
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from sqlite3 import DatabaseError, OperationalError, ProgrammingError
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 from edge import enrolment
 from edge.buffer import BACKFILL, GAP_JOIN_US, LIVE, Backlog, Buffer, BufferFull
+from edge.buffergaps import Drop
 from edge.commands import Answer, Kept, Outcome
 from edge.config import BufferConfig
 from edge.onethread import OneThread
+from edge.pending import Lost, Pending, gaps
 from protocols.batch import statement
-from protocols.batch.columns import Gap, GapReason
+from protocols.batch.columns import GapReason
 from protocols.batch.errors import BatchError
 from protocols.clock import Clock
 from protocols.devicemap import TagTable
 from protocols.event import Event
-from protocols.frame import Frame
+from protocols.frame import Frame, Priority
 from protocols.signing import Signer, Verifier, enrolled_verifier
 
 log = logging.getLogger("qenergyz.edge")
 MAX_PENDING_BYTES: Final = 64_000_000
-EVENT_BYTES: Final = 1_000  # in memory, about
 SEAL_SAMPLES: Final = 100_000
-LAG_LIMIT: Final = 3  # unacknowledged live batches; beyond it new data goes to the backfill stream, so that live is never behind
+LAG_LIMIT: Final = (
+    3  # unacknowledged live batches of each class; beyond it new data goes to the backfill stream, so that live is never behind
+)
 EVICT_EVERY_US: Final = 5_000_000
 T = TypeVar("T")
-
-
-class Lost(NamedTuple):
-    """A frame that a full disk forced out of memory: source times of its samples, and when the gateway had it."""
-
-    first_us: int
-    last_us: int
-    gateway_us: int
 
 
 class Intake:
@@ -53,8 +49,8 @@ class Intake:
         self._path, self._config, self._gateway, self._table, self._signer, self._clock = path, config, gateway, table, signer, clock
         self._thread = OneThread()
         self._buffer: Buffer
-        self._pending: deque[Frame] = deque()
-        self._pending_samples = self._pending_events = 0
+        self._pending = Pending()
+        self._classes: set[Priority] = set()
         self._arrived = asyncio.Event()
         self._unsealed = 0
         self._events_waiting = False
@@ -71,7 +67,7 @@ class Intake:
 
     def _open(self, *, damaged: bool = False) -> None:
         self._buffer = Buffer.open(
-            self._path, self._clock.now_us(), max_bytes=self._config.max_bytes, drop_oldest=self._config.drop_oldest, damaged=damaged
+            self._path, self._clock.now_us(), max_bytes=self._config.max_bytes, policies=self._config.policies, damaged=damaged
         )
         self._buffer.use_table(self._table, self._signer, self._gateway)
         backlog = self._buffer.backlog()
@@ -107,18 +103,12 @@ class Intake:
         """Only for use inside `call`."""
         return self._buffer
 
-    def append(self, frame: Frame) -> None:
-        """Take a frame; it is durable within `commit_every_us`. Drops the oldest waiting frames, counted, when the disk refuses for long."""
-        self._pending.append(frame)
-        self._pending_samples += frame.samples
-        self._pending_events += len(frame.events)
-        while self._pending_samples * 8 + self._pending_events * EVENT_BYTES > MAX_PENDING_BYTES:
-            oldest = self._pending.popleft()
-            self._pending_samples -= oldest.samples
-            self._pending_events -= len(oldest.events)
-            self.dropped += oldest.samples + len(oldest.events)
-            times = [int(moment) for block in oldest.blocks for moment in (block.times_us.min(), block.times_us.max())]
-            self._lost.append(Lost(min(times, default=oldest.gateway_us), max(times, default=oldest.gateway_us), oldest.gateway_us))
+    def append(self, frame: Frame, priority: Priority = Priority.NORMAL) -> None:
+        """Take a frame; it is durable within `commit_every_us`. Drops waiting frames, counted, when the disk refuses for long."""
+        self._pending.put(frame if frame.priority is priority else replace(frame, priority=priority))
+        while self._pending.memory > MAX_PENDING_BYTES:
+            self._lost.append(self._pending.shed())
+            self.dropped += self._lost[-1].samples
         self._arrived.set()
 
     async def run(self) -> None:
@@ -152,35 +142,45 @@ class Intake:
         self._arrived.clear()
         if not self._pending:
             return
-        frames, lost = self._pending, self._lost
-        samples, self._pending, self._pending_samples, self._lost = self._pending_samples, deque(), 0, []
-        events, self._pending_events = self._pending_events, 0
+        frames, lost, self._lost = self._pending.take(), self._lost, []
         try:
-            await self.call(self._guard, functools.partial(self._append, list(frames), lost))
-        except Exception as error:  # nothing was committed; a cancelled call is not here: it still runs to its end
-            self._pending, self._lost = frames + self._pending, lost + self._lost
-            self._pending_samples += samples
-            self._pending_events += events
-            self._arrived.set()
-            if not isinstance(error, BufferFull):
-                raise
+            await self.call(self._guard, functools.partial(self._append, frames, lost))
+        except BufferFull as error:
+            refused = set(map(id, error.refused)) if error.refused else set(map(id, frames))
+            self._put_back([frame for frame in frames if id(frame) in refused], lost)
             self._note_full(str(error))
+            self._count([frame for frame in frames if id(frame) not in refused])
             return
+        except Exception:  # nothing was committed; a cancelled call is not here: it still runs to its end
+            self._put_back(frames, lost)
+            raise
         if self.full_since_us is not None:
             log.warning(
                 "buffer_accepts_again after_s=%.1f dropped_samples=%d", (self._clock.now_us() - self.full_since_us) / 1e6, self.dropped
             )
             self.full_since_us = None
+        self._count(frames)
+
+    def _put_back(self, frames: list[Frame], lost: list[Lost]) -> None:
+        self._pending.put_back(frames)
+        self._lost = lost + self._lost
+        self._arrived.set()
+
+    def _count(self, frames: list[Frame]) -> None:
+        """These are committed."""
+        samples = sum(frame.samples for frame in frames)
         self.collected += samples
         self._unsealed += samples
-        self._events_waiting = self._events_waiting or events > 0
+        self._events_waiting = self._events_waiting or any(frame.events for frame in frames)
+        self._classes.update(frame.priority for frame in frames)
         for frame in frames:
             if frame.acknowledge is not None:
                 frame.acknowledge()
 
     def _append(self, frames: list[Frame], lost: list[Lost]) -> None:
         if lost:
-            self._buffer.record_gap(Gap(min(one.first_us for one in lost), max(one.last_us for one in lost), GapReason.DROPPED_BY_CAP))
+            self._buffer.record_gaps(gaps(lost))
+            lost.clear()  # told: not again when the frames fail
         self._buffer.append(frames)
 
     def _guard(self, operation: Callable[[], T]) -> T:
@@ -219,7 +219,7 @@ class Intake:
             log.error("buffer_full %s", message)
 
     async def _seal(self) -> None:
-        stream = LIVE if self._live_waiting < LAG_LIMIT else BACKFILL
+        stream = LIVE if self._live_waiting < LAG_LIMIT * max(1, len(self._classes)) else BACKFILL
         try:
             batches, told = await self.call(self._guard, functools.partial(self._seal_all, stream))
         except OperationalError as error:
@@ -256,6 +256,12 @@ class Intake:
         await self.call(self._buffer.record_write, key, digest, answer.outcome.value, answer.cause, event)
         self._events_waiting = True
 
+    async def dropped_by(self) -> tuple[Drop, ...]:
+        """What is missing by reason and class: as the gap records say, and what was forced out of memory and waits to be recorded."""
+        recorded = await self.call(self._buffer.dropped)
+        waiting = [Drop(GapReason.NEVER_KEPT, Priority(gap.priority), gap.samples) for gap in gaps(self._lost)]
+        return (*recorded, *waiting)
+
     async def backlog(self) -> Backlog:
         return await self.call(self._buffer.backlog)
 
@@ -266,9 +272,9 @@ class Intake:
 
     async def close(self) -> None:
         """Where samples could not be committed, the stop counts from a second before the first of them: their devices saw them earlier."""
-        lost = [one.gateway_us for one in self._lost] + [frame.gateway_us for frame in self._pending]
+        lost = [one.gateway_us for one in self._lost] + [frame.gateway_us for frame in self._pending.waiting()]
         kept_until_us = min(lost) - GAP_JOIN_US if lost else self._clock.now_us()
         if lost:
-            log.error("samples_not_kept count=%d since_us=%d", self._pending_samples, kept_until_us)
+            log.error("samples_not_kept count=%d since_us=%d", self._pending.samples, kept_until_us)
         await self.call(lambda: self._buffer.close(kept_until_us))
         self._thread.stop()

@@ -22,6 +22,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from protocols.frame import Priority
 from protocols.tomlfile import Section, TomlFile, nearest
 
 PROTOCOLS: Final = ("modbus", "opcua", "mqtt", "iec61850")
@@ -147,7 +148,7 @@ class Device:
 
     address: "host:port" (Modbus, IEC 61850), "opc.tcp://host:port/path", "mqtt://host:port". settings: what differs per box and
     protocol (unit, credentials by reference, client id), as parsed by the protocol's `parse_settings`. writable: tags that this site
-    allows to be written; none unless named.
+    allows to be written; none unless named. priority: whose samples go first when a gateway runs out of room.
     """
 
     name: str
@@ -157,6 +158,7 @@ class Device:
     asset: str = ""
     first_id: int = 0
     writable: frozenset[str] = frozenset()
+    priority: Priority = Priority.NORMAL
 
     @property
     def ids(self) -> NDArray[np.uint32]:
@@ -488,6 +490,7 @@ def parse_devices(sections: Sequence[Section], maps: DeviceMaps) -> tuple[Device
                 asset=section.text("asset", ""),
                 first_id=first_id,
                 writable=writable,
+                priority=Priority[section.choice("priority", ("bulk", "normal", "critical"), "normal").upper()],
             )
         )
         first_id += len(device_map.tags)

@@ -9,6 +9,7 @@ offset stay in the tag table. Two shapes of block exist:
 Order inside a scattered block is the order of arrival and is kept per tag. A value under bad quality means nothing.
 """
 
+import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,15 @@ from numpy.typing import NDArray
 from protocols.event import Event
 
 Values = NDArray[Any]  # int32, int64, float32 or float64: see TagType.column
+
+
+class Priority(enum.IntEnum):
+    """Whose data goes first when a gateway runs out of room: the lowest. Devices are bulk, normal or critical; events are above them all."""
+
+    BULK = 0
+    NORMAL = 1
+    CRITICAL = 2
+    EVENT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +52,7 @@ class Frame:
     messages: 16-byte identities of the broker messages that the frame was made of. They are kept with the frame in one transaction and handed
     to the driver's next session (`delivered`), which drops a redelivery of any of them: an agent killed between commit and
     acknowledgement doubles nothing. events: what is no number (alarms, texts, writes), kept and signed like samples. A frame has samples
-    or events.
+    or events. priority: of its device.
     """
 
     device: str
@@ -51,6 +61,7 @@ class Frame:
     acknowledge: Callable[[], None] | None = None
     messages: Sequence[bytes] = ()
     events: Sequence[Event] = ()
+    priority: Priority = Priority.NORMAL
 
     @property
     def samples(self) -> int:

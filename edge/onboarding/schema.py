@@ -37,9 +37,16 @@ GATEWAY: Final[Table] = {
     "data": {"type": "string", "description": "folder of buffer, key and enrolment; NAME-data beside the file when left out"},
     "hub": {"type": "string", "pattern": "^(https?://.*)?$", "description": "base URL; collect only when left out"},
 }
+WHEN_FULL: Final = choice("drop_oldest", "thin_out", "stop_newest")
 BUFFER: Final[Table] = {
     "max_size": SIZE,
-    "when_full": choice("drop_oldest", "stop_newest"),
+    "when_full": {**WHEN_FULL, "description": "what happens to the data of normal devices at the cap"},
+    "when_full_bulk": {**WHEN_FULL, "description": 'of devices with priority = "bulk", which go first'},
+    "when_full_critical": {**WHEN_FULL, "description": 'of devices with priority = "critical", which go last but for events'},
+    "key": {
+        "type": "string",
+        "description": "encrypts the buffer: where 32 bytes stand, in hex or base64: a file, env:NAME or credential:NAME",
+    },
     "commit_every": DURATION,
     "seal_every": DURATION,
 }
@@ -58,6 +65,7 @@ DEVICE: Final[Table] = {
     "address": {"type": "string", "description": "host:port, opc.tcp://host:port, mqtt://host:port, rtu:///dev/ttyUSB0?baud=9600 ..."},
     "asset": TEXT,
     "writable": {**TEXTS, "description": "tags that this site allows to be written"},
+    "priority": {**choice("bulk", "normal", "critical"), "description": "whose samples go first when the buffer is full: bulk"},
     "unit": whole(0, 255),
     "max_words": whole(4, 125),
     "max_gap": whole(0, 125),

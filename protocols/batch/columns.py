@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from protocols.batch import cbor, deltas
 from protocols.batch.errors import MalformedBatch, TooLarge
-from protocols.frame import Block
+from protocols.frame import Block, Priority
 
 MAX_GROUPS: Final = 1 << 14
 COLUMN_TYPES: Final = tuple(np.dtype(name) for name in ("<i4", "<i8", "<f4", "<f8"))
@@ -45,6 +45,8 @@ class GapReason(enum.IntEnum):
     DEVICE_UNREACHABLE = 3
     BUFFER_QUARANTINED = 4
     AGENT_STOPPED = 5
+    THINNED_OUT = 6
+    NEVER_KEPT = 7
     SEALED_DROPPED = 101
 
     @property
@@ -59,11 +61,16 @@ def is_sequence(reason: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Both ends belong to the gap. A reason this version does not know stays a plain int."""
+    """Both ends belong to the gap. A reason this version does not know stays a plain int.
+
+    samples: how many are missing, where that is known (else 0); priority: of the devices that they are of.
+    """
 
     start: int
     end: int
     reason: int
+    samples: int = 0
+    priority: int = Priority.NORMAL
 
 
 @dataclass(frozen=True, slots=True)

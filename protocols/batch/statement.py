@@ -12,6 +12,7 @@ from typing import Any, Final
 from protocols.batch import cbor, cose, frames
 from protocols.batch.columns import ClockRecord, Gap, Grid, Group, decode_groups, encode_groups
 from protocols.batch.errors import MalformedBatch, TooLarge
+from protocols.frame import Priority
 from protocols.signing import Signer, Verifier
 
 CONTENT_TYPE: Final = "application/vnd.qz.batch+cbor+zstd"
@@ -150,7 +151,7 @@ def encode_payload(payload: Payload) -> bytes:
         plain[5] = payload.column_root
     if payload.gaps:
         # A clock that was set back must not make a record that the hub refuses.
-        plain[6] = [[*sorted((max(gap.start, 0), max(gap.end, 0))), int(gap.reason)] for gap in payload.gaps]
+        plain[6] = [_gap_members(gap) for gap in payload.gaps]
     if payload.clock is not None:
         clock = payload.clock
         plain[7] = {0: clock.source, 1: clock.offset_us, 2: clock.error_us, 3: clock.boot, 4: clock.mono_us}
@@ -190,15 +191,24 @@ def _bytes(value: object, size: int) -> bytes | None:
 
 def _gaps(items: object) -> tuple[Gap, ...]:
     if not isinstance(items, list) or len(items) > MAX_RECORDS:
-        raise MalformedBatch("gaps are a list of [from, to, reason]")
+        raise MalformedBatch("gaps are a list of [from, to, reason, ? samples, priority]")
     return tuple(_gap(item) for item in items)
 
 
+def _gap_members(gap: Gap) -> list[int]:
+    counted = [gap.samples, int(gap.priority)] if gap.samples else []
+    return [*sorted((max(gap.start, 0), max(gap.end, 0))), int(gap.reason), *counted]
+
+
 def _gap(item: Any) -> Gap:
+    samples, priority = 0, int(Priority.NORMAL)
+    match item:
+        case [_, _, _, counted, of] if cbor.are_ints(counted, of) and counted > 0 and 0 <= of < 1 << 8 and _in_int64(counted):
+            item, samples, priority = item[:3], counted, of
     match item:
         case [start, end, reason] if cbor.are_ints(start, end, reason) and 0 <= start <= end and 0 <= reason < 1 << 31 and _in_int64(end):
-            return Gap(start, end, reason)
-    raise MalformedBatch("a gap is [from, to, reason] with from <= to")
+            return Gap(start, end, reason, samples, priority)
+    raise MalformedBatch("a gap is [from, to, reason] with from <= to, or that with samples and priority")
 
 
 def _clock(item: object) -> ClockRecord | None:

@@ -17,6 +17,7 @@ from edge import config
 from edge.agent import Agent, AlreadyRunning
 from edge.cli import main
 from edge.fill import Fill
+from edge.health import CAUSES
 from protocols import quality
 from protocols.clock import SystemClock
 from protocols.devicemap import Device
@@ -194,7 +195,7 @@ def test_enrolment_against_an_absent_hub_fails_plainly(tmp_path: Path, capsys: p
 async def test_health_and_metrics_tell_drops_clock_and_forecast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(tmp_path, monkeypatch, lambda: None) as agent:
         document = await until(tmp_path, lambda found: found["collected"] > 5)
-        assert document["drops"] == {"memory_full_samples": 0, "refused_batches": 0}
+        assert document["drops"] == {**dict.fromkeys(CAUSES.values(), 0), "refused_batches": 0}
         assert document["full_in_s"] is None
         assert set(document["clock"]) == {"source", "offset_us", "error_us"}
         agent._fill = Fill()
@@ -203,7 +204,7 @@ async def test_health_and_metrics_tell_drops_clock_and_forecast(tmp_path: Path, 
         document = await until(tmp_path, lambda found: found["full_in_s"] is not None)
         assert any("the buffer will be full in" in one["cause"] for one in document["causes"])
         text = (await page(tmp_path, "/metrics"))[1]
-        for name in ('drops_total{cause="memory_full_samples"} 0', "full_in_seconds", "clock_offset_seconds", "configuration_in_sync 1"):
+        for name in ('drops_total{cause="never_kept_samples"} 0', "full_in_seconds", "clock_offset_seconds", "configuration_in_sync 1"):
             assert f"qenergyz_edge_{name}" in text
 
 

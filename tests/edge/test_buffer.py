@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge.buffer import BACKFILL, EVENT, GAP_JOIN_US, LIVE, Buffer, BufferFull, BufferTrouble
+from edge.buffer import BACKFILL, DEFAULT_POLICIES, EVENT, GAP_JOIN_US, LIVE, Buffer, BufferFull, BufferTrouble
+from edge.config import Policies, WhenFull
 from protocols.batch import columns, statement
 from protocols.batch.columns import Gap, GapReason
 from protocols.devicemap import Device, DeviceMap, Tag, TagTable, TagType
@@ -25,8 +26,8 @@ SIGNER = Ed25519Signer.generate()
 NOW = 1_700_000_000_000_000
 
 
-def open_buffer(path: Path, now_us: int = NOW, max_bytes: int = 50_000_000, *, drop_oldest: bool = True) -> Buffer:
-    buffer = Buffer.open(path, now_us, max_bytes=max_bytes, drop_oldest=drop_oldest)
+def open_buffer(path: Path, now_us: int = NOW, max_bytes: int = 50_000_000, policies: Policies = DEFAULT_POLICIES) -> Buffer:
+    buffer = Buffer.open(path, now_us, max_bytes=max_bytes, policies=policies)
     buffer.use_table(TABLE, SIGNER, GATEWAY)
     return buffer
 
@@ -192,7 +193,7 @@ def covered(gaps: list[Gap], reason: GapReason, origin: int) -> set[int]:
 
 
 def test_full_buffer_that_may_not_drop_refuses_new_frames_whole(tmp_path: Path) -> None:
-    buffer = open_buffer(tmp_path / "b.db", max_bytes=3_000, drop_oldest=False)
+    buffer = open_buffer(tmp_path / "b.db", max_bytes=3_000, policies=Policies(WhenFull.STOP_NEWEST))
     buffer.append([grid(NOW, 1)])
     buffer.seal(GATEWAY, SIGNER, LIVE, NOW)
     before = buffer.backlog()
@@ -277,7 +278,7 @@ def test_row_that_cannot_be_sealed_is_set_aside_and_blocks_nothing(tmp_path: Pat
     buffer.seal(GATEWAY, SIGNER, LIVE, NOW)
     assert {value for _, _, value, _ in samples_of(everything(buffer))} == {0, 1, 2, 4, 5, 6}
     gaps = [gap for data in everything(buffer) for gap in statement.parse(data).open().gaps]
-    assert gaps == [Gap(NOW + 3 - GAP_JOIN_US, NOW + 3, GapReason.BUFFER_QUARANTINED)]
+    assert gaps == [Gap(NOW + 3 - GAP_JOIN_US, NOW + 3, GapReason.BUFFER_QUARANTINED, 4)]
     assert sqlite3.connect(tmp_path / "b.db").execute("SELECT cause FROM set_aside").fetchall() == [("a block of a shape nobody knows",)]
 
 

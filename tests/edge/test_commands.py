@@ -11,7 +11,7 @@ import pytest
 
 from edge.buffer import EVENT, Buffer
 from edge.commands import ARM_US, Answer, Command, Gate, Kept, Outcome
-from edge.config import BufferConfig
+from edge.config import BufferConfig, Policies
 from edge.control import NAME, ControlSocket, ask
 from edge.intake import Intake
 from protocols import quality
@@ -162,7 +162,7 @@ async def test_what_the_device_did_is_remembered_and_never_repeated(desk: Desk, 
     assert not desk.sent
 
 
-CONFIG = BufferConfig(max_bytes=50_000_000, drop_oldest=True, commit_every_us=1000, seal_every_us=50_000)
+CONFIG = BufferConfig(max_bytes=50_000_000, policies=Policies(), commit_every_us=1000, seal_every_us=50_000)
 TABLE = TagTable.build("urn:qz:gw:rig1", [DEVICE])
 SIGNER = Ed25519Signer.generate()
 

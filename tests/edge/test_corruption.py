@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edge.buffer import LIVE
-from edge.config import BufferConfig
+from edge.config import BufferConfig, Policies
 from edge.forwarder import Forwarder
 from edge.intake import Intake
 from protocols.batch import statement
@@ -25,7 +25,7 @@ from tests.fakes import FakeClock
 GATEWAY = "urn:qz:gw:rig1"
 TAGS = tuple(Tag(f"t{index}", str(index), TagType.FLOAT64) for index in range(20))
 TABLE = TagTable.build(GATEWAY, [Device("d", DeviceMap("m", "x", (), "modbus", None, TAGS), "a:1")])
-CONFIG = BufferConfig(max_bytes=50_000_000, drop_oldest=True, commit_every_us=1000, seal_every_us=1_000_000)
+CONFIG = BufferConfig(max_bytes=50_000_000, policies=Policies(), commit_every_us=1000, seal_every_us=1_000_000)
 START_S = 5.0
 Damage = Callable[[Path, random.Random], None]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edge.buffer import LIVE, Backlog
-from edge.config import BufferConfig
+from edge.config import BufferConfig, Policies
 from edge.forwarder import Forwarder, ForwardError, HubDishonest
 from edge.intake import Intake
 from protocols.batch import cbor, statement
@@ -31,7 +31,7 @@ class Site:
         self.clock = FakeClock()
         self.signer = Ed25519Signer.generate()
         self.hub = HubSimulator(Ed25519Verifier(self.signer.public))
-        config = BufferConfig(max_bytes=50_000_000, drop_oldest=True, commit_every_us=1000, seal_every_us=1_000_000)
+        config = BufferConfig(max_bytes=50_000_000, policies=Policies(), commit_every_us=1000, seal_every_us=1_000_000)
         self.intake = Intake(folder / "buffer.db", config, GATEWAY, TABLE, self.signer, self.clock)
         self.forwarder = Forwarder(self.intake, "http://hub.test", self.hub.enrolment, self.clock, self.hub.client())
 

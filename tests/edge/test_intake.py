@@ -11,7 +11,7 @@ import pytest
 
 from edge import intake as intake_module
 from edge.buffer import BACKFILL, LIVE, BufferFull
-from edge.config import BufferConfig
+from edge.config import BufferConfig, Policies
 from edge.intake import LAG_LIMIT, Intake
 from protocols.batch import statement
 from protocols.batch.columns import GapReason
@@ -22,7 +22,7 @@ from protocols.signing import Ed25519Signer
 
 GATEWAY = "urn:qz:gw:rig1"
 TABLE = TagTable.build(GATEWAY, [Device("d", DeviceMap("m", "x", (), "modbus", None, (Tag("t", "0", TagType.INT32),)), "a:1")])
-CONFIG = BufferConfig(max_bytes=50_000_000, drop_oldest=True, commit_every_us=1000, seal_every_us=50_000)
+CONFIG = BufferConfig(max_bytes=50_000_000, policies=Policies(), commit_every_us=1000, seal_every_us=50_000)
 
 
 def frame(value: int, acknowledged: list[int] | None = None) -> Frame:
@@ -67,7 +67,7 @@ async def test_counter_and_acknowledgement_follow_the_commit(tmp_path: Path) -> 
 
 
 async def test_stop_commits_and_seals_what_was_appended(tmp_path: Path) -> None:
-    async with running(tmp_path, BufferConfig(50_000_000, True, 100_000, 10_000_000)) as intake:
+    async with running(tmp_path, BufferConfig(50_000_000, Policies(), 100_000, 10_000_000)) as intake:
         intake.append(frame(1))
         await asyncio.sleep(0)
     connection = sqlite3.connect(tmp_path / "buffer.db")
@@ -132,7 +132,7 @@ async def test_drop_in_memory_is_counted_and_declared(tmp_path: Path, monkeypatc
         await until(lambda: intake.collected == 10 and intake._unsealed == 0)
         batches = await intake.call(intake.buffer.waiting, LIVE, max_batches=100, max_bytes=1 << 20)
     gaps = [gap for batch in batches for gap in statement.parse(batch.statement).open().gaps]
-    assert [(gap.start, gap.end, gap.reason) for gap in gaps] == [(1, 10, GapReason.DROPPED_BY_CAP)]
+    assert [(gap.start, gap.end, gap.reason) for gap in gaps] == [(1, 10, GapReason.NEVER_KEPT)]
 
 
 async def test_file_damaged_while_in_use_is_set_aside_and_collecting_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
