@@ -6,7 +6,7 @@ strangers of the address, who share one bucket and one line. Rubbish under a gat
 the gateway's; only somebody behind the same address could. After verification a request counts for the gateway, whatever its addresses.
 
 Requests of one claim are verified and stored one after the other, so that no gateway, whatever it sends, holds more than one thread and one
-database connection. Rules and counters only: no IO, and nothing is verified here.
+database connection. Rules and counters only: nothing is read and nothing is verified here.
 """
 
 import asyncio
@@ -41,6 +41,12 @@ class Throttle:
         if len(self._buckets) > self._size:
             self._buckets.popitem(last=False)
         return 0.0 if allowed else (tokens - left) / self._rate
+
+    def charge(self, key: Hashable, tokens: float) -> None:
+        """Take what a request turned out to cost, even where it is not there; at most a full bucket is owed."""
+        if key in self._buckets:
+            left, at_s = self._buckets[key]
+            self._buckets[key] = (max(-self._burst, left - tokens), at_s)
 
 
 @dataclass(slots=True)
@@ -107,6 +113,15 @@ class Admission:
         if len(self._proven) > self._limits.known_keys:
             self._proven.popitem(last=False)
         self._ask(self._gateways, gateway, tokens)
+
+    def refuse(self, address: str, key_id: bytes, tokens: float) -> None:
+        """A request in which nothing was proven costs its address what it weighs; one token went when it came."""
+        if (address, key_id) not in self._proven:
+            self._strangers.charge(address, tokens - 1)
+
+    async def push_back(self) -> None:
+        """Before each "not now": who sends as fast as the answers come gets them slowly, who does as told would wait anyway."""
+        await asyncio.sleep(self._limits.push_back_s)
 
     def _ask(self, bucket: Throttle, key: Hashable, tokens: float) -> None:
         wait_s = bucket.take(key, tokens, self._now_s())

@@ -97,6 +97,7 @@ class Intake:
             keys = {kid: await self._keys.get(kid) for kid in {one.key_id for one in statements}}
             outcome = await self._store(request, keys)
         if outcome.refusal:
+            self._admission.refuse(address, request.key_id, request.tokens)
             raise outcome.refusal.problem()
         first = keys[request.key_id]
         assert first is not None
@@ -129,6 +130,7 @@ class Intake:
         except Problem as error:
             if error.slug == "too-many-requests":
                 self._metrics.refusals.labels(error.slug).inc()
+                await self._admission.push_back()
             raise
 
     async def _store(self, request: _Request, keys: dict[bytes, GatewayKey | None]) -> _Outcome:

@@ -144,6 +144,19 @@ def test_a_bucket_is_right_about_when_to_come_again() -> None:
     assert bucket.take("one", 3, wait_s) == 0.0
 
 
+def test_what_was_charged_has_to_come_back_first() -> None:
+    bucket = Throttle(2.0, 5.0, 10)
+    assert bucket.take("one", 1, 0.0) == 0.0
+    bucket.charge("one", 100)
+    assert bucket.take("one", 1, 0.0) == 3.0
+    assert bucket.take("one", 1, 3.0) == 0.0
+
+
+async def test_rubbish_costs_its_address_what_it_weighs(run_hub: RunHub) -> None:
+    async with run_hub(strangers_per_second=NEVER, strangers_burst=5.0, token_bytes=100) as hub, sender(hub, "10.0.0.66") as flooder:
+        assert await flood(flooder, *[b"\xff" * 500] * 3) == {"malformed-batch": 1, "too-many-requests": 2}
+
+
 def test_more_than_a_full_bucket_is_let_through_when_it_is_full() -> None:
     bucket = Throttle(2.0, 5.0, 10)
     assert bucket.take("one", 50, 0.0) == 0.0
