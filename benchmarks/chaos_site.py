@@ -19,13 +19,16 @@ from typing import Any
 
 import httpx
 import numpy as np
+from numpy.typing import NDArray
 
+from benchmarks.chaos_broker import Mosquitto
 from benchmarks.chaos_link import Link
 from benchmarks.endurance import Uplink
 from edge import config, enrolment
 from edge.buffer import BACKFILL, Buffer
 from protocols import quality
-from protocols.devicemap import TagType
+from protocols.batch import statement
+from protocols.devicemap import TagTable, TagType
 from protocols.frame import Block, Frame
 from simulators import demo
 from simulators.comparison import Series, compare, read_truth, series
@@ -69,8 +72,30 @@ class Verdict:
     doubled: int = 0
     wrong: int = 0
     declared: int = 0  # served, not stored, and in a gap that the gateway has signed
+    held: int = 0  # served, not stored, and in the buffer of a twin that the hub turned away
     gaps: list[str] = field(default_factory=list)
     examples: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """What a second agent with the same key had at its end. kept: samples in its buffer, whatever became of them; times_us: of those by tag."""
+
+    collected: int
+    kept: int
+    times_us: dict[str, NDArray[np.int64]]
+
+    @classmethod
+    def of(cls, buffer: Path, table: TagTable, collected: int) -> "Twin":
+        with contextlib.closing(sqlite3.connect(f"file:{buffer}?mode=ro", uri=True, timeout=10)) as connection:
+            rows = connection.execute("SELECT statement, samples FROM batch").fetchall()
+        names = {entry.id: entry.name for entry in table.entries}
+        times: dict[str, list[NDArray[np.int64]]] = {}
+        for signed, _ in rows:
+            for group in statement.parse(signed).open().groups:
+                for tag in group.tags.tolist():
+                    times.setdefault(names[tag], []).append(group.times_us)
+        return cls(collected, sum(row[1] for row in rows), {name: np.concatenate(parts) for name, parts in times.items()})
 
 
 class Hub:
@@ -108,7 +133,17 @@ class Hub:
 class Site:
     """`start`, `go`, break something, `recovered`, `judge`, `end`. data: where the agent keeps its files."""
 
-    def __init__(self, hub: Hub, name: str, rate: float, *, buffer: str = "", data: Path | None = None) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        name: str,
+        rate: float,
+        *,
+        buffer: str = "",
+        data: Path | None = None,
+        scenario: str = SCENARIO,
+        mosquitto: bool = False,
+    ) -> None:
         self.hub, self.name, self.folder = hub, name, hub.folder
         self.programs = hub.programs
         self.data = data or self.folder / f"{name}-data"
@@ -117,21 +152,36 @@ class Site:
         self.clock.write_text("0")
         self.config = self.folder / f"{name}.toml"
         self.since_us = 0
-        self._start_simulator(rate)
-        text = demo.gateway_file(name, self.link.url, SCENARIO, self.addresses)
+        self.failing = self.folder / f"{name}-failing"
+        self.twin: Twin | None = None
+        self.mosquitto: Mosquitto | None = None
+        self.notes: list[str] = []
+        self._start_simulator(rate, scenario)
+        if "well4" in self.addresses:
+            self._front_broker(mosquitto)
+        text = demo.gateway_file(name, self.link.url, scenario, self.addresses)
         text = text.replace("[gateway]", f'[gateway]\ndata = "{self.data}"')
         self.config.write_text(text.replace('max_size = "200MB"', buffer) if buffer else text)
         voucher = demo.run("hub", "voucher", "--data", str(hub.data), "--gateway", name)
         demo.run("edge", "enrol", str(self.config), "--voucher", voucher)
 
-    def _start_simulator(self, rate: float) -> None:
+    def _start_simulator(self, rate: float, scenario: str) -> None:
         ready, self.truth_file = self.folder / f"{self.name}-sim.json", self.folder / f"{self.name}-truth.csv"
         files = ("--truth", str(self.truth_file), "--ready", str(ready))
-        self.programs.start(self.simulator, "sim", "run", SCENARIO, *files, "--wait", "--rate", str(rate), stdin=subprocess.PIPE)
+        self.programs.start(self.simulator, "sim", "run", scenario, *files, "--wait", "--rate", str(rate), stdin=subprocess.PIPE)
         self.addresses = self.programs.wait_file(self.simulator, ready)
-        broker = self.addresses["well4"].rpartition(":")
-        self.broker = Uplink(("127.0.0.1", int(broker[2].strip("/"))))
-        self.addresses["well4"] = f"{broker[0]}:{self.broker.port}"
+
+    def _front_broker(self, mosquitto: bool) -> None:
+        """A relay that can be cut, or a broker that can be killed, between the simulator's broker and the agent."""
+        host, _, port = self.addresses["well4"].rpartition(":")
+        source = int(port.strip("/"))
+        if mosquitto:
+            self.mosquitto = Mosquitto(self.folder / f"{self.name}-mosquitto", source)
+            self.mosquitto.start()
+            self.addresses["well4"] = f"{host}:{self.mosquitto.port}"
+        else:
+            self.broker = Uplink(("127.0.0.1", source))
+            self.addresses["well4"] = f"{host}:{self.broker.port}"
 
     @property
     def simulator(self) -> str:
@@ -140,7 +190,7 @@ class Site:
     def start_agent(self, name: str = "", config: Path | None = None) -> None:
         """The agent of the site, or another one beside it."""
         log = (self.folder / f"{name or self.name}.log").open("ab")
-        environment = {**os.environ, "QENERGYZ_CHAOS_CLOCK": str(self.clock)}
+        environment = {**os.environ, "QENERGYZ_CHAOS_CLOCK": str(self.clock), "QENERGYZ_CHAOS_FAILING": str(self.failing)}
         command = [sys.executable, "-m", "benchmarks.chaos_agent", str(config or self.config)]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment)
         log.close()
@@ -152,8 +202,9 @@ class Site:
         process.wait()
         (self.data / "agent.json").unlink(missing_ok=True)
 
-    def health(self) -> dict[str, Any]:
-        url = json.loads((self.data / "agent.json").read_text())["url"]
+    def health(self, data: Path | None = None) -> dict[str, Any]:
+        """data: of another agent."""
+        url = json.loads(((data or self.data) / "agent.json").read_text())["url"]
         document: dict[str, Any] = httpx.get(f"{url}/health", timeout=10).json()
         return document
 
@@ -224,11 +275,12 @@ class Site:
             buffer.seal(gateway.urn, signer, BACKFILL, last_us)
         buffer.close(now_us)
 
-    def judge(self, *, only_collected: bool = False) -> Verdict:
-        """only_collected: what the simulator served to another agent as well is not asked for, only what this one collected."""
+    def judge(self) -> Verdict:
+        """Where there was a twin, what only it collected must be in its buffer."""
         with self.truth_file.open() as lines:
             truth, protocols = read_truth(lines)
         stored = self.stored()
+        twin = self.twin.times_us if self.twin else {}
         found = compare(truth, stored, protocols, self.since_us)
         last_us = max(int(one.times_us.max()) for one in truth.values())
         document = self.hub.reader.get(f"/v1/gateways/{self.gateway_id()}/completeness", from_us=self.since_us, to_us=last_us + 1).json()
@@ -240,6 +292,9 @@ class Site:
         for name, one in truth.items():
             times = np.unique(one.times_us[one.times_us >= self.since_us])
             missing = times[~np.isin(times, stored[name].times_us)] if name in stored else times
+            held = np.isin(missing, twin.get(name, ()))
+            verdict.held += int(held.sum())
+            missing = missing[~held]
             covered = np.zeros(len(missing), bool)
             for gap in gaps:
                 covered |= (gap["from_us"] <= missing) & (missing <= gap["to_us"])
@@ -247,8 +302,9 @@ class Site:
             verdict.declared += int(covered.sum())
             verdict.lost += int((~covered).sum())
             lost += [f"{name} at {moment}: served, not stored, not declared" for moment in missing[~covered][:2]]
-        if only_collected:
-            verdict.lost, lost = max(0, self.health()["collected"] - verdict.stored), []
+        if self.twin:
+            verdict.lost += max(0, self.twin.collected - self.twin.kept)
+            verdict.lost += max(0, self.health()["collected"] - verdict.stored)
         verdict.examples = [*verdict.examples[:4], *lost[:4]]
         return verdict
 
@@ -256,6 +312,8 @@ class Site:
         for name in (self.name, f"{self.name}-twin", self.simulator):
             with contextlib.suppress(KeyError):
                 self.programs.stop(name)
+        if self.mosquitto:
+            self.mosquitto.kill()
         self.link.close()
 
     def copy_hub(self, to: Path) -> None:

@@ -220,8 +220,8 @@ def _status(gateway: "GatewayConfig", options: argparse.Namespace) -> int:
 def _print_status(document: "dict[str, Any]") -> None:
     backlog, hub = document["backlog"], document["hub"]
     print(f"{document['gateway']}: {document['state']}")
-    for cause in document["causes"]:
-        print(f"  {cause['state']}: {cause['cause']}")
+    for cause in document["components"]:
+        print(f"  {cause['state']}: {cause['cause']}\n    next step: {cause['next_step']}")
     print(
         f"  collected {document['collected']} samples, dropped {document['dropped']}; {backlog['total_bytes'] / 1e6:.1f} MB in the buffer"
     )

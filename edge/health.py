@@ -11,12 +11,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from edge.buffer import Backlog
-from edge.buffercap import DISK_RESERVE
 from edge.buffergaps import Drop
+from edge.causes import causes_of
 from edge.clockwatch import LOCAL, NTP
 from edge.forwarder import ForwarderState
 from edge.poller import DeviceState
-from edge.reload import WRITING, Sync
+from edge.reload import Sync
 from edge.supervision import TaskState
 from protocols.batch.columns import ClockRecord, GapReason
 from protocols.configuration import SyncState
@@ -28,7 +28,6 @@ CAUSES: Final = {
     GapReason.NEVER_KEPT: "never_kept_samples",
     GapReason.BUFFER_QUARANTINED: "damaged_samples",
 }
-FULL_SOON_S: Final = 24 * 3600.0
 CLOCK_SOURCES: Final = {LOCAL: "not synchronised", NTP: "synchronised"}
 
 
@@ -37,6 +36,7 @@ class Report:
     """Everything that health shows. Sizes in bytes, times in microseconds, counts since the start of the agent.
 
     full_in_s: forecast for what waits, None while it does not grow. counters: of drivers that count, by device.
+    dropped_by: since the buffer's file was begun, waiting gap records included. disk_free: of the folder of the buffer.
     """
 
     gateway: str
@@ -51,36 +51,14 @@ class Report:
     sync: Sync
     full_in_s: float | None = None
     clock: ClockRecord | None = None
-    upkeep: tuple[str, ...] = ()  # what does not work of keys, certificates and remote configuration
     counters: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     dropped_by: tuple[Drop, ...] = ()
     disk_free: int | None = None
+    upkeep: tuple[str, ...] = ()  # what does not work of keys, certificates and remote configuration
 
     def causes(self) -> list[tuple[str, str]]:
         """(colour, sentence) of everything that is not green."""
-        found = [("amber", f'device "{device.name}": {device.cause}') for device in self.devices if not device.up]
-        for task in self.tasks:
-            recent = [at_us for at_us in task.recent_us if self.now_us - at_us < 60_000_000]
-            if recent:
-                found.append(
-                    ("red" if len(recent) >= 3 else "amber", f"task {task.name} failed {len(recent)} times in a minute: {task.cause}")
-                )
-        if self.sync.state is SyncState.FAILED or (self.sync.state is SyncState.PENDING and self.sync.reason != WRITING):
-            found.append(("amber", f"configuration {self.sync.state.value}: {self.sync.reason}"))
-        if self.full_since_us is None and self.full_in_s is not None and self.full_in_s < FULL_SOON_S:
-            found.append(("amber", f"the buffer will be full in {self.full_in_s / 3600:.1f} h at the present rate"))
-        if self.full_since_us is not None:
-            found.append(("red", f"buffer full: {self.backlog.total_bytes} bytes stored, {self.dropped} samples dropped so far"))
-        if self.disk_free is not None and self.disk_free < DISK_RESERVE:
-            found.append(("red", f"the disk is full: {self.disk_free / 1e6:.1f} MB free; the buffer makes room as its policies say"))
-        if self.backlog.refused_batches:
-            found.append(("red", f"{self.backlog.refused_batches} batches refused by the hub; see the log for their causes"))
-        if self.hub is not None and self.hub.alarm:
-            found.append(("red", self.hub.alarm))
-        elif self.hub is not None and not self.hub.connected:
-            found.append(("amber", f"hub: {self.hub.cause}"))
-        found += [("amber", cause) for cause in self.upkeep]
-        return found
+        return [(one.state, one.cause) for one in causes_of(self)]
 
     def document(self) -> dict[str, Any]:
         causes = self.causes()
@@ -89,6 +67,7 @@ class Report:
         return {
             "state": state,
             "causes": [{"state": colour, "cause": cause} for colour, cause in causes],
+            "components": [asdict(one) for one in causes_of(self)],
             "gateway": self.gateway,
             "now_us": self.now_us,
             "collected": self.collected,

@@ -15,6 +15,9 @@ from protocols.clock import Clock
 log = logging.getLogger("qenergyz.edge")
 RESTART_FIRST_S: Final = 0.2
 RESTART_LONGEST_S: Final = 10.0
+RECENT_US: Final = 60_000_000
+MANY: Final = 3  # failures within RECENT_US: a person is needed
+SAID_AGAIN_US: Final = 3_600_000_000  # the same cause is logged again after so long
 
 
 @dataclass(slots=True)
@@ -26,6 +29,10 @@ class TaskState:
     last_failure_us: int = 0
     cause: str = ""
     recent_us: list[int] = field(default_factory=list)
+
+    def recent(self, now_us: int) -> list[int]:
+        """Failures of the last minute; none of a time that has not come, when the clock was set back."""
+        return [at_us for at_us in self.recent_us if 0 <= now_us - at_us < RECENT_US]
 
 
 class Supervisor:
@@ -44,7 +51,7 @@ class Supervisor:
         if name in self._running:
             raise ValueError(f"task {name} runs already")
         state = self._states[name] = TaskState(name)
-        self._running[name] = asyncio.create_task(self._keep_alive(state, work))
+        self._running[name] = asyncio.create_task(self._keep_alive(state, work), name=name)
 
     async def end(self, *names: str) -> None:
         """Names that do not run are passed over. The names are free when it returns."""
@@ -59,9 +66,10 @@ class Supervisor:
                 await work()
                 return
             except Exception as error:  # the supervising loop: whatever it was, the task must run again
-                now_us = self._clock.now_us()
-                if str(error) != state.cause:
+                now_us, cause = self._clock.now_us(), str(error) or type(error).__name__
+                if cause != state.cause or now_us - state.last_failure_us > SAID_AGAIN_US:
                     log.exception("task_failed task=%s", state.name)
-                state.restarts, state.last_failure_us, state.cause = state.restarts + 1, now_us, str(error) or type(error).__name__
+                state.restarts, state.last_failure_us, state.cause = state.restarts + 1, now_us, cause
                 state.recent_us = [*state.recent_us[-9:], now_us]
-            await self._clock.sleep_us(int(min(RESTART_LONGEST_S, RESTART_FIRST_S * 2 ** min(state.restarts, 8)) * 1e6))
+            backoff_s = RESTART_FIRST_S * 2 ** min(len(state.recent(self._clock.now_us())), 8)
+            await self._clock.sleep_us(int(min(RESTART_LONGEST_S, backoff_s) * 1e6))
