@@ -4,7 +4,9 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from cloud.telemetry.intake import Intake
+from cloud.identity.peer import peer_of
+from cloud.telemetry.intake import Caller, Intake
+from cloud.telemetry.vouching import HEADER
 
 SEQUENCE_TYPE: Final = "application/cbor-seq"
 INT64: Final = (1 << 63) - 1
@@ -18,14 +20,14 @@ def gateway_routes(intake: Intake) -> APIRouter:
     @router.post("/v1/batches")
     async def post_batches(request: Request, size: Whole = 0, backlog: Whole = 0) -> Response:
         """One to 64 signed batches as a CBOR sequence; answers with receipts that belong to one checkpoint."""
-        return Response(await intake.accept(await request.body(), size, backlog, _address(request)), media_type="application/cbor")
+        return Response(await intake.accept(await request.body(), size, backlog, _caller(request)), media_type="application/cbor")
 
     @router.put("/v1/tag-tables/{digest}")
     async def put_tag_table(request: Request, digest: Annotated[str, Path(pattern="^[0-9a-f]{64}$")]) -> Response:
-        return Response(status_code=201 if await intake.accept_tag_table(digest, await request.body(), _address(request)) else 200)
+        return Response(status_code=201 if await intake.accept_tag_table(digest, await request.body(), _caller(request)) else 200)
 
     return router
 
 
-def _address(request: Request) -> str:
-    return request.client.host if request.client else ""
+def _caller(request: Request) -> Caller:
+    return Caller(request.client.host if request.client else "", peer_of(request), request.headers.get(HEADER))

@@ -17,6 +17,7 @@ from cloud.config import Limits
 from cloud.errors import Problem
 from cloud.identity.keyring import GatewayKey
 from cloud.telemetry.tags import TagMap
+from cloud.telemetry.vouching import Vouched
 from protocols.batch import cbor, statement
 from protocols.batch.errors import BatchError
 from protocols.batch.statement import Payload, SignedTagTable, Statement
@@ -105,12 +106,14 @@ def split(body: bytes, limits: Limits) -> tuple[list[Statement], Refusal | None]
     return found, None
 
 
-def open_all(statements: Sequence[Statement], keys: Mapping[bytes, GatewayKey | None], at_us: int) -> tuple[list[Opened], Refusal | None]:
+def open_all(
+    statements: Sequence[Statement], keys: Mapping[bytes, GatewayKey | None], at_us: int, vouched: Vouched | None = None
+) -> tuple[list[Opened], Refusal | None]:
     """Check key, algorithm and signature, and unpack, up to the first refusal. All statements of a request are of one gateway."""
     opened: list[Opened] = []
     for index, one in enumerate(statements):
         try:
-            key = check_key(keys.get(one.key_id), at_us)
+            key = check_key(keys.get(one.key_id), at_us, one.entry, vouched)
             one.verify(key.verifier)
             first = keys[statements[0].key_id]  # another key than this one's while a rotation overlaps
             if one.header.gateway != key.urn or first is None or (first.tenant_id, first.gateway_id) != (key.tenant_id, key.gateway_id):
@@ -123,10 +126,11 @@ def open_all(statements: Sequence[Statement], keys: Mapping[bytes, GatewayKey | 
     return opened, None
 
 
-def check_key(key: GatewayKey | None, at_us: int) -> GatewayKey:
+def check_key(key: GatewayKey | None, at_us: int, entry: bytes, vouched: Vouched | None = None) -> GatewayKey:
+    """entry: hash of what the key has signed: a valid key of the same gateway may answer for it."""
     if key is None:
         raise Refusal("unknown-key", "no gateway is enrolled with this key; enrol it with a voucher")
-    if not key.is_valid(at_us):
+    if not key.is_valid(at_us) and not (vouched and vouched.covers(entry, key)):
         raise Refusal("revoked-key", "the key is revoked or not yet valid; enrol a new one")
     return key
 
@@ -202,9 +206,9 @@ def parse_tag_table(body: bytes, limits: Limits) -> SignedTagTable:
         raise Refusal("too-large" if error.slug == "too-large" else "malformed-tag-table", str(error)) from error
 
 
-def open_tag_table(signed: SignedTagTable, digest_hex: str, key: GatewayKey | None, at_us: int) -> TagTable:
+def open_tag_table(signed: SignedTagTable, digest_hex: str, key: GatewayKey | None, at_us: int, vouched: Vouched | None = None) -> TagTable:
     """The table, when a valid key of its gateway has signed it and the digest is the one asked for."""
-    key = check_key(key, at_us)
+    key = check_key(key, at_us, statement.entry_hash(signed.data), vouched)
     try:
         signed.verify(key.verifier)
     except BatchError as error:

@@ -7,6 +7,7 @@ stood before them in the request stored. Rules are in `ingest`, SQL in `store`.
 """
 
 import asyncio
+import hashlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -21,14 +22,16 @@ from cloud.config import Limits
 from cloud.db import Connection, Database
 from cloud.errors import FINDING_SLUGS, Problem
 from cloud.identity.keyring import GatewayKey, KeyRing
+from cloud.identity.peer import Peer
 from cloud.metrics import Metrics
-from cloud.telemetry import epochs, ingest, store
+from cloud.telemetry import epochs, ingest, store, vouching
 from cloud.telemetry.admission import Admission, Throttle
 from cloud.telemetry.arrivals import Arrivals, BatchKey
 from cloud.telemetry.epochs import Held
 from cloud.telemetry.ingest import Refusal, Verified
 from cloud.telemetry.latest import Latest
 from cloud.telemetry.tables import TagTables
+from cloud.telemetry.vouching import Vouched
 from protocols.batch import cbor
 from protocols.batch.statement import Statement
 from protocols.clock import Clock
@@ -46,6 +49,15 @@ class _Outcome:
     entries: tuple[bytes, ...] = ()
     refusal: Refusal | None = None
     fresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sends, beside what the bodies prove. peer: by the TLS session; vouched: header by which the present key answers for an ended one."""
+
+    address: str
+    peer: Peer | None = None
+    vouched: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +99,16 @@ class Intake:
         self._last_unknown_s = 0.0
         self.receipted: dict[tuple[int, int], int] = {}  # (tenant, gateway) -> time of the last receipt; written with the next contact
 
-    async def accept(self, body: bytes, old_size: int, backlog: int, address: str) -> bytes:
-        """The reply of POST /v1/batches. address: where the request came from. Raises Problem."""
+    async def accept(self, body: bytes, old_size: int, backlog: int, caller: Caller) -> bytes:
+        """The reply of POST /v1/batches. Raises Problem."""
         started_s = time.perf_counter()
         at_us = self._clock.now_us()
         statements, refusal = await self._run(lambda: ingest.split(body, self._limits))
-        request = _Request(statements, refusal, address, self._admission.weigh(len(statements), len(body)), at_us, backlog)
-        async with self._admitted(address, request.key_id, request.tokens):
+        request = _Request(statements, refusal, caller.address, self._admission.weigh(len(statements), len(body)), at_us, backlog)
+        async with self._admitted(caller.address, request.key_id, request.tokens):
             keys = {kid: await self._keys.get(kid) for kid in {one.key_id for one in statements}}
-            outcome = await self._store(request, keys)
+            vouched = await self._known_caller(caller, keys.get(request.key_id), at_us)
+            outcome = await self._store(request, keys, vouched)
         if outcome.refusal:
             self._admission.refuse(address, request.key_id, request.tokens)
             raise outcome.refusal.problem()
@@ -105,15 +118,16 @@ class Intake:
         self._metrics.receipt_seconds.observe(time.perf_counter() - started_s)
         return cbor.encode({0: 1, 1: reply.checkpoint, 2: list(reply.consistency), 3: list(reply.receipts)})
 
-    async def accept_tag_table(self, digest_hex: str, body: bytes, address: str) -> bool:
+    async def accept_tag_table(self, digest_hex: str, body: bytes, caller: Caller) -> bool:
         """True when the table is new. Raises Problem."""
         at_us = self._clock.now_us()
         key: GatewayKey | None = None
         try:
             signed = ingest.parse_tag_table(body, self._limits)
-            async with self._admitted(address, signed.key_id, self._admission.weigh(1, len(body))):
+            async with self._admitted(caller.address, signed.key_id, self._admission.weigh(1, len(body))):
                 key = await self._keys.get(signed.key_id)
-                table = await self._run(lambda: ingest.open_tag_table(signed, digest_hex, key, at_us))
+                vouched = await self._known_caller(caller, key, at_us)
+                table = await self._run(lambda: ingest.open_tag_table(signed, digest_hex, key, at_us, vouched))
         except Refusal as refusal:
             await self._note(key, refusal, at_us)
             raise Problem(refusal.slug, refusal.detail) from refusal
@@ -133,9 +147,15 @@ class Intake:
                 await self._admission.push_back()
             raise
 
-    async def _store(self, request: _Request, keys: dict[bytes, GatewayKey | None]) -> _Outcome:
+    async def _known_caller(self, caller: Caller, key: GatewayKey | None, at_us: int) -> Vouched | None:
+        """What the caller vouches for, after its certificate was found to be that of the key's gateway. Raises Problem."""
+        if caller.peer and key:
+            caller.peer.check(key.urn, key.tenant_id)
+        return await vouching.read(caller.vouched, self._keys, at_us)
+
+    async def _store(self, request: _Request, keys: dict[bytes, GatewayKey | None], vouched: Vouched | None) -> _Outcome:
         at_us, first = request.at_us, keys.get(request.key_id)
-        opened, found = await self._run(lambda: ingest.open_all(request.statements, keys, at_us))
+        opened, found = await self._run(lambda: ingest.open_all(request.statements, keys, at_us, vouched))
         refusal = found or request.refusal
         if opened and first:
             self._admission.prove(request.address, request.key_id, (first.tenant_id, first.gateway_id), request.tokens)
@@ -147,13 +167,13 @@ class Intake:
         refusal = found or refusal
         outcome = _Outcome()
         if verified and first:
-            outcome = await self._commit(first, verified, at_us, request.backlog)
+            outcome = await self._commit(first, verified, at_us, request.backlog, vouched)
             refusal = outcome.refusal or refusal
         if refusal:
             await self._note(keys.get(refusal.known.key_id) if refusal.known else first, refusal, at_us)
         return replace(outcome, refusal=refusal)
 
-    async def _commit(self, key: GatewayKey, verified: Sequence[Verified], at_us: int, backlog: int) -> _Outcome:
+    async def _commit(self, key: GatewayKey, verified: Sequence[Verified], at_us: int, backlog: int, vouched: Vouched | None) -> _Outcome:
         """One transaction for the request. The refusal is that of a broken chain or an equivocation."""
         span_us = max((one.opened.t_max_us or 0) - (one.opened.t_min_us or 0) for one in verified)
         async with self._db.tenant(key.tenant_id) as connection:
@@ -165,6 +185,10 @@ class Intake:
                 new, broken = [], None
             if new:
                 await store.add_batches(connection, key, [one.opened for one in new], at_us)
+            if new and vouched:
+                digest = hashlib.sha256(vouched.statement).digest()
+                await store.add_vouched(connection, key, digest, vouched.statement, at_us)
+                await log_store.append(connection, key.tenant_id, vouching.LOG_KIND, digest)
             if broken and broken[1].slug == "equivocation":
                 one = broken[0].opened
                 stored = links.get(one.key)

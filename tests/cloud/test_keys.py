@@ -1,17 +1,21 @@
 """Keys of gateways over time: rotation with overlap, revocation within a minute."""
 
+import base64
+import hashlib
 import time
 
 import httpx
+import psycopg
 import pytest
 
 from cloud.identity import store
 from cloud.identity.keyring import KeyRing
+from protocols import signed
 from protocols.batch import bundle
 from protocols.enrolment import rotation_text
 from protocols.signing import Ed25519Signer
 from tests.cloud.conftest import RunHub, TestHub
-from tests.cloud.gateway import Gateway, problem
+from tests.cloud.gateway import SEQUENCE, Gateway, problem
 from tests.fakes import FakeClock
 
 DAY_US = 86_400_000_000
@@ -121,3 +125,68 @@ async def test_bundle_over_a_rotation_verifies_with_both_keys(hub: TestHub) -> N
     assert report.ok
     assert report.bundle
     assert len(report.bundle.batches) == 2
+
+
+def vouched(gateway: Gateway, *statements: bytes) -> dict[str, str]:
+    """The present key's word for them."""
+    return {
+        "vouched": base64.b64encode(
+            signed.seal("vouched", gateway.urn, gateway.urn, [hashlib.sha256(one).digest() for one in statements], gateway.signer)
+        ).decode()
+    }
+
+
+async def post_vouched(gateway: Gateway, headers: dict[str, str], *statements: bytes) -> httpx.Response:
+    return await gateway.client.post(
+        "/v1/batches", params={"size": 0, "backlog": 0}, content=b"".join(statements), headers={**SEQUENCE, **headers}
+    )
+
+
+async def ended(hub: TestHub) -> tuple[Gateway, list[bytes]]:
+    """A gateway with a new key, and two batches that its old key signed before it ended."""
+    gateway, new = await hub.gateway(), Ed25519Signer.generate()
+    old, waiting = gateway.signer, [gateway.seal(), gateway.seal()]
+    await rotate(gateway, new)
+    with psycopg.connect(hub.database_url) as connection:
+        connection.execute("UPDATE gateway_key SET revoked_us = 1 WHERE kid = %s", (old.key_id,))
+    hub.hub.keys.forget(old.key_id)
+    gateway.signer = new
+    return gateway, waiting
+
+
+async def test_batches_of_an_ended_key_are_taken_on_the_word_of_the_present_one(hub: TestHub) -> None:
+    gateway, waiting = await ended(hub)
+    assert problem(await gateway.post(*waiting)) == "revoked-key"
+    later = gateway.seal()
+    reply = await post_vouched(gateway, vouched(gateway, *waiting), *waiting, later)
+    assert reply.status_code == 200, reply.text
+    assert hub.rows("SELECT count(*) FROM batch") == [(3,)]
+    ((digest, statement),) = hub.rows("SELECT digest, statement FROM vouched")
+    assert hashlib.sha256(statement).digest() == digest
+    assert hub.rows("SELECT entry FROM log_entry WHERE kind = 'vouched'") == [(digest,)]
+
+
+async def test_word_covers_only_the_batches_that_it_names(hub: TestHub) -> None:
+    gateway, waiting = await ended(hub)
+    reply = await post_vouched(gateway, vouched(gateway, waiting[0]), *waiting)
+    assert (problem(reply), reply.json()["index"]) == ("revoked-key", 1)
+    assert hub.rows("SELECT count(*) FROM batch") == [(1,)]
+
+
+async def test_word_of_another_gateway_or_of_the_ended_key_itself_is_worth_nothing(hub: TestHub) -> None:
+    gateway, waiting = await ended(hub)
+    other = await hub.gateway("rig2")
+    assert problem(await post_vouched(gateway, vouched(other, *waiting), *waiting)) == "revoked-key"
+    with psycopg.connect(hub.database_url) as connection:
+        connection.execute("UPDATE gateway_key SET revoked_us = 1")
+    hub.hub.keys.forget(gateway.signer.key_id)
+    assert problem(await post_vouched(gateway, vouched(gateway, *waiting), *waiting)) == "revoked-key"
+    assert hub.rows("SELECT count(*) FROM batch") == [(0,)]
+
+
+@pytest.mark.parametrize("word", ["%%%", "aGVsbG8=", "A" * 9000], ids=["no base64", "no COSE", "too long"])
+async def test_word_that_is_none_is_refused_as_malformed(hub: TestHub, word: str) -> None:
+    gateway = await hub.gateway()
+    reply = await post_vouched(gateway, {"vouched": word}, gateway.seal())
+    assert reply.status_code in (400, 413)
+    assert hub.rows("SELECT count(*) FROM batch") == [(0,)]
