@@ -65,6 +65,7 @@ from cloud.trading import api as trading_api
 from cloud.web import pages
 from protocols import configuration, tasks
 from protocols.clock import Clock, SystemClock
+from protocols.tracing import OFF, Tracing
 
 DEFAULT_TENANT = "default"
 GUARD_INTERVAL_S = 1.0
@@ -74,14 +75,15 @@ _logger = logging.getLogger("qenergyz.hub")
 class Hub:
     """Every part of one hub process, for the routes and for tests. `async with hub` runs the background work."""
 
-    def __init__(self, config: HubConfig, database_url: str, clock: Clock, cluster: Cluster | None = None) -> None:
+    def __init__(self, config: HubConfig, database_url: str, clock: Clock, cluster: Cluster | None = None, tracing: Tracing = OFF) -> None:
         limits = config.limits
+        self.tracing = tracing
         self.config, self.clock, self.cluster = config, clock, cluster
         self.metrics = Metrics()
         self.db = Database(database_url, limits)
         self.threads = ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 1), thread_name_prefix="verify")
         log_keys = LogKeys(config.keys)
-        self.log = Log(self.db, log_keys, clock, limits, self._logs)
+        self.log = Log(self.db, log_keys, clock, limits, self._logs, tracing)
         self.log.on_integrated(lambda tenant_id, size: self.metrics.log_size.labels(str(tenant_id)).set(size))
         self.authority = Authority.load_or_make(config.keys, config.name) if config.tls and config.tls.issue else None
         self.keys = KeyRing(self.db, clock, limits.key_validity_s, limits.known_keys)
@@ -95,7 +97,7 @@ class Hub:
         self.listeners: list[Callable[[int], None]] = []
         self.results = Results()
         self.alarms = Boards()
-        self.reaction = Reaction(self.db, database_url, clock, self.results, self._tenant_ids, self.log.wake, self.alarms)
+        self.reaction = Reaction(self.db, database_url, clock, self.results, self._tenant_ids, self.log.wake, self.alarms, tracing)
         self.listeners.append(self.reaction.wake)
         self.access = AccessTokens(config.keys / "access.pem", config.name)
         self.gate = Gate(self.db, clock, self.access, limits.session_idle_s)
@@ -162,8 +164,9 @@ class Hub:
         return {name: {"state": "down" if cause else "up", "cause": cause} for name, cause in causes.items()}
 
 
-def create_app(config: HubConfig, database_url: str, clock: Clock | None = None, cluster: Cluster | None = None) -> FastAPI:
-    hub = Hub(config, database_url, clock or SystemClock(), cluster)
+def create_app(config: HubConfig, database_url: str, clock: Clock | None = None, cluster: Cluster | None = None, tracing: Tracing = OFF) -> FastAPI:
+    """tracing: closed by whoever made it."""
+    hub = Hub(config, database_url, clock or SystemClock(), cluster, tracing)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -211,7 +214,7 @@ def _include(app: FastAPI, hub: Hub) -> None:
             hub.db, hub.clock, needs("write:gateways"), lambda tenant: hub.log.log_key(tenant.tenant_id, tenant.origin), watch_log
         )
     )
-    app.include_router(telemetry_api.gateway_routes(hub.intake))
+    app.include_router(telemetry_api.gateway_routes(hub.intake, hub.tracing))
     field, proof, assets = needs("read:field"), needs("read:evidence"), needs("read:assets")
     app.include_router(reading.routes(hub.windows, hub.latest, hub.intake.receipted, field, hub.closing, hub.feeds))
     app.include_router(events.routes(hub.db, field))

@@ -28,6 +28,8 @@ from cloud.db import Database, MigrationError, Unavailable, migrate
 from cloud.identity import store
 from cloud.identity.credentials import SCOPES, TOKEN_PREFIX, VOUCHER_PREFIX, hash_secret, is_name, make_secret
 from cloud.postgres import Cluster, ClusterError
+from protocols import tracing
+from protocols.tracing import OFF, Tracing
 
 HOUR_US: Final = 3_600_000_000
 LOCK_WAIT_S: Final = 30.0
@@ -206,7 +208,8 @@ async def _run(config: HubConfig, url: str, cluster: Cluster | None) -> int:
                 _announce(config, url, listening)
 
     sys.setswitchinterval(SWITCH_S)
-    app = create_app(config, url, cluster=cluster)
+    traced = _tracing(config.name)
+    app = create_app(config, url, cluster=cluster, tracing=traced)
     context = serving.context(config.tls, app.state.hub.authority) if config.tls else None
     listening = _listen(config.host, config.port)
     server = Server(
@@ -221,7 +224,17 @@ async def _run(config: HubConfig, url: str, cluster: Cluster | None) -> int:
         )
     )
     await server.serve(sockets=[listening])
+    await asyncio.to_thread(traced.close)
     return 0 if server.started else 1
+
+
+def _tracing(name: str) -> Tracing:
+    """As the standard variable says; a hub without the extra works without spans."""
+    try:
+        return tracing.start("qenergyz-hub", name, os.environ.get(tracing.ENVIRONMENT, ""))
+    except tracing.TracingMissingError as error:
+        logging.getLogger("qenergyz.hub").warning("tracing_off cause=%s", error)
+        return OFF
 
 
 def _listen(host: str, port: int) -> socket.socket:

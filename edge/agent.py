@@ -43,6 +43,7 @@ from protocols.clock import Clock
 from protocols.devicemap import Device
 from protocols.driver import Driver, open_driver
 from protocols.signing import enrolled_verifier
+from protocols.tracing import OFF, Tracing
 
 log = logging.getLogger("qenergyz.edge")
 COUNTERS: Final = ("dropped",)  # attributes of drivers that count since they were made
@@ -66,11 +67,12 @@ def sole_agent(data: Path) -> Iterator[None]:
 class Agent:
     """`run` until `stop` is set. State for `status` is written to `<data>/agent.json`."""
 
-    def __init__(self, config: GatewayConfig, clock: Clock) -> None:
+    def __init__(self, config: GatewayConfig, clock: Clock, tracing: Tracing = OFF) -> None:
+        self._tracing = tracing
         self._config, self._clock = config, clock
         self._signer = enrolments.CurrentSigner(enrolments.load_or_make_key(config.data, config.access.key))
         self._enrolment = enrolments.read(config.data)
-        self._intake = Intake(config.data / "buffer.db", config.buffer, config.urn, config.table, self._signer, clock)
+        self._intake = Intake(config.data / "buffer.db", config.buffer, config.urn, config.table, self._signer, clock, tracing)
         self._supervisor = Supervisor(clock)
         self._devices = RunningDevices(self._intake, self._supervisor, self._poller, clock)
         self._gate = Gate(config.devices, self._intake, clock, self._send)
@@ -83,9 +85,8 @@ class Agent:
         self._counted: dict[str, Counted] = {}
 
     def _poller(self, device: Device) -> Poller:
-        return Poller(
-            device, functools.partial(self._driver, device), functools.partial(self._intake.append, priority=device.priority), self._clock
-        )
+        keep = functools.partial(self._intake.append, priority=device.priority)
+        return Poller(device, functools.partial(self._driver, device), keep, self._clock, self._tracing)
 
     async def _driver(self, device: Device) -> Driver:
         driver = open_driver(device, self._clock, await self._intake.call(self._intake.buffer.delivered, device.name))
@@ -94,6 +95,7 @@ class Agent:
 
     async def run(self, stop: asyncio.Event) -> None:
         async with AsyncExitStack() as stack:
+            stack.callback(self._tracing.close)
             limit = PerCause(self._clock.monotonic_us)
             log.addFilter(limit)
             stack.callback(log.removeFilter, limit)
@@ -135,7 +137,7 @@ class Agent:
         log.info("agent_stopped gateway=%s collected=%d", self._config.name, self._intake.collected)
 
     def _meet_hub(self, enrolment: enrolments.Enrolment, client: httpx.AsyncClient, tls: Tls) -> None:
-        self._forwarder = Forwarder(self._intake, self._config.hub, enrolment, self._clock, client)
+        self._forwarder = Forwarder(self._intake, self._config.hub, enrolment, self._clock, client, self._tracing)
         self._intake.on_sealed(self._forwarder.wake)
         self._upkeep = Upkeep(self._config, self._signer, client, tls, self._clock)
         if self._config.access.remote_configuration:

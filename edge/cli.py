@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -170,6 +171,7 @@ def _run(gateway: "GatewayConfig", options: argparse.Namespace) -> int:
     from edge.agent import Agent, AlreadyRunning
     from edge.buffer import BufferTrouble
     from edge.enrolment import EnrolmentError
+    from protocols import tracing
     from protocols.clock import SystemClock
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
@@ -177,12 +179,18 @@ def _run(gateway: "GatewayConfig", options: argparse.Namespace) -> int:
     for noisy, level in (("httpx", logging.WARNING), ("httpcore", logging.WARNING), ("asyncua", logging.CRITICAL)):
         logging.getLogger(noisy).setLevel(level)
 
+    try:
+        traced = tracing.start("qenergyz-edge", gateway.name, gateway.otlp or os.environ.get(tracing.ENVIRONMENT, ""))
+    except tracing.TracingMissingError as error:  # collecting does not wait for it
+        logging.getLogger("qenergyz.edge").warning("tracing_off cause=%s", error)
+        traced = tracing.OFF
+
     async def work() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        await Agent(gateway, SystemClock()).run(stop)
+        await Agent(gateway, SystemClock(), traced).run(stop)
 
     try:
         asyncio.run(work())

@@ -62,7 +62,8 @@ class HubAccess:
 
 @dataclass(frozen=True, slots=True)
 class GatewayConfig:
-    """data: folder of buffer, key and enrolment. hub: base URL, "" = collect only. health: (host, port) of the local health page. path: the file."""
+    """data: folder of buffer, key and enrolment. hub: base URL, "" = collect only. health: (host, port) of the local health page. path: the file. otlp: base URL of a
+    collector for OpenTelemetry spans, "" = none are made."""
 
     name: str
     data: Path
@@ -73,6 +74,7 @@ class GatewayConfig:
     table: TagTable
     path: Path
     access: HubAccess = HubAccess()
+    otlp: str = ""
 
     @property
     def urn(self) -> str:
@@ -99,12 +101,13 @@ def parse(file: TomlFile) -> GatewayConfig:
     buffer = _buffer(root.section("buffer", optional=True))
     health = _health(root.section("health", optional=True))
     access = _access(root.section("hub", optional=True))
+    otlp = _telemetry(root.section("telemetry", optional=True))
     maps = DeviceMaps(map_folders(path))
     devices = tagids.place(parse_devices(root.sections("device", optional=True), maps), tagids.read(data))
     if not devices:
         raise root.error(None, "expected at least one [[device]] table")
     root.done()
-    return GatewayConfig(name, data, hub, buffer, health, devices, TagTable.build(gateway_urn(name), devices), path, access)
+    return GatewayConfig(name, data, hub, buffer, health, devices, TagTable.build(gateway_urn(name), devices), path, access, otlp)
 
 
 def map_folders(path: Path) -> tuple[Path, ...]:
@@ -154,6 +157,16 @@ def _access(section: Section) -> HubAccess:
     if access.key is not None and access.rotate_days:
         raise section.error("rotate_days", '"rotate_days": the agent cannot replace a key that it does not keep; leave out this or "key"')
     return access
+
+
+def _telemetry(section: Section) -> str:
+    otlp = section.text("otlp", "")
+    if otlp and not otlp.startswith(("http://", "https://")):
+        raise section.error("otlp", f'"otlp": expected http://... or https://... of an OTLP/HTTP collector, found "{otlp}"')
+    if "@" in otlp:
+        raise section.error("otlp", '"otlp": no user or password here; the variable OTEL_EXPORTER_OTLP_HEADERS of the agent is for them')
+    section.done()
+    return otlp
 
 
 def _health(section: Section) -> tuple[str, int]:

@@ -26,6 +26,7 @@ from edge.intake import Intake
 from protocols.batch import cbor, checkpoint, merkle, receipt, statement
 from protocols.batch.errors import BatchError
 from protocols.clock import Clock
+from protocols.tracing import HEADER, OFF, Tracing
 
 log = logging.getLogger("qenergyz.edge")
 MAX_BATCHES: Final = 64
@@ -93,7 +94,10 @@ class ForwarderState:
 class Forwarder:
     """`run` until cancelled; `wake` when there is something to send."""
 
-    def __init__(self, intake: Intake, hub: str, enrolment: Enrolment, clock: Clock, client: httpx.AsyncClient) -> None:
+    def __init__(
+        self, intake: Intake, hub: str, enrolment: Enrolment, clock: Clock, client: httpx.AsyncClient, tracing: Tracing = OFF
+    ) -> None:
+        self._tracing = tracing
         self._intake, self._hub, self._enrolment, self._clock, self._client = intake, hub, enrolment, clock, client
         self._log_key = checkpoint.LogKey.parse(enrolment.log_key)
         self._log = self._log_key.verifier()
@@ -166,12 +170,14 @@ class Forwarder:
 
     async def _post(self, batches: Sequence[Sealed], trusted: checkpoint.Checkpoint | None, backlog: int) -> httpx.Response:
         headers = {"content-type": "application/cbor-seq"} | await self._vouched([batch.statement for batch in batches])
-        return await self._client.post(
-            f"{self._hub}/v1/batches",
-            params={"size": trusted.size if trusted else 0, "backlog": backlog},
-            content=b"".join(batch.statement for batch in batches),
-            headers=headers,
-        )
+        content = b"".join(batch.statement for batch in batches)
+        with self._tracing.span("forward", batches=len(batches), bytes=len(content)) as parent:
+            return await self._client.post(
+                f"{self._hub}/v1/batches",
+                params={"size": trusted.size if trusted else 0, "backlog": backlog},
+                content=content,
+                headers=headers | ({HEADER: parent} if parent else {}),
+            )
 
     async def _vouched(self, statements: Sequence[bytes]) -> dict[str, str]:
         """What a former key has signed is taken on the word of the present one."""
@@ -217,12 +223,14 @@ class Forwarder:
 
     async def _clear(self, content: bytes, batches: Sequence[Sealed]) -> None:
         """Verify the reply against what we trust; then, and only then, let the batches go."""
+        began_ns = self._tracing.now_ns()
         try:
             seen, receipts, text = self._verify(content, batches)
         except LogWentBack as error:
             await self._believe_again(error)
             return
         await self._intake.call(lambda: self._intake.buffer.acknowledge(receipts, text))
+        self._tracing.past("receipt", began_ns, batches=len(batches), receipts=len(receipts))
         self._trusted = seen
         state, now_us = self.state, self._clock.now_us()
         if receipts:

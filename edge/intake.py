@@ -31,6 +31,7 @@ from protocols.devicemap import TagTable
 from protocols.event import Event
 from protocols.frame import Frame, Priority
 from protocols.signing import Signer, Verifier, enrolled_verifier
+from protocols.tracing import OFF, Tracing
 
 log = logging.getLogger("qenergyz.edge")
 MAX_PENDING_BYTES: Final = 64_000_000
@@ -45,7 +46,10 @@ T = TypeVar("T")
 class Intake:
     """`open`, then `run` as a task; `append` from any task of the loop."""
 
-    def __init__(self, path: Path, config: BufferConfig, gateway: str, table: TagTable, signer: Signer, clock: Clock) -> None:
+    def __init__(
+        self, path: Path, config: BufferConfig, gateway: str, table: TagTable, signer: Signer, clock: Clock, tracing: Tracing = OFF
+    ) -> None:
+        self._tracing = tracing
         self._path, self._config, self._gateway, self._table, self._signer, self._clock = path, config, gateway, table, signer, clock
         self._thread = OneThread()
         self._buffer: Buffer
@@ -220,6 +224,7 @@ class Intake:
 
     async def _seal(self) -> None:
         stream = LIVE if self._live_waiting < LAG_LIMIT * max(1, len(self._classes)) else BACKFILL
+        began_ns = self._tracing.now_ns()
         try:
             batches, told = await self.call(self._guard, functools.partial(self._seal_all, stream))
         except OperationalError as error:
@@ -228,6 +233,7 @@ class Intake:
         self._unsealed = 0
         self._events_waiting = False
         if batches or told:
+            self._tracing.past("seal", began_ns, stream=stream, batches=batches, event_batches=told)
             self._live_waiting += batches if stream == LIVE else 0
             self._waker()
 

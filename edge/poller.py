@@ -21,6 +21,7 @@ from protocols.clock import Clock
 from protocols.devicemap import Device
 from protocols.driver import Driver, DriverError, ResumingDriver, WriteRefused, WritingDriver
 from protocols.frame import Block, Frame
+from protocols.tracing import OFF, Tracing
 
 log = logging.getLogger("qenergyz.edge")
 FIRST_BACKOFF_US: Final = 500_000
@@ -69,8 +70,14 @@ class Poller:
     """`run` until cancelled."""
 
     def __init__(
-        self, device: Device, open_driver: Callable[[], Awaitable[Driver]], deliver: Callable[[Frame], None], clock: Clock
+        self,
+        device: Device,
+        open_driver: Callable[[], Awaitable[Driver]],
+        deliver: Callable[[Frame], None],
+        clock: Clock,
+        tracing: Tracing = OFF,
     ) -> None:
+        self._tracing = tracing
         self._device, self._open_driver, self._deliver, self._clock = device, open_driver, deliver, clock
         self._reported_bad_us = 0
         self._said = ""
@@ -125,7 +132,10 @@ class Poller:
             kept.begin()
             while True:
                 frame = await driver.read()
+                began_ns = self._tracing.now_ns()
                 self._keep(frame)
+                if self._tracing.on:
+                    self._tracing.past("poll", began_ns, device=state.name, protocol=state.protocol, samples=frame.samples)
                 state.frames += 1
                 state.samples += frame.samples
                 state.last_good_us = frame.gateway_us

@@ -24,6 +24,7 @@ from protocols import tasks
 from protocols.batch import checkpoint as notes
 from protocols.batch import merkle, receipt
 from protocols.clock import Clock
+from protocols.tracing import OFF, Tracing
 
 ENTRIES_PER_INTEGRATION: Final = 5000
 KEPT_POSITIONS: Final = 20_000
@@ -75,7 +76,9 @@ class Log:
         clock: Clock,
         limits: Limits,
         tenants: Callable[[], Awaitable[Sequence[tuple[int, str]]]],
+        tracing: Tracing = OFF,
     ) -> None:
+        self._tracing = tracing
         self._db, self._keys, self._clock, self._limits, self._tenants = db, keys, clock, limits, tenants
         self._logs: dict[int, _Log] = {}
         self._sweeper: asyncio.Task[None] | None = None
@@ -245,7 +248,7 @@ class Log:
 
     async def _integrate(self, log: _Log) -> bool:
         """One transaction. True when more entries are waiting."""
-        tenant_id = log.tenant_id
+        tenant_id, began_ns = log.tenant_id, self._tracing.now_ns()
         async with self._db.tenant(tenant_id) as connection:
             await store.lock(connection, tenant_id)
             waiting = await store.pending(connection, tenant_id, ENTRIES_PER_INTEGRATION)
@@ -268,6 +271,7 @@ class Log:
         waiters, log.integrated = log.integrated, asyncio.Event()
         waiters.set()
         self._on_integrated(tenant_id, size)
+        self._tracing.past("seal", began_ns, tenant=tenant_id, entries=len(waiting), size=size)
         return len(waiting) == ENTRIES_PER_INTEGRATION
 
     async def _catch_up(self, connection: Connection, log: _Log) -> None:

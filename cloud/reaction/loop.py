@@ -25,6 +25,7 @@ from cloud.risk.errors import RiskError
 from protocols import tasks
 from protocols.batch import evidence
 from protocols.clock import Clock
+from protocols.tracing import OFF, Tracing
 
 TICK_S: Final = 1.0  # without news, how often it is looked for what became stale, and for bookings of other processes
 REST_S: Final = (
@@ -49,7 +50,9 @@ class Reaction:
         tenants: Callable[[], Awaitable[Sequence[int]]],
         wake_log: Callable[[int], None],
         alarms: Boards,
+        tracing: Tracing = OFF,
     ) -> None:
+        self._tracing = tracing
         self._db, self._clock, self._results, self._tenants, self._wake_log = db, clock, results, tenants, wake_log
         self._alarms = alarms
         self._threads = ThreadPoolExecutor(1, "reaction")
@@ -134,7 +137,11 @@ class Reaction:
             tenant.forget()
             self._led.add(tenant_id)
         before = tenant.risk
-        self._show(tenant_id, await tenant.react())
+        began_ns = self._tracing.now_ns()
+        made = await tenant.react()
+        if made:
+            self._tracing.past("reaction", began_ns, tenant=tenant_id, results=len(made))
+        self._show(tenant_id, made)
         if tenant.behind:
             self._awake[tenant_id].set()
         now = asyncio.get_running_loop().time()

@@ -50,6 +50,9 @@ BUFFER: Final[Table] = {
     "commit_every": DURATION,
     "seal_every": DURATION,
 }
+TELEMETRY: Final[Table] = {
+    "otlp": {"type": "string", "pattern": "^https?://[^@]+$", "description": "base URL of an OTLP/HTTP collector for OpenTelemetry spans"}
+}
 HEALTH: Final[Table] = {"listen": {"type": "string", "pattern": r"^.+:\d+$", "description": "host:port of the local health page"}}
 HUB: Final[Table] = {
     "rotate_days": {**whole(0, 3650), "description": "age at which the gateway's key is replaced; 0 = never by itself"},
@@ -221,6 +224,7 @@ def gateway_schema() -> dict[str, Any]:
         "gateway": _object(GATEWAY, ("name",)),
         "buffer": _object(BUFFER, ()),
         "health": _object(HEALTH, ()),
+        "telemetry": _object(TELEMETRY, ()),
         "hub": _object(HUB, ()),
         "device": {"type": "array", "items": device, "minItems": 1},
     }

@@ -112,7 +112,7 @@ def full(**changes: int) -> Backlog:
         ({"hub": hub(connected=False, cause="connection refused")}, "amber", "hub", "connection refused", "doctor"),
         ({"hub": hub(connected=False, cause="409 two-agents")}, "amber", "hub", "two-agents", "stop the other agent"),
         ({"hub": hub(connected=False, cause="403 revoked-key")}, "amber", "hub", "revoked-key", "edge enrol"),
-        ({"hub": hub(alarm="the log proves none")}, "red", "hub", "proves none", "log key"),
+        ({"hub": hub(alarm="the log proves none")}, "red", "hub", "proves none", "whoever runs the hub"),
         (
             {"hub": hub(log_went_back_us=NOW - 5), "backlog": full(sealed_batches=7)},
             "amber",
