@@ -180,7 +180,7 @@ def create_app(config: HubConfig, database_url: str, clock: Clock | None = None,
     sizes = {"/v1/batches": limits.body_bytes, "/v1/tag-tables": limits.tag_table_bytes}
     sizes["/v1/gateways"] = configuration.LONGEST
     sizes |= dict.fromkeys(("/v1/quotes", "/v1/deals", "/v1/calendars", "/v1/history", "/v1/assets"), limits.document_bytes)
-    rules = BodyRules(sizes, limits.small_body_bytes, limits.body_s, limits.bodies_per_address)
+    rules = BodyRules(sizes, limits.small_body_bytes, limits.body_s, limits.bodies_per_address, limits.push_back_s)
     app.add_middleware(BodyLimit, rules=rules)
     if config.tls and config.tls.asks:
         app.add_middleware(PeerNeeded)

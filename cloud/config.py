@@ -31,6 +31,7 @@ class Limits:
     requests_in_line: int = 32  # per gateway; they are verified one after the other
     bodies_per_address: int = 64  # on their way at the same time
     body_s: float = 60.0  # for a whole request body to arrive
+    push_back_s: float = 1.0  # pause before the answer that somebody sends too much
     connections: int = 16
     connection_wait_s: float = 2.0
     retry_after_s: int = 2

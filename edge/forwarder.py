@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -47,6 +47,13 @@ CONDEMNED: Final = frozenset({"malformed-batch", "bomb", "too-large", "chain-bro
 DAMAGED: Final = frozenset(
     {"malformed-batch", "bad-signature", "wrong-algorithm", "unknown-key", "bomb", "too-large", "wrong-gateway", "chain-broken"}
 )
+
+
+Explain = Callable[[Exception], Awaitable[str]]
+
+
+async def in_words(error: Exception) -> str:
+    return hubtls.plain(error)
 
 
 class ForwardError(Exception):
@@ -95,12 +102,20 @@ class Forwarder:
     """`run` until cancelled; `wake` when there is something to send."""
 
     def __init__(
-        self, intake: Intake, hub: str, enrolment: Enrolment, clock: Clock, client: httpx.AsyncClient, tracing: Tracing = OFF
+        self,
+        intake: Intake,
+        hub: str,
+        enrolment: Enrolment,
+        clock: Clock,
+        client: httpx.AsyncClient,
+        tracing: Tracing = OFF,
+        explain: Explain = in_words,
     ) -> None:
         self._tracing = tracing
         self._intake, self._hub, self._enrolment, self._clock, self._client = intake, hub, enrolment, clock, client
         self._log_key = checkpoint.LogKey.parse(enrolment.log_key)
         self._log = self._log_key.verifier()
+        self._explain = explain
         self._wake = asyncio.Event()
         self._trusted: checkpoint.Checkpoint | None = None
         self._fork: LogForked | None = None
@@ -368,7 +383,7 @@ class Forwarder:
 
     async def _wait_after(self, error: ForwardError | httpx.HTTPError) -> None:
         state = self.state
-        cause = hubtls.plain(error)
+        cause = await self._explain(error)
         if state.connected or not state.down_since_us:
             log.warning("hub_down url=%s cause=%s", self._hub, cause)
             state.down_since_us = self._clock.now_us()

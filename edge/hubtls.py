@@ -4,11 +4,12 @@ The certificate is the operator's own (`[hub] client_cert`, `client_key`), or on
 here (P-256), the request is signed by it and by the gateway's key, and both stand in `hub-client.pem` (mode 0600). It lives for some weeks and is renewed in time (`edge.upkeep`). Not for the keys that sign batches: those prove what was measured, TLS only who calls.
 """
 
+import asyncio
 import contextlib
 import os
 import ssl
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,7 @@ from protocols.enrolment import CERTIFICATE_REQUEST
 from protocols.secret import Secret, read_secret
 from protocols.signing import Signer
 
+ASIDE_S: Final = 3.0
 # What OpenSSL calls the hub's alerts, and what they mean to a person here.
 ALERTS: Final = {
     "CERTIFICATE_EXPIRED": "the hub refuses this gateway's certificate because it has ended; look at this clock, renew it with `qenergyz edge rotate`",
@@ -57,6 +59,27 @@ class Tls:
             self.cause = ""
         except (OSError, ValueError) as error:
             self.cause = f"TLS to the hub: {error}"
+
+    async def explain(self, error: Exception) -> str:
+        """In words. Not every server says why it hangs up on a certificate: then the certificate and a session without one tell."""
+        said = plain(error)
+        if not isinstance(error, httpx.TransportError) or not self._hub.startswith("https:") or said in ALERTS.values():
+            return said
+        try:
+            shown = await asyncio.to_thread(current, self._access, self._data)
+            return (await self._against(shown) if shown else "") or said
+        except (OSError, ValueError, httpx.HTTPError):
+            return said
+
+    async def _against(self, shown: x509.Certificate) -> str:
+        """What speaks against the certificate, "" when it is not the certificate. Raises httpx.HTTPError when nobody is let in."""
+        if shown.not_valid_after_utc < datetime.now(UTC):
+            return f"{ALERTS['CERTIFICATE_EXPIRED']}: it ended {shown.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+        if shown.not_valid_before_utc > datetime.now(UTC):
+            return f"this gateway's certificate begins {shown.not_valid_before_utc:%Y-%m-%d %H:%M} UTC: look at this clock"
+        async with httpx.AsyncClient(verify=authorities(self._access), timeout=ASIDE_S) as client:
+            await client.get(f"{self._hub}/health")  # without a certificate a session stands
+        return f"{ALERTS['UNKNOWN_CA']}; it was issued by {shown.issuer.rfc4514_string()}"
 
 
 def authorities(access: HubAccess) -> ssl.SSLContext:
@@ -155,8 +178,10 @@ def _write(path: Path, content: bytes) -> None:
 
 def plain(error: Exception) -> str:
     """What a failed connection to the hub means, in words; the library's own where there are no better."""
-    text = str(error) or type(error).__name__
-    for alert, said in ALERTS.items():
-        if f"ALERT_{alert}]" in text:
-            return said
-    return text
+    cause: BaseException | None = error
+    while cause is not None:  # what OpenSSL said stands below what httpx makes of it
+        for alert, said in ALERTS.items():
+            if f"ALERT_{alert}]" in str(cause):
+                return said
+        cause = cause.__cause__ or cause.__context__
+    return str(error) or type(error).__name__

@@ -58,6 +58,8 @@ class Upkeep:
             await asyncio.to_thread(self._tls.load)
         if self._config.access.rotate_days and self._may(KEY):
             await self._try(KEY, self._rotate)
+        if self._config.access.client_cert is not None and self._may(CERTIFICATE):
+            await self._try(CERTIFICATE, self._look_at_operators)
         if self._config.access.client_cert is None and self._config.hub.startswith("https:") and self._may(CERTIFICATE):
             await self._try(CERTIFICATE, self._certify)
 
@@ -69,7 +71,7 @@ class Upkeep:
             async with asyncio.timeout(60):
                 await work()
         except (EnrolmentError, httpx.HTTPError, OSError, ValueError) as error:
-            cause, failures = hubtls.plain(error), self._failed.get(what, ("", 0))[1] + 1
+            cause, failures = await self._tls.explain(error), self._failed.get(what, ("", 0))[1] + 1
             if self._failed.get(what, ("", 0))[0] != cause:
                 log.warning("upkeep_failed what='%s' cause=%s", what, cause)
             self._failed[what] = (cause, failures)
@@ -84,6 +86,14 @@ class Upkeep:
             return
         await enrolment.rotate(self._client, self._config.hub, self._config.data)
         log.info("key_rotated next_step=none")
+
+    async def _look_at_operators(self) -> None:
+        """Nobody but the operator can renew it: say so in time. A renewed one is shown from the next connection on."""
+        found = await asyncio.to_thread(hubtls.current, self._config.access, self._config.data)
+        self._tls.load()
+        if found is not None and hubtls.renewal_due(found, datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC)):
+            ends = f"{found.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+            raise EnrolmentError(f"{self._config.access.client_cert} ends {ends}: put a renewed one there")
 
     async def _certify(self) -> None:
         """Also the first one: a hub may have begun to issue them after the gateway was enrolled."""

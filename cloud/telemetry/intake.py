@@ -110,7 +110,7 @@ class Intake:
             vouched = await self._known_caller(caller, keys.get(request.key_id), at_us)
             outcome = await self._store(request, keys, vouched)
         if outcome.refusal:
-            self._admission.refuse(address, request.key_id, request.tokens)
+            self._admission.refuse(caller.address, request.key_id, request.tokens)
             raise outcome.refusal.problem()
         first = keys[request.key_id]
         assert first is not None
