@@ -51,7 +51,7 @@ BUFFER: Final[Table] = {
     "seal_every": DURATION,
 }
 TELEMETRY: Final[Table] = {
-    "otlp": {"type": "string", "pattern": "^https?://[^@]+$", "description": "base URL of an OTLP/HTTP collector for OpenTelemetry spans"}
+    "otlp": {"type": "string", "pattern": r"^https?://\S+$", "description": "base URL of an OTLP/HTTP collector for OpenTelemetry spans"}
 }
 HEALTH: Final[Table] = {"listen": {"type": "string", "pattern": r"^.+:\d+$", "description": "host:port of the local health page"}}
 HUB: Final[Table] = {

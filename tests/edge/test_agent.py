@@ -23,6 +23,8 @@ from protocols.clock import SystemClock
 from protocols.devicemap import Device
 from protocols.driver import DeviceUnreachable
 from protocols.frame import Block, Frame
+from protocols.tracing import OFF, Tracing
+from tests.fakes import RecordedTracing
 
 GATEWAY = """[gateway]
 name = "rig1"
@@ -67,7 +69,9 @@ class CountingDriver:
 
 
 @asynccontextmanager
-async def running(folder: Path, monkeypatch: pytest.MonkeyPatch, trouble: Callable[[], None]) -> AsyncIterator[Agent]:
+async def running(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, trouble: Callable[[], None], tracing: Tracing = OFF
+) -> AsyncIterator[Agent]:
     """An agent whose device "odd" does what `trouble` says; "good" always works."""
     (folder / "gateway.toml").write_text(GATEWAY)
     loaded = config.load(folder / "gateway.toml")
@@ -75,7 +79,7 @@ async def running(folder: Path, monkeypatch: pytest.MonkeyPatch, trouble: Callab
         agent_module, "open_driver", lambda device, *_: CountingDriver(device, trouble if device.name == "odd" else lambda: None)
     )
     stop = asyncio.Event()
-    made = Agent(loaded, SystemClock())
+    made = Agent(loaded, SystemClock(), tracing)
     task = asyncio.create_task(made.run(stop))
     try:
         async with asyncio.timeout(20):
@@ -251,3 +255,12 @@ async def test_secret_shows_in_no_log_health_or_metric(
         await asyncio.wait_for(task, 20)
     assert "CREDENTIALS_DIRECTORY" in shown
     assert canary not in shown + caplog.text
+
+
+async def test_polls_and_seals_are_traced_by_device_and_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tracing = RecordedTracing()
+    async with running(tmp_path, monkeypatch, lambda: None, tracing):
+        await until(tmp_path, lambda _: bool(tracing.named("seal")))
+    assert {found["device"] for found in tracing.named("poll")} == {"good", "odd"}
+    assert {found["samples"] for found in tracing.named("poll")} == {1}
+    assert tracing.named("seal")[0]["stream"] == "live"

@@ -18,7 +18,7 @@ from protocols.devicemap import Device, DeviceMap, Tag, TagTable, TagType
 from protocols.frame import Block, Frame
 from protocols.signing import Ed25519Signer, Ed25519Verifier
 from tests.edge.hub_simulator import HubSimulator, problem
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, RecordedTracing
 
 GATEWAY = "urn:qz:gw:rig1"
 TABLE = TagTable.build(GATEWAY, [Device("d", DeviceMap("m", "x", (), "modbus", None, (Tag("t", "0", TagType.INT32),)), "a:1")])
@@ -315,3 +315,22 @@ async def test_run_recovers_by_itself_from_errors_of_every_kind(site: Site) -> N
     await asyncio.gather(task, return_exceptions=True)
     assert site.stored_values() == list(range(5))
     assert site.forwarder.state.connected
+
+
+async def test_a_request_carries_its_trace_to_the_hub_and_says_nothing_of_the_samples(site: Site) -> None:
+    tracing, headers = RecordedTracing(), list[str]()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        headers.append(request.headers.get("traceparent", ""))
+        return site.hub.answer(request)
+
+    client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    traced = Forwarder(site.intake, "http://hub.test", site.hub.enrolment, site.clock, client, tracing)
+    await site.seal(4711, 4712)
+    assert await traced.send_once() == 2
+    assert headers[-1].startswith("00-0000")
+    assert [(name, found.get("batches")) for name, _, found in tracing.spans] == [("forward", 2), ("receipt", 2)]
+    assert {key for _, _, found in tracing.spans for key in found} == {"batches", "bytes", "receipts"}
+    await site.seal(4713)
+    await site.forwarder.send_once()  # which has not been told to trace
+    assert len(tracing.spans) == 2
