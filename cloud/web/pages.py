@@ -1,5 +1,10 @@
-"""The pages: static files with a strict content security policy. No data passes here; pages read the API like anybody else."""
+"""The pages: one document for every address, its modules, and headers. No data passes here; pages read the API like anybody else.
 
+The document is written with the language and theme of the cookie `qz_look`, so that nothing flashes on load. Files are revalidated by
+ETag, so that a new version of the hub is never mixed with modules of the old one for longer than one load.
+"""
+
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, cast
@@ -9,15 +14,23 @@ from fastapi.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 STATIC: Final = Path(__file__).parent / "static"
+LOOK: Final = "qz_look"
+# Paths whose address the pages themselves read; what follows them is theirs too.
+ROUTES: Final = (
+    "account", "admin", "alarms", "assets", "desk", "enrol", "fleet", "risk", "sites", "supply", "verify", "welcome",
+)  # fmt: skip
 HEADERS: Final = (
     (
         b"content-security-policy",
         b"default-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none';"
-        b" form-action 'self'; frame-ancestors 'none'",
+        b" form-action 'self'; frame-ancestors 'none'; object-src 'none'",
     ),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
 )
+_LOOK: Final = re.compile(r"(en|ar)\.(system|light|dark)")
+_DIRECTION: Final = {"en": "ltr", "ar": "rtl"}
 
 
 class SecurityHeaders:
@@ -35,6 +48,25 @@ class SecurityHeaders:
         await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
 
 
+class _Files(StaticFiles):
+    """Files that a browser may keep, and asks about before it uses them."""
+
+    def file_response(self, *args: object, **kwargs: object) -> Response:
+        reply = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
+        reply.headers["cache-control"] = "no-cache"
+        return reply
+
+
+def document(look: str) -> str:
+    """The one document. look: "<language>.<theme>"; anything else is English in the theme of the system."""
+    found = _LOOK.fullmatch(look)
+    language, theme = (found[1], found[2]) if found else ("en", "system")
+    text = (STATIC / "index.html").read_text(encoding="utf-8")
+    return text.replace(
+        '<html lang="en" dir="ltr" data-theme="system">', f'<html lang="{language}" dir="{_DIRECTION[language]}" data-theme="{theme}">'
+    )
+
+
 def install(app: FastAPI) -> None:
     """After all routes and handlers: whatever they do not answer is looked for among the files."""
     app.add_middleware(SecurityHeaders)
@@ -46,5 +78,11 @@ def install(app: FastAPI) -> None:
         reply.raw_headers.extend(HEADERS)
         return reply
 
+    async def page(request: Request) -> Response:
+        headers = {"cache-control": "no-cache", "vary": "cookie"}
+        return Response(document(request.cookies.get(LOOK, "")), headers=headers, media_type="text/html; charset=utf-8")
+
     app.add_exception_handler(Exception, with_headers)
-    app.mount("/", StaticFiles(directory=STATIC, html=True), name="pages")
+    for route in ("/", "/index.html", *(f"/{name}" for name in ROUTES), *(f"/{name}/{{rest:path}}" for name in ROUTES)):
+        app.add_route(route, page, include_in_schema=False)
+    app.mount("/", _Files(directory=STATIC), name="pages")

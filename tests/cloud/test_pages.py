@@ -14,13 +14,11 @@ from tests.cloud.conftest import TestHub
 VENDOR = pages.STATIC / "vendor"
 MANIFEST = json.loads((VENDOR / "MANIFEST.json").read_text())["files"]
 MODULES = sorted(pages.STATIC.rglob("*.mjs"))
-SHARED = ("app.css", "api.mjs", "chart.mjs", "token.mjs", "icon.svg", "vendor/core.mjs", "vendor/uplot.mjs", "vendor/uplot.css")
-FIRST_LOADS = {
-    "index.html": (*SHARED, "app.mjs"),
-    "desk.html": (*SHARED, "desk.mjs", "desk/results.mjs", "desk/risk.mjs", "desk/supply.mjs", "desk/trail.mjs", "desk/words.mjs"),
-}
-SHIPPED = sorted({*FIRST_LOADS, *(name for names in FIRST_LOADS.values() for name in names)})
-IMPORT = re.compile(r"""(?:\bfrom\s*|\bimport\s*\(?\s*)["']([^"']+)["']""")
+OWN = [path for path in (*MODULES, *pages.STATIC.rglob("*.css")) if path.parent != VENDOR]
+IMPORT = re.compile(r"""(?m)^import\b[^"';(]*["']([^"']+)["']""")
+LATER = re.compile(r"""\bimport\(["']([^"']+)["']\)""")
+PAGES = sorted(path.stem for path in (pages.STATIC / "pages").glob("*.mjs"))
+ASKED = ("/v1/session", "/v1/stream")  # by every page beside its files
 
 
 @pytest.mark.parametrize("entry", MANIFEST, ids=lambda entry: str(entry["file"]))
@@ -42,15 +40,15 @@ def test_every_vendored_script_and_style_is_in_the_manifest() -> None:
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(pages.STATIC)))
 def test_modules_import_only_files_that_are_beside_them(module: Path) -> None:
-    for target in IMPORT.findall(module.read_text()):
+    text = module.read_text()
+    for target in (*IMPORT.findall(text), *LATER.findall(text)):
         assert target.startswith(("./", "../")), target
         assert (module.parent / target).is_file()
 
 
-def reached(page: str) -> set[str]:
-    """What a page loads: what its document names, and what those modules import."""
-    names = set(re.findall(r"""(?:src|href)="([^"]+)\"""", (pages.STATIC / page).read_text()))
-    waiting = [pages.STATIC / name for name in names if name.endswith(".mjs")]
+def reached(*modules: str) -> set[str]:
+    """What these modules import, and what that imports; not what is fetched when it is needed."""
+    names, waiting = set(modules), [pages.STATIC / name for name in modules]
     while waiting:
         module = waiting.pop()
         found = {(module.parent / target).resolve() for target in IMPORT.findall(module.read_text())}
@@ -60,37 +58,70 @@ def reached(page: str) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("page", FIRST_LOADS)
+@pytest.mark.parametrize("page", PAGES)
 def test_the_first_load_of_a_page_is_small_and_of_few_files(page: str) -> None:
-    names = {page, *FIRST_LOADS[page]}
-    assert reached(page) | {page} == names
+    named = set(re.findall(r"""(?:src|href)="/([^"]+)\"""", pages.document(""))) - {"manifest.webmanifest"}
+    names = {"index.html", *named, *reached("app.mjs", f"pages/{page}.mjs")}
     sizes = {name: len(gzip.compress((pages.STATIC / name).read_bytes())) for name in names}
     assert sum(sizes.values()) <= 120_000, sizes
-    assert len(names) <= 15
+    assert len(names) + len(ASKED) <= 15, sorted(names)
 
 
-def test_every_module_and_style_belongs_to_a_page_and_is_not_long() -> None:
-    shipped = (*MODULES, *pages.STATIC.rglob("*.css"))
-    assert {str(path.relative_to(pages.STATIC)) for path in shipped} <= set(SHIPPED)
-    assert all(len(path.read_text().splitlines()) <= 400 for path in shipped if path.parent != VENDOR)
+def test_every_module_is_reached_from_the_application() -> None:
+    found = reached("app.mjs", "desk.mjs")
+    for module in [*found]:
+        found |= reached(
+            *(
+                str((pages.STATIC / module).parent.joinpath(later).resolve().relative_to(pages.STATIC))
+                for later in LATER.findall((pages.STATIC / module).read_text())
+            )
+        )
+    assert {str(path.relative_to(pages.STATIC)) for path in MODULES} == found
 
 
-@pytest.mark.parametrize("page", FIRST_LOADS)
-def test_nothing_is_fetched_from_elsewhere_and_nothing_stands_inline(page: str) -> None:
-    html = (pages.STATIC / page).read_text()
-    assert not re.search(r"https?:|//|<script(?![^>]*\bsrc=)|<style|\son\w+=|\sstyle=", html)
-    for name in FIRST_LOADS[page]:
-        if name.endswith((".mjs", ".css")) and name not in ("vendor/core.mjs", "vendor/uplot.mjs"):
-            text = (pages.STATIC / name).read_text()
-            assert not re.search(r"https?://|@import|url\(|innerHTML|\beval\(|\sstyle=", text), name
+def test_the_modules_are_short_and_few() -> None:
+    lines = {str(path): len(path.read_text().splitlines()) for path in OWN}
+    assert max(lines.values()) <= 400, lines
+    assert sum(lines.values()) <= 9_000
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("path", OWN, ids=lambda path: str(path.relative_to(pages.STATIC)))
+def test_nothing_is_fetched_from_elsewhere_and_nothing_stands_inline(path: Path) -> None:
+    assert not re.search(r"""https?://(?!www\.w3\.org/)|@import|url\(|innerHTML|\beval\(|\sstyle="|new Function""", path.read_text())
+
+
+def test_the_document_has_no_script_and_no_style_of_its_own() -> None:
+    assert not re.search(r"https?:|<script(?![^>]*\bsrc=)|<style|\son\w+=|\sstyle=", pages.document(""))
+
+
+@pytest.mark.parametrize(
+    ("look", "expected"),
+    [
+        ("ar.dark", 'lang="ar" dir="rtl" data-theme="dark"'),
+        ("en.light", 'lang="en" dir="ltr" data-theme="light"'),
+        ('ar."><script>', 'lang="en" dir="ltr" data-theme="system"'),
+        ("", 'lang="en" dir="ltr" data-theme="system"'),
+    ],
+)
+async def test_the_document_is_written_in_the_readers_language_and_theme(hub: TestHub, look: str, expected: str) -> None:
+    assert f"<html {expected}>" in pages.document(look)
+    reply = await hub.client.get("/fleet")
+    assert reply.headers["vary"] == "cookie"
+    assert reply.headers["cache-control"] == "no-cache"
+
+
+def test_the_hub_answers_the_addresses_that_the_pages_know() -> None:
+    known = set(re.findall(r'path: "/([a-z]+)"', (pages.STATIC / "pages.mjs").read_text()))
+    assert known <= set(pages.ROUTES)
+
+
+@pytest.mark.parametrize("name", ["app.mjs", "app.css", "icon.svg", "vendor/core.mjs", "manifest.webmanifest", "i18n/ar.json"])
 async def test_a_file_is_served_as_what_it_is(hub: TestHub, name: str) -> None:
     reply = await hub.client.get(f"/{name}")
-    kinds = {".html": "text/html", ".css": "text/css", ".mjs": "javascript", ".svg": "image/svg+xml"}
+    kinds = {".css": "text/css", ".mjs": "javascript", ".svg": "image/svg+xml", ".webmanifest": "json", ".json": "application/json"}
     assert reply.status_code == 200
     assert kinds[Path(name).suffix] in reply.headers["content-type"]
+    assert reply.headers["cache-control"] == "no-cache"
     assert (await hub.client.get(f"/{name}", headers={"if-none-match": reply.headers["etag"]})).status_code == 304
 
 
@@ -98,6 +129,8 @@ async def test_a_file_is_served_as_what_it_is(hub: TestHub, name: str) -> None:
     ("method", "path", "status"),
     [
         ("GET", "/", 200),
+        ("GET", "/fleet", 200),
+        ("GET", "/assets/WELL-A", 200),
         ("GET", "/nothing", 404),
         ("GET", "/../config.py", 404),
         ("GET", "/v1/tags", 401),

@@ -1,150 +1,150 @@
-// The page: gateways with backlog and last receipt, tags with live values, a chart of the chosen tag.
+// The application: who is signed in, which page the address names, and the frame around it. Pages are fetched when they are first opened.
 // @ts-check
-import { computed, html, render, signal, useEffect, useRef } from "./vendor/core.mjs";
-import { get, stream, takeToken } from "./api.mjs";
-import { draw } from "./chart.mjs";
-import { TokenForm } from "./token.mjs";
+import { effect, html, render, signal, useEffect, useState } from "./vendor/core.mjs";
+import { alarms, askProofBy, askSession, connected, follow, liveness, may, now, send, session, unfollow } from "./hub.mjs";
+import { DEFAULT_RANGE, PRESETS, To, go, place, range, site, turn } from "./place.mjs";
+import { Dialog, Empty, Field, Freshness, Toasts, Trouble } from "./ui.mjs";
+import { Plain, clock, language, look, prefer, speak, t, zone } from "./words.mjs";
+import { PAGES, pageOf } from "./pages.mjs";
 
-const CHART_S = 900;
-const MOST_ROWS = 500;
-const dark = matchMedia("(prefers-color-scheme: dark)");
-const gateways = signal(/** @type {any[]} */ ([]));
-const tags = signal(/** @type {any[]} */ ([]));
-const latest = signal(/** @type {Record<string, [number, number|null, number]>} */ ({}));
-const connected = signal(/** @type {boolean|null} */ (null)); // null: not yet tried
-const trouble = signal("");
-const chosen = signal(Number(new URLSearchParams(location.search).get("tag")) || 0);
-const filter = signal(new URLSearchParams(location.search).get("filter") ?? "");
-const now = signal(Date.now());
-const shown = computed(() => tags.value.filter((tag) => tag.name.includes(filter.value)));
+const open = signal(/** @type {"help"|"palette"|"menu"|null} */ (null));
+const proof = signal(/** @type {{ factors: string[], answer: (given: Record<string, string>|null) => void }|null} */ (null));
+askProofBy((factors) => new Promise((answer) => { proof.value = { factors, answer }; }));
 
-function age(/** @type {number|null} */ us) {
-  if (!us) return "never";
-  const seconds = Math.max(0, now.value / 1e3 - us / 1e6);
-  if (seconds < 120) return `${seconds.toFixed(0)} s ago`;
-  return seconds < 7200 ? `${(seconds / 60).toFixed(0)} min ago` : `${(seconds / 3600).toFixed(0)} h ago`;
+const shown = () => PAGES.filter((page) => page.title && may(page.scope));
+
+function Nav() {
+  return html`<nav class="pages" aria-label=${t("Pages")}>${shown().map((page) => html`<${To} key=${page.path} path=${page.path} aria-current=${pageOf(place.value.path)?.page === page ? "page" : undefined} onClickCapture=${() => { open.value = null; }}>${t(page.title)}<//>`)}</nav>`;
 }
 
-const plain = new Intl.NumberFormat("en", { maximumSignificantDigits: 7 });
-
-function severity(/** @type {number} */ quality) {
-  return ["good", "uncertain", "bad", "bad"][quality >>> 30];
+function Range() {
+  const { name, from_us, to_us } = range.value;
+  const stamp = (/** @type {number|null} */ us) => (us ? new Date(us / 1e3).toISOString().slice(0, 16) : "");
+  const fixed = (/** @type {any} */ changes) => {
+    const given = { from: stamp(from_us ?? (now.value - 3600e3) * 1e3), to: stamp(to_us ?? now.value * 1e3), ...changes };
+    turn({ range: null, from: `${given.from}Z`.replace("ZZ", "Z"), to: `${given.to}Z`.replace("ZZ", "Z") });
+  };
+  return html`<div class="range" role="group" aria-label=${t("Time range")}><select aria-label=${t("Time range")} value=${name} onChange=${(/** @type {any} */ event) => (event.target.value === "custom" ? fixed({}) : turn({ range: event.target.value === DEFAULT_RANGE ? null : event.target.value, from: null, to: null }))}>
+      ${Object.keys(PRESETS).map((key) => html`<option key=${key} value=${key}>${t(`last ${key}`)}</option>`)}<option value="custom">${t("from … to …")}</option></select>
+    ${name === "custom" && html`<input type="datetime-local" aria-label=${t("from, UTC")} value=${stamp(from_us)} onChange=${(/** @type {any} */ event) => fixed({ from: event.target.value })} />
+      <input type="datetime-local" aria-label=${t("to, UTC")} value=${stamp(to_us)} onChange=${(/** @type {any} */ event) => fixed({ to: event.target.value })} />`}
+    <small class="muted"><${Plain}>${zone()}<//></small></div>`;
 }
 
-function choose(/** @type {number} */ id) {
-  chosen.value = id;
-  const query = new URLSearchParams(location.search);
-  query.set("tag", String(id));
-  history.replaceState(null, "", `?${query}`);
+function AlarmCount() {
+  const sounding = Object.values(alarms.value).filter((one) => one.state === "unacknowledged");
+  if (!may("read:assets")) return null;
+  return html`<${To} path="/alarms" class=${`count ${sounding.length ? "some" : ""}`} aria-label=${t("{n} alarm not acknowledged|{n} alarms not acknowledged", { n: sounding.length })}><span aria-hidden="true">▲</span> <${Plain}>${sounding.length}<//><//>`;
 }
 
-function narrow(/** @type {string} */ text) {
-  filter.value = text;
-  const query = new URLSearchParams(location.search);
-  query.set("filter", text);
-  history.replaceState(null, "", `?${query}`);
+function Head() {
+  const who = session.value;
+  const next = look.value.theme === "dark" ? "light" : look.value.theme === "light" ? "system" : "dark";
+  const keep = (/** @type {any} */ given) => prefer(given).then(() => who?.role && send("PUT", "/v1/me/preferences", { language: language.value, ...look.value, ...given }).catch(() => {}));
+  return html`<header class="bar"><button type="button" class="menu quiet" aria-expanded=${open.value === "menu"} aria-label=${t("Pages")} onClick=${() => { open.value = open.value === "menu" ? null : "menu"; }}>☰</button>
+    <${To} path="/" class="brand">Qenergyz<//>
+    <span class="tenant muted" title=${t("tenant")}><${Plain}>${who?.tenant}<//></span>${site.value && html`<button type="button" class="chip" onClick=${() => turn({ site: null })} aria-label=${t("Show all sites")}><${Plain}>${site.value}<//> ×</button>`}
+    <${Range} /><span class="space"></span><${AlarmCount} /><${Freshness} state=${liveness.value} title=${clock(now.value * 1e3)} />
+    <button type="button" class="quiet" onClick=${() => { open.value = "palette"; }} title="Ctrl-K" aria-label=${t("Search and commands")}>⌕</button>
+    <button type="button" class="quiet" onClick=${() => keep({ theme: next })} aria-label=${t("Theme: {now}", { now: t(look.value.theme) })}>${{ dark: "◐", light: "○", system: "◑" }[look.value.theme]}</button>
+    <button type="button" class="quiet" lang=${language.value === "en" ? "ar" : "en"} onClick=${() => keep({ language: language.value === "en" ? "ar" : "en" })}>${language.value === "en" ? "العربية" : "English"}</button>
+    <${To} path="/account" class="who"><${Plain}>${who?.display ?? who?.name}<//> <small class="muted">${t(who?.role ?? "token")}</small><//></header>`;
 }
 
-function Gateways() {
-  return html`<div class="scroll"><table>
-    <thead><tr><th>gateway</th><th>last seen</th><th>last receipt</th><th class="number wide">batches</th><th class="number wide">samples</th>
-      <th class="number wide">bytes per sample</th><th class="number">waiting there</th></tr></thead>
-    <tbody>${gateways.value.map((row) => html`<tr key=${row.name}>
-      <td>${row.name}</td><td>${age(row.last_seen_us)}</td><td>${age(row.receipt_us)}</td>
-      <td class="number wide">${row.batches.toLocaleString("en")}</td><td class="number wide">${row.samples.toLocaleString("en")}</td>
-      <td class="number wide">${row.samples ? (row.bytes / row.samples).toFixed(2) : "-"}</td>
-      <td class="number">${row.backlog.toLocaleString("en")}</td></tr>`)}</tbody>
-  </table></div>`;
-}
-
-function Row({ tag }) {
-  const [time_us, value, quality] = latest.value[tag.id] ?? [0, null, 0x80320000];
-  const level = time_us ? severity(quality) : "muted";
-  return html`<tr class="pick" aria-selected=${chosen.value === tag.id} onClick=${() => choose(tag.id)}>
-    <td><button type="button">${tag.name}</button></td>
-    <td class="number ${level}">${value === null ? "no value" : plain.format(value)}</td><td>${tag.unit}</td>
-    <td class=${level}>${time_us ? level : "waiting"}</td><td>${age(time_us)}</td><td class="muted wide">${tag.gateway}</td></tr>`;
-}
-
-function Tags() {
-  return html`<div>
-    <h2><label>Tags <input type="search" placeholder="filter by name" value=${filter.value} onInput=${(event) => narrow(event.target.value)} /></label></h2>
-    <div class="tags scroll"><table>
-      <thead><tr><th>tag</th><th class="number">value</th><th>unit</th><th>quality</th><th>time</th><th class="wide">gateway</th></tr></thead>
-      <tbody>${shown.value.slice(0, MOST_ROWS).map((tag) => html`<${Row} key=${tag.id} tag=${tag} />`)}</tbody>
-    </table></div>
-    ${shown.value.length > MOST_ROWS && html`<p class="note">${MOST_ROWS} of ${shown.value.length.toLocaleString("en")} tags; filter by name to see others.</p>`}
-  </div>`;
-}
-
-function Chart() {
-  const box = useRef(null);
-  const tag = tags.value.find((row) => row.id === chosen.value);
-  useEffect(() => {
-    if (!tag || !box.current) return;
-    let chart = null;
-    let theme = dark.matches;
-    let gone = false;
-    const refresh = async () => {
-      const newest = latest.value[tag.id]?.[0] || Date.now() * 1e3;
-      const query = `from_us=${newest - CHART_S * 1e6}&to_us=${newest + 1}&points=800`;
-      const samples = await get(`/v1/tags/${tag.id}/samples?${query}`).catch((error) => { trouble.value = error.message; });
-      if (!samples || gone || !box.current) return;
-      if (chart && theme === dark.matches) {
-        chart.show(samples);
-        return;
-      }
-      chart?.end();
-      theme = dark.matches;
-      chart = draw(box.current, tag, samples);
-    };
-    refresh();
-    const timer = setInterval(refresh, 3000);
-    return () => { gone = true; clearInterval(timer); chart?.end(); };
-  }, [tag?.id]);
-  return html`<div><h2>${tag ? tag.name : "Chart"} <span class="muted">newest ${CHART_S / 60} minutes, UTC</span></h2>
-    <div class="chart" ref=${box}>${tag ? "" : html`<p class="note">Choose a tag to see its chart.</p>`}</div></div>`;
-}
-
+/** @type {Record<string, any>} */
+const fetched = {};
 function Page() {
-  return html`<header><h1>Qenergyz</h1><nav aria-label="Pages"><a href="desk.html">Desk</a> <a href="/" aria-current="page">Gateways and tags</a></nav><span class=${connected.value === false ? "uncertain" : "muted"} role="status">
-      ${connected.value === null ? "connecting" : connected.value ? "live" : "not connected; trying again"}</span>${trouble.value && html`<span class="bad" role="alert">${trouble.value}</span>`}</header>
-    <h2>Gateways</h2><${Gateways} />
-    <div class="split"><${Tags} /><${Chart} /></div>`;
+  const found = pageOf(place.value.path);
+  const [, redraw] = useState(0);
+  const key = found?.page.path ?? "";
+  useEffect(() => {
+    if (!found || fetched[key]) return;
+    found.page.load().then((module) => { fetched[key] = module; redraw((n) => n + 1); }, (error) => { fetched[key] = { Page: () => html`<${Trouble} error=${error} />` }; redraw((n) => n + 1); });
+  }, [key]);
+  useEffect(() => { document.title = `${found ? t(found.page.title || found.page.name) : t("Not found")} · Qenergyz`; }, [key, language.value]);
+  if (!found) return html`<${Empty} next=${html`<${To} path="/">${t("Go to the first page")}<//>`}>${t("There is no page at this address.")}<//>`;
+  if (!may(found.page.scope)) return html`<${Empty} next=${html`<${To} path="/">${t("Go to the first page")}<//>`}>${t("The role {role} does not open this page.", { role: t(session.value?.role ?? "token") })}<//>`;
+  const made = fetched[key];
+  return made ? html`<${made.Page} key=${found.parts.join("/")} parts=${found.parts} />` : html`<div class="skeleton" aria-busy="true"></div>`;
 }
 
-function take(/** @type {string} */ event, /** @type {any} */ data) {
-  if (event !== "latest") return;
-  latest.value = { ...latest.value, ...data };
-  const first = tags.value.find((tag) => latest.value[tag.id] && severity(latest.value[tag.id][2]) === "good");
-  if (!chosen.value && first) choose(first.id);
+function Proof() {
+  const [fault, tell] = useState("");
+  if (!proof.value) return null;
+  const { factors, answer } = proof.value;
+  const done = (/** @type {Record<string, string>|null} */ given) => { proof.value = null; answer(given); };
+  const submit = (/** @type {any} */ event) => {
+    event.preventDefault();
+    const given = event.target.elements.given.value.trim();
+    if (!given) tell(t("Type it in first"));
+    else done(factors.length ? (given.includes("-") ? { recovery: given } : { code: given }) : { password: given });
+  };
+  return html`<${Dialog} title=${t("Prove that it is you")} close=${() => done(null)}><form onSubmit=${submit}>
+    <${Field} label=${factors.length ? t("One-time code (or a recovery code)") : t("Password")} fault=${fault}><input name="given" type=${factors.length ? "text" : "password"} inputmode=${factors.length ? "numeric" : undefined} autocomplete=${factors.length ? "one-time-code" : "current-password"} autofocus /><//>
+    <p class="acts"><button type="submit" class="act">${t("Continue")}</button><button type="button" class="quiet" onClick=${() => done(null)}>${t("Cancel")}</button></p></form><//>`;
 }
 
-async function refresh() {
-  try {
-    [gateways.value, tags.value] = await Promise.all([get("/v1/gateways"), get("/v1/tags")]);
-    trouble.value = "";
-  } catch (error) {
-    trouble.value = error.message;
-    if (error.status === 401) throw error;
+const KEYS = [["g …", "go to a page by its letter"], ["/", "find in the table"], ["j k", "next and previous row"], ["Enter", "open the row"], ["Ctrl-K", "search and commands"], ["?", "this help"], ["Esc", "close"]];
+const Help = () => html`<${Dialog} title=${t("Keys")} close=${() => { open.value = null; }}><dl class="keys">${KEYS.map(([key, text]) => html`<div key=${key}><dt><kbd>${key}</kbd></dt><dd>${t(text)}</dd></div>`)}
+  ${shown().filter((page) => page.key).map((page) => html`<div key=${page.path}><dt><kbd>g ${page.key}</kbd></dt><dd>${t(page.title)}</dd></div>`)}</dl><p><a href="/docs/">${t("Documentation")}</a></p><//>`;
+
+function Palette() {
+  const [find, look_] = useState("");
+  const commands = [...shown().map((page) => ({ text: t(page.title), run: () => go(page.path) })), { text: t("My account"), run: () => go("/account") }, { text: t("Keys"), run: () => { open.value = "help"; } }, { text: t("Sign out"), run: signOut }];
+  const found = commands.filter((one) => one.text.toLowerCase().includes(find.toLowerCase()));
+  const run = (/** @type {any} */ one) => { open.value = null; one?.run(); };
+  return html`<${Dialog} title=${t("Search and commands")} close=${() => { open.value = null; }}><form onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); run(found[0]); }}>
+    <input type="search" autofocus aria-label=${t("Search and commands")} value=${find} onInput=${(/** @type {any} */ event) => look_(event.target.value)} /></form>
+    <ul class="list">${found.map((one, at) => html`<li key=${one.text}><button type="button" class=${`quiet ${at ? "" : "first"}`} onClick=${() => run(one)}>${one.text}</button></li>`)}</ul><//>`;
+}
+
+export async function signOut() {
+  await send("DELETE", "/v1/session").catch(() => {});
+  session.value = null;
+}
+
+let waiting = 0; // the letter after "g" is waited for until then
+function onKey(/** @type {KeyboardEvent} */ event) {
+  const typing = /** @type {HTMLElement} */ (event.target).closest?.("input, select, textarea, dialog");
+  if ((event.ctrlKey || event.metaKey) && event.key === "k") { event.preventDefault(); open.value = "palette"; return; }
+  if (typing || event.ctrlKey || event.metaKey || event.altKey || !session.value) return;
+  if (Date.now() < waiting) {
+    const page = shown().find((one) => one.key === event.key);
+    waiting = 0;
+    if (page) { event.preventDefault(); go(page.path); }
+  } else if (event.key === "g") waiting = Date.now() + 1500;
+  else if (event.key === "?") open.value = "help";
+  else if (event.key === "/") { event.preventDefault(); /** @type {HTMLElement|null} */ (document.querySelector("main input[type=search]"))?.focus(); }
+}
+
+function App() {
+  const who = session.value;
+  const [door, opened] = useState(/** @type {any} */ (null));
+  useEffect(() => { if (who === null) import("./pages/login.mjs").then(opened); }, [who === null]);
+  if (place.value.path === "/welcome" || who === null) return door ? html`<main id="main" class="door"><${door.Page} /></main><${Toasts} />` : html`<p class="note start">Qenergyz</p>`;
+  if (who === undefined) return html`<p class="note start">${t("The hub cannot be reached; trying again.")}</p>`;
+  return html`<a class="skip" href="#main">${t("Skip to content")}</a><${Head} />
+    ${connected.value === false && html`<p class="offline" role="alert"><span aria-hidden="true">■</span> ${t("OFFLINE")}: ${t("no connection to the hub; what is shown is the last that was heard. Trying again.")}</p>`}
+    <div class=${`frame ${open.value === "menu" ? "opened" : ""}`}><${Nav} /><main id="main" tabindex="-1"><${Page} /></main></div>
+    ${open.value === "help" && html`<${Help} />`}${open.value === "palette" && html`<${Palette} />`}<${Proof} /><${Toasts} />`;
+}
+
+/** The stream follows the session; the person's own preferences come with it. */
+effect(() => {
+  const who = session.value;
+  if (who) { follow(); if (who.preferences?.language) prefer(who.preferences); } else unfollow();
+});
+
+async function start() {
+  await speak(language.value);
+  for (;;) {
+    try { await askSession(); break; } catch { await new Promise((resume) => setTimeout(resume, 2000)); }
   }
+  if ("serviceWorker" in navigator) setTimeout(() => navigator.serviceWorker.register("/sw.js").catch(() => {}), 3000);
 }
 
-async function main() {
-  const root = document.getElementById("app");
-  root.replaceChildren();
-  takeToken();
-  try {
-    await refresh();
-    take("latest", await get("/v1/latest"));
-  } catch {
-    render(html`<${TokenForm} />`, root);
-    return;
-  }
-  render(html`<${Page} />`, root);
-  setInterval(() => { now.value = Date.now(); }, 1000);
-  setInterval(() => refresh().catch(() => location.reload()), 2000);
-  stream("/v1/stream", take, (up) => { connected.value = up; }, new AbortController().signal);
-}
-
-main();
+document.addEventListener("keydown", onKey);
+const root = /** @type {HTMLElement} */ (document.getElementById("app"));
+root.replaceChildren();
+render(html`<${App} />`, root);
+start();

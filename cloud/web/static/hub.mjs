@@ -1,0 +1,179 @@
+// Everything that is said to and by the hub: who is signed in, requests, and the live stream with what it keeps current.
+// The session is a cookie that no script can read; what changes something carries the CSRF token that came with the session.
+// @ts-check
+import { batch, computed, signal } from "./vendor/core.mjs";
+
+/** @typedef {{ tenant: string, name: string, display?: string, role: string|null, scopes: string[], csrf: string|null, second_factors?: string[], preferences?: Record<string, any> }} Session */
+
+export const session = signal(/** @type {Session|null|undefined} */ (undefined)); // undefined: not asked yet, null: nobody
+/** @param {string} scope */
+export const may = (scope) => {
+  const held = session.value?.scopes ?? [];
+  return held.includes(scope) || (held.includes("read") && scope.startsWith("read:") && !["read:people", "read:journal"].includes(scope));
+};
+
+let ahead_ms = 0; // of the hub's clock before this one's
+/** The hub's time in ms since the epoch, as far as its answers tell it: to the second, which is what ages are shown in. */
+export const hubNow = () => Date.now() + ahead_ms;
+export const now = signal(hubNow());
+setInterval(() => { now.value = hubNow(); }, 1000);
+
+/** A refusal by the hub: `slug` says which, `correlation` finds it in the hub's logs. */
+export class Refusal extends Error {
+  /** @param {Response|null} reply @param {any} problem */
+  constructor(reply, problem) {
+    super(problem.detail ?? problem.title ?? (reply ? `the hub answered ${reply.status}` : "the hub cannot be reached"));
+    this.status = reply?.status ?? 0;
+    this.slug = String(problem.type ?? "").split(":").pop() ?? "";
+    this.problem = problem;
+    this.correlation = reply?.headers.get("x-correlation-id") ?? "";
+  }
+}
+
+/** @type {(factors: string[]) => Promise<Record<string, string>|null>} how a fresh proof is asked for: set by the shell */
+let askProof = async () => null;
+export function askProofBy(/** @type {typeof askProof} */ ask) { askProof = ask; }
+
+/** @param {string} path @param {RequestInit} options @returns {Promise<Response>} */
+async function ask(path, options = {}) {
+  const writes = options.method && options.method !== "GET";
+  const headers = { ...(options.headers ?? {}), ...(writes && session.value?.csrf ? { "x-csrf": session.value.csrf } : {}) };
+  const reply = await fetch(path, { credentials: "same-origin", ...options, headers }).catch(() => null);
+  if (!reply) throw new Refusal(null, {});
+  const told = Date.parse(reply.headers.get("date") ?? "") + 500 - Date.now();
+  if (Number.isFinite(told)) ahead_ms = Math.abs(told) > 2000 ? told : 0;
+  if (reply.ok) return reply;
+  const refusal = new Refusal(reply, await reply.json().catch(() => ({})));
+  if (refusal.slug === "unauthorized" && session.value) session.value = null; // it ended: the shell shows the way in, the address stays
+  throw refusal;
+}
+
+/** @param {string} path */
+export const get = async (path) => (await ask(path)).json();
+
+/**
+ * Something that changes something. Where a fresh proof is needed it is asked for, and the same request goes once more; the idempotency key
+ * makes a double click and a retry the same request.
+ * @param {string} method @param {string} path @param {any} body @param {Record<string, string>} headers
+ */
+export async function send(method, path, body = undefined, headers = {}) {
+  const options = { method, headers: { "idempotency-key": crypto.randomUUID(), ...(body === undefined ? {} : { "content-type": "application/json" }), ...headers }, body: body === undefined ? undefined : JSON.stringify(body) };
+  try {
+    return await read(await ask(path, options));
+  } catch (error) {
+    if (!(error instanceof Refusal) || error.slug !== "step-up") throw error;
+    const proof = await askProof(session.value?.second_factors ?? []);
+    if (!proof) throw error;
+    session.value = await read(await ask("/v1/session/step-up", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(proof) }));
+    return read(await ask(path, options));
+  }
+}
+
+/** @param {Response} reply */
+const read = async (reply) => (reply.status === 204 ? null : (reply.headers.get("content-type") ?? "").includes("json") ? reply.json() : reply.text());
+
+/** A file, handed to the browser to keep. @param {string} path @param {string} name */
+export async function download(path, name) {
+  save(await (await ask(path)).blob(), name);
+}
+
+/** @param {Blob} blob @param {string} name */
+export function save(blob, name) {
+  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+/** Who is signed in. A hub that cannot be reached leaves what was known. */
+export async function askSession() {
+  try {
+    session.value = await get("/v1/session");
+  } catch (error) {
+    if (/** @type {Refusal} */ (error).status === 401) session.value = null;
+    else throw error;
+  }
+}
+
+// What the live stream keeps current. `latest` is a map beside the signals, because it moves four times a second: `tick` tells that it did.
+export const gateways = signal(/** @type {any[]|null} */ (null));
+export const tags = signal(/** @type {any[]|null} */ (null));
+export const model = signal(/** @type {any} */ (null)); // { version, sites, assets, streams }
+export const results = signal(/** @type {Record<string, any>} */ ({}));
+export const alarms = signal(/** @type {Record<string, any>} */ ({}));
+export const latest = new Map(); // tag id -> [time_us, value or null, quality]
+export const tick = signal(0);
+export const tagByName = computed(() => new Map((tags.value ?? []).map((tag) => [tag.name, tag])));
+export const tagsById = computed(() => new Map((tags.value ?? []).map((tag) => [tag.id, tag])));
+
+export const connected = signal(/** @type {boolean|null} */ (null));
+export const heard_ms = signal(0); // when the stream last said anything
+const DELAYED_S = 5;
+const STALE_S = 30;
+/** LIVE, DELAYED or STALE by when the hub was last heard, OFFLINE when there is no stream. */
+export const liveness = computed(() => {
+  if (connected.value === false) return "OFFLINE";
+  if (connected.value === null) return "CONNECTING";
+  const age_s = (now.value - ahead_ms - heard_ms.value) / 1000;
+  return age_s > STALE_S ? "STALE" : age_s > DELAYED_S ? "DELAYED" : "LIVE";
+});
+/** The same for one thing by the time of its newest sample. @param {number|null|undefined} us */
+export function freshness(us) {
+  if (connected.value === false) return "OFFLINE";
+  if (!us) return "WAITING";
+  const age_s = now.value / 1e3 - us / 1e6;
+  return age_s > STALE_S ? "STALE" : age_s > DELAYED_S ? "DELAYED" : "LIVE";
+}
+
+/** @type {Map<string, Set<(data: any) => void>>} */
+const listeners = new Map();
+/** Events that are not conflated, for pages that want each one. Returns how to stop. @param {string} event @param {(data: any) => void} take */
+export function listen(event, take) {
+  listeners.set(event, (listeners.get(event) ?? new Set()).add(take));
+  return () => { listeners.get(event)?.delete(take); };
+}
+
+/** @type {Record<string, (data: any) => void>} */
+const TAKE = {
+  latest: (data) => {
+    for (const [id, value] of Object.entries(data)) latest.set(Number(id), value);
+    tick.value += 1;
+  },
+  gateways: (data) => { gateways.value = data; },
+  tags: (data) => { tags.value = data; },
+  model: (data) => { model.value = data; },
+  result: (data) => {
+    const key = `${data.kind} ${data.subject}`;
+    const before = results.value[key];
+    if (!before || (before.id !== data.id && before.as_of_us <= data.as_of_us)) results.value = { ...results.value, [key]: data };
+  },
+  alarm: (data) => { alarms.value = { ...alarms.value, [`${data.asset} ${data.alarm}`]: data }; },
+  alive: () => {},
+};
+
+/** @type {EventSource|null} */
+let source = null;
+/** Follow the hub's stream until `unfollow`. The browser connects again by itself and says what it has heard last. */
+export function follow() {
+  unfollow();
+  source = new EventSource("/v1/stream");
+  source.onopen = () => { batch(() => { connected.value = true; heard_ms.value = Date.now(); }); };
+  source.onerror = () => {
+    connected.value = false;
+    if (source?.readyState === EventSource.CLOSED) setTimeout(() => { if (session.value) askSession().then(follow, follow); }, 3000);
+  };
+  for (const [event, take] of Object.entries(TAKE)) {
+    source.addEventListener(event, (/** @type {MessageEvent} */ message) => batch(() => {
+      heard_ms.value = Date.now();
+      connected.value = true;
+      const data = JSON.parse(message.data);
+      take(data);
+      for (const one of listeners.get(event) ?? []) one(data);
+    }));
+  }
+}
+
+export function unfollow() {
+  source?.close();
+  source = null;
+  connected.value = null;
+}

@@ -1,0 +1,19 @@
+// Which page an address names, and who may open it. A page is a module with `Page({ parts })`; parts are what follows its path.
+// @ts-check
+
+/** @typedef {{ path: string, name: string, title: string, scope: string, key?: string, load: () => Promise<any> }} PageEntry */
+
+/** In the order of the navigation; without a title it is reached from elsewhere. @type {PageEntry[]} */
+export const PAGES = [
+  { path: "/fleet", name: "fleet", title: "Fleet", scope: "read:field", key: "f", load: () => import("./pages/fleet.mjs") },
+  { path: "/account", name: "My account", title: "", scope: "read:field", load: () => import("./pages/account.mjs") },
+];
+
+const HOME = { path: "/", name: "Qenergyz", title: "", scope: "read:field", load: () => import("./pages/home.mjs") };
+
+/** @param {string} path @returns {{ page: PageEntry, parts: string[] }|null} */
+export function pageOf(path) {
+  if (path === "/") return { page: HOME, parts: [] };
+  const page = PAGES.find((one) => path === one.path || path.startsWith(`${one.path}/`));
+  return page ? { page, parts: path.slice(page.path.length).split("/").filter(Boolean).map(decodeURIComponent) } : null;
+}

@@ -1,0 +1,69 @@
+// Where the reader is: path and query are the whole state of a page, so that an address can be kept, shared and gone back to.
+// Time range, site and selection stand in the query; what is at its default does not.
+// @ts-check
+import { computed, html, signal } from "./vendor/core.mjs";
+
+const read = () => ({ path: location.pathname.replace(/\/+$/, "") || "/", query: Object.fromEntries(new URLSearchParams(location.search)) });
+export const place = signal(read());
+addEventListener("popstate", () => { place.value = read(); });
+
+/** Kept from page to page. */
+const COMMON = ["range", "from", "to", "site"];
+
+/** @param {string} path @param {Record<string, string|number|null|undefined>} query */
+export function address(path, query = {}) {
+  const kept = Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  const text = new URLSearchParams(kept.map(([name, value]) => [name, String(value)])).toString();
+  return text ? `${path}?${text}` : path;
+}
+
+/** Another page, with the range and site that hold here. @param {string} path @param {Record<string, any>} query */
+export function onward(path, query = {}) {
+  const common = Object.fromEntries(COMMON.filter((name) => name in place.value.query).map((name) => [name, place.value.query[name]]));
+  return address(path, { ...common, ...query });
+}
+
+/** @param {string} to @param {boolean} quietly without a step to go back to */
+export function go(to, quietly = false) {
+  if (to === location.pathname + location.search) return;
+  history[quietly ? "replaceState" : "pushState"](null, "", to);
+  place.value = read();
+}
+
+/** Change parts of the query of this page; null takes one away. @param {Record<string, any>} changes @param {boolean} quietly */
+export function turn(changes, quietly = false) {
+  go(address(place.value.path, { ...place.value.query, ...changes }), quietly);
+}
+
+/** A link that stays in the application, unless the reader asks for another tab. */
+export function To({ path, query = {}, children, ...more }) {
+  const to = onward(path, query);
+  const follow = (/** @type {MouseEvent} */ event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+    event.preventDefault();
+    go(to);
+  };
+  return html`<a href=${to} onClick=${follow} ...${more}>${children}</a>`;
+}
+
+export const PRESETS = /** @type {const} */ ({ "15m": 900, "1h": 3_600, "6h": 21_600, "24h": 86_400, "7d": 604_800, "30d": 2_592_000 });
+export const DEFAULT_RANGE = "15m";
+
+/** The range of time: relative to now and moving with it, or fixed. Microseconds; a span of nothing is taken for the default. */
+export const range = computed(() => {
+  const { range: name, from, to } = place.value.query;
+  const fixed = [Date.parse(from ?? "") * 1e3, Date.parse(to ?? "") * 1e3];
+  if (fixed[0] < fixed[1]) return { name: "custom", from_us: fixed[0], to_us: fixed[1], span_s: (fixed[1] - fixed[0]) / 1e6, live: false };
+  const known = name && name in PRESETS ? /** @type {keyof typeof PRESETS} */ (name) : DEFAULT_RANGE;
+  return { name: known, from_us: null, to_us: null, span_s: PRESETS[known], live: true };
+});
+
+/** The range as it is at this moment: [from, to) in microseconds. */
+export function window_us() {
+  const { from_us, to_us, span_s } = range.value;
+  if (from_us !== null && to_us !== null) return [from_us, to_us];
+  const now = Date.now() * 1e3;
+  return [now - span_s * 1e6, now + 1];
+}
+
+export const site = computed(() => place.value.query.site ?? "");
