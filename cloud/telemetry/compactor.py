@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,15 +30,39 @@ PAUSE_S: Final = 10.0
 LONGEST_PAUSE_S: Final = 60.0
 SHARE: Final = 0.2  # of the time, at most, that a hub which keeps up spends compacting
 BREATH_S: Final = 0.05  # between two transactions: others wait for their receipts
+GLANCE_S: Final = 0.001
 _logger = logging.getLogger("qenergyz.hub")
+T = TypeVar("T")
 Tables = Mapping[tuple[int, bytes], TagMap]
 
 
-class Compactor:
-    """`run` until cancelled; `problem` says why it does not work, or nothing."""
+class Courtesy:
+    """Lets a thread step back while requests are in hand: Python runs one thread at a time, and the loop has to wait for its turn after every
+    look at a socket. `step` is called between small pieces of work; under load they get `SHARE` of the time."""
 
-    def __init__(self, db: Database, tables: TagTables, tenants: Callable[[], Awaitable[Sequence[int]]], threads: Executor) -> None:
-        self._db, self._tables, self._tenants, self._threads = db, tables, tenants, threads
+    def __init__(self, busy: Callable[[], bool]) -> None:
+        self._busy, self._since = busy, time.monotonic()
+
+    def step(self) -> None:
+        now = time.monotonic()
+        until = now + (now - self._since) * (1 / SHARE - 1)
+        while self._busy() and time.monotonic() < until:
+            time.sleep(GLANCE_S)
+        self._since = time.monotonic()
+
+
+class Compactor:
+    """`run` until cancelled; `problem` says why it does not work, or nothing. busy: whether requests are in hand."""
+
+    def __init__(
+        self,
+        db: Database,
+        tables: TagTables,
+        tenants: Callable[[], Awaitable[Sequence[int]]],
+        threads: Executor,
+        busy: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._db, self._tables, self._tenants, self._threads, self._busy = db, tables, tenants, threads, busy
         self.problem = ""
 
     async def run(self) -> None:
@@ -79,9 +103,9 @@ class Compactor:
                 return 0
             loop = asyncio.get_running_loop()
             tables = await known_tables(self._tables, tenant_id, stored, connection)
-            fresh = await loop.run_in_executor(self._threads, columns_by_hour, stored, tables)
+            fresh = await loop.run_in_executor(self._threads, columns_by_hour, stored, tables, Courtesy(self._busy))
             known = await series_store.hours(connection, tenant_id, fresh)
-            rows, rollups = await loop.run_in_executor(self._threads, _rewrite, fresh, known)
+            rows, rollups = await loop.run_in_executor(self._threads, _rewrite, fresh, known, Courtesy(self._busy))
             await series_store.put_hours(connection, tenant_id, rows)
             await series_store.put_minutes(connection, tenant_id, rollups)
             await series_store.mark_compacted(connection, tenant_id, stored)
@@ -101,24 +125,31 @@ async def known_tables(
     return found
 
 
-def columns_by_hour(stored: Sequence[Uncompacted], tables: Tables) -> dict[tuple[int, int], Samples]:
+def columns_by_hour(stored: Sequence[Uncompacted], tables: Tables, courtesy: Courtesy) -> dict[tuple[int, int], Samples]:
     """Samples of some batches by (tag, hour), in the order of time within each.
 
     What has the same tags is put together first, so that a thousand tags cost little more than one.
     """
     alike: dict[bytes, list[_Rows]] = defaultdict(list)
     for one in stored:
+        courtesy.step()
         for rows in _opened(one, tables[one.gateway_id, one.table_digest]):
             alike[rows.tag_ids.tobytes()].append(rows)
     tags = np.concatenate([parts[0].tag_ids for parts in alike.values()]) if alike else np.zeros(0, np.int64)
     if np.unique(tags).size == tags.size:
-        return {key: samples for parts in alike.values() for key, samples in _cut(parts)}
+        return {key: samples for parts in alike.values() for key, samples in _politely(_cut(parts), courtesy)}
     found: dict[tuple[int, int], list[Samples]] = defaultdict(list)
     for one in stored:  # a tag stands in several sets: one batch after another, so that equal times keep the order of storing
         for rows in _opened(one, tables[one.gateway_id, one.table_digest]):
-            for key, samples in _cut([rows]):
+            for key, samples in _politely(_cut([rows]), courtesy):
                 found[key].append(samples)
     return {key: series.merge(pieces) for key, pieces in found.items()}
+
+
+def _politely(pieces: Iterable[T], courtesy: Courtesy) -> Iterator[T]:
+    for piece in pieces:
+        courtesy.step()
+        yield piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +201,12 @@ def columns_of(one: Uncompacted, table: TagMap, tag_id: int) -> Iterator[Samples
             yield Samples(rows.times_us, rows.values[:, column], rows.codes[:, column])
 
 
-def _rewrite(fresh: Mapping[tuple[int, int], Samples], known: Mapping[tuple[int, int], bytes]) -> tuple[list[SeriesRow], list[Rollup]]:
+def _rewrite(
+    fresh: Mapping[tuple[int, int], Samples], known: Mapping[tuple[int, int], bytes], courtesy: Courtesy
+) -> tuple[list[SeriesRow], list[Rollup]]:
     """The new rows, and the rollups of the minutes that changed, counted anew from everything there is of them."""
     rows, rollups = [], []
-    for (tag_id, hour_us), samples in fresh.items():
+    for (tag_id, hour_us), samples in _politely(fresh.items(), courtesy):
         stored = known.get((tag_id, hour_us))
         merged = series.merge([series.decode(stored), samples]) if stored else samples
         rows.append(SeriesRow(tag_id, hour_us, series.encode(merged), merged.times_us.size))

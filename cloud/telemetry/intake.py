@@ -97,10 +97,23 @@ class Intake:
         self._admission = Admission(limits, time.monotonic)
         self._findings = Throttle(FINDINGS_PER_SECOND, FINDINGS_BURST, limits.known_keys)
         self._last_unknown_s = 0.0
+        self._in_hand = 0
         self.receipted: dict[tuple[int, int], int] = {}  # (tenant, gateway) -> time of the last receipt; written with the next contact
 
     async def accept(self, body: bytes, old_size: int, backlog: int, caller: Caller) -> bytes:
         """The reply of POST /v1/batches. Raises Problem."""
+        self._in_hand += 1
+        try:
+            return await self._accept(body, old_size, backlog, caller)
+        finally:
+            self._in_hand -= 1
+
+    @property
+    def busy(self) -> bool:
+        """Requests are in hand: what can wait, should."""
+        return self._in_hand > 0
+
+    async def _accept(self, body: bytes, old_size: int, backlog: int, caller: Caller) -> bytes:
         started_s = time.perf_counter()
         at_us = self._clock.now_us()
         statements, refusal = await self._run(lambda: ingest.split(body, self._limits))
