@@ -24,14 +24,15 @@ from edge.bufferbatches import Sealed as Sealed  # noqa: PLC0414
 from edge.buffercap import Cap, disk_missing
 from edge.bufferfile import SCHEMA_VERSION as SCHEMA_VERSION  # noqa: PLC0414
 from edge.bufferfile import BufferTrouble as BufferTrouble  # noqa: PLC0414
-from edge.bufferfile import connect, is_environment, quarantine, read_cleared, write_cleared
+from edge.bufferfile import Reading, connect, is_environment, quarantine, read_cleared, write_cleared
 from edge.buffergaps import GAP_JOIN_US as GAP_JOIN_US  # noqa: PLC0414
 from edge.buffergaps import Drop, Gaps
+from edge.bufferkey import Vault, check_key
 from edge.bufferopen import OpenRow, OpenRows, event_row, size_of
 from edge.clockwatch import clock_record
 from edge.config import Policies
 from edge.ringage import RingAge
-from protocols.batch import cbor, columns, statement
+from protocols.batch import columns, statement
 from protocols.batch.columns import Gap, GapReason
 from protocols.batch.errors import BatchError
 from protocols.devicemap import TagTable
@@ -44,6 +45,7 @@ LIVE: Final = "live"
 BACKFILL: Final = "backfill"
 EVENT: Final = "event"
 RESUME_BATCHES: Final = 16
+PLAIN_AT_ONCE: Final = 64
 KEEP_WRITTEN_US: Final = 30 * 86_400_000_000
 
 log = logging.getLogger("qenergyz.edge")
@@ -60,35 +62,50 @@ class BufferFull(BufferTrouble):
 class Buffer:
     """Open with `Buffer.open`; a file that SQLite finds corrupt is set aside, a new one is begun and the loss is recorded as a gap."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, *, max_bytes: int, policies: Policies) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, *, max_bytes: int, policies: Policies, vault: Vault) -> None:
         self.path = path
         self._db = connection
         self._max_bytes = max_bytes
-        self._open, self._batches, self._gaps = OpenRows(connection), Batches(connection), Gaps(connection)
+        self._open, self._batches, self._gaps = OpenRows(connection, vault), Batches(connection, vault), Gaps(connection)
         self._cap = Cap(connection, self._batches, self._gaps, policies)
         self._table_id = 0
         self._boot = _boot_id()
         self._ring = RingAge(self._meta("ring") or b"")
+        self._plain_after = 0
+        self._plain_until: int | None = None
+        if vault.locks and not self._meta("all_closed"):
+            self._plain_until = self._db.execute("SELECT coalesce(max(id), 0) FROM batch").fetchone()[0]
         self.epoch = int.from_bytes(self._meta("epoch") or b"", "big")
 
     @classmethod
-    def open(cls, path: Path, now_us: int, *, max_bytes: int, policies: Policies = DEFAULT_POLICIES, damaged: bool = False) -> "Buffer":
+    def open(
+        cls,
+        path: Path,
+        now_us: int,
+        *,
+        max_bytes: int,
+        policies: Policies = DEFAULT_POLICIES,
+        vault: Vault | None = None,
+        damaged: bool = False,
+    ) -> "Buffer":
         """damaged: the file was found corrupt while in use. Raises BufferTrouble for what a new file would not mend."""
         path.parent.mkdir(parents=True, exist_ok=True)
         cleared = path.with_suffix(".cleared")
         existed = path.exists()
         lost_from_us = None
+        vault = vault or Vault()
+        check = partial(_checked, vault, path)
         try:
             if damaged:
                 raise sqlite3.DatabaseError("found damaged while in use")
-            connection = connect(path)
+            connection = connect(path, check)
         except sqlite3.DatabaseError as error:
             if not existed or is_environment(error):
                 raise BufferTrouble(f"{path}: cannot be opened: {error}") from error
             lost_from_us = read_cleared(cleared)
             quarantine(path, now_us)
-            connection = connect(path)
-        buffer = cls(path, connection, max_bytes=max_bytes, policies=policies)
+            connection = connect(path, check)
+        buffer = cls(path, connection, max_bytes=max_bytes, policies=policies, vault=vault)
         with connection:
             buffer._cap.begin()
             if not buffer.epoch:
@@ -189,9 +206,8 @@ class Buffer:
         batches = 0
         while rows := self._open.cut_events():
             gaps = self._gaps.waiting(EVENT, times=False)
-            payload = self._payload(
-                self._table_id, (), tuple(gap for _, gap in gaps), tuple(cbor.decode_strict(record) for _, _, record in rows)
-            )
+            events = tuple(event for event in map(self._open.event, rows) if event is not None)
+            payload = self._payload(self._table_id, (), tuple(gap for _, gap in gaps), events)
             signed, seq = self._batches.sign(payload, gateway, signer, EVENT, self.epoch)
             with self._change():
                 self._batches.store(
@@ -199,6 +215,9 @@ class Buffer:
                 )
                 self._gaps.told(gaps)
                 self._open.delete_events(rows)
+                if len(events) < len(rows):
+                    lost = len(rows) - len(events)
+                    self._gaps.add(Gap(rows[0][1], rows[-1][1], GapReason.BUFFER_QUARANTINED, lost, Priority.EVENT))
             batches += 1
         return batches
 
@@ -336,7 +355,7 @@ class Buffer:
         """The newest samples under the present tag table, oldest first: open rows, and before them up to RESUME_BATCHES batches."""
         groups = [group for payload in self._batches.newest(RESUME_BATCHES, self._table_id) for group in payload.groups]
         blocks = [Block(group.tags, group.times_us, group.values, group.quality) for group in groups if group.samples]
-        return blocks + self._open.readable("SELECT blocks FROM open WHERE table_id = ? ORDER BY id", (self._table_id,))
+        return blocks + self._open.readable("WHERE table_id = ? ORDER BY id", (self._table_id,))
 
     def backlog(self) -> Backlog:
         return self._batches.backlog(self._open.samples(), self._bytes)
@@ -352,6 +371,7 @@ class Buffer:
                 (self._ring.old,),
             )
             self._open.forget_messages()
+            self._close_plain()
         self._db.execute("PRAGMA incremental_vacuum(256)").fetchall()
         oldest = self._db.execute(
             "SELECT min(m) FROM (SELECT min(first_us) AS m FROM batch WHERE state IN ('sealed', 'again') UNION ALL SELECT min(gateway_us) FROM open)"
@@ -360,6 +380,17 @@ class Buffer:
         return count
 
     # -- inside
+
+    def _close_plain(self) -> None:
+        """Batches from before there was a key are encrypted little by little, once."""
+        if self._plain_until is None:
+            return
+        reached = self._batches.close_plain(self._plain_after, self._plain_until, PLAIN_AT_ONCE)
+        if reached is None:
+            self._set_meta("all_closed", b"\1")
+            self._plain_until = None
+        else:
+            self._plain_after = reached
 
     def _full(self, error: sqlite3.OperationalError, refused: Sequence[Frame] = ()) -> Exception:
         """BufferFull for what SQLite says of a full disk, else the error itself."""
@@ -424,7 +455,7 @@ class Buffer:
 
     def _newest_source_us(self, now_us: int, otherwise_us: int) -> int:
         """By the clocks of the devices, when the gateway's own was ahead while it ran and is not any more."""
-        blocks = self._open.readable("SELECT blocks FROM open ORDER BY id DESC LIMIT 16")
+        blocks = self._open.readable("ORDER BY id DESC LIMIT 16")
         newest = [int(block.times_us.max()) for block in blocks]
         newest += [int(group.times_us.max()) for payload in self._batches.newest(1) for group in payload.groups if group.samples]
         return max((one for one in newest if one <= now_us), default=otherwise_us)
@@ -435,6 +466,11 @@ class Buffer:
 
     def _set_meta(self, key: str, value: bytes) -> None:
         self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+
+def _checked(vault: Vault, path: Path, connection: sqlite3.Connection) -> Reading:
+    check_key(connection, vault, path)
+    return Batches(connection, vault).read
 
 
 def _class_of(frame: Frame) -> Priority:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edge.bufferkey import Vault, batch_row, is_closed
 from protocols.batch import statement
 from protocols.batch.errors import BatchError
 from protocols.frame import Priority
@@ -63,13 +64,30 @@ class Span:
 class Batches:
     """bytes: of all statements. `refresh` after a transaction that was rolled back."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._db = connection
+    def __init__(self, connection: sqlite3.Connection, vault: Vault) -> None:
+        self._db, self._vault = connection, vault
         self.bytes = 0
         self.refresh()
 
     def refresh(self) -> None:
         self.bytes = int(self._db.execute("SELECT coalesce(sum(bytes), 0) FROM batch").fetchone()[0])
+
+    def read(self, stream: str, epoch: int, seq: int, stored: bytes) -> bytes:
+        """The statement; what stands there when it does not open: whoever verifies it finds the damage."""
+        try:
+            return self._vault.open(batch_row(stream, epoch, seq), stored)
+        except ValueError as error:
+            log.error("batch_damaged stream=%s seq=%d cause=%s", stream, seq, error)
+            return stored
+
+    def close_plain(self, after_id: int, until_id: int, count: int) -> int | None:
+        """Encrypt batches that were stored before there was a key; returns the last id that was looked at, None when there are no more."""
+        query = "SELECT id, stream, epoch, seq, statement FROM batch WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
+        rows = self._db.execute(query, (after_id, until_id, count)).fetchall()
+        plain = [row for row in rows if not is_closed(row[4])]
+        closed = [(self._vault.close(batch_row(*row[1:4]), row[4]), row[0]) for row in plain]
+        self._db.executemany("UPDATE batch SET statement = ? WHERE id = ?", closed)
+        return rows[-1][0] if rows else None
 
     def sign(self, payload: statement.Payload, gateway: str, signer: Signer, stream: str, epoch: int) -> tuple[bytes, int]:
         """The next batch of the stream's chain, and its number."""
@@ -93,7 +111,7 @@ class Batches:
                 len(signed),
                 int(span.priority),
                 span.thinned,
-                signed,
+                self._vault.close(batch_row(stream, epoch, seq), signed),
             ),
         )
         self._db.execute("INSERT OR REPLACE INTO chain (stream, seq, entry) VALUES (?, ?, ?)", (stream, seq, statement.entry_hash(signed)))
@@ -111,7 +129,7 @@ class Batches:
             size += size_bytes
             if found and size > max_bytes:
                 break
-            found.append(Sealed(number, name, epoch, seq, digest, samples, sealed_us, signed, priority))
+            found.append(Sealed(number, name, epoch, seq, digest, samples, sealed_us, self.read(name, epoch, seq, signed), priority))
         return found
 
     def acknowledge(self, receipts: Iterable[tuple[int, bytes]]) -> None:
@@ -143,9 +161,9 @@ class Batches:
 
     def newest(self, count: int, table_id: int | None = None) -> list[statement.Payload]:
         """Contents of the newest batches under a tag table, oldest first. What was thinned is numbered anew and old all the same."""
-        query = "SELECT statement FROM batch WHERE ?1 IS NULL OR table_id = ?1 ORDER BY thinned > 0, id DESC LIMIT ?2"
+        query = "SELECT stream, epoch, seq, statement FROM batch WHERE ?1 IS NULL OR table_id = ?1 ORDER BY thinned > 0, id DESC LIMIT ?2"
         rows = self._db.execute(query, (table_id, count)).fetchall()
-        return [payload_of(signed) for (signed,) in reversed(rows)]
+        return [payload_of(self.read(*row)) for row in reversed(rows)]
 
     def backlog(self, open_samples: int, total_bytes: int) -> Backlog:
         states = {

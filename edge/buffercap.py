@@ -37,8 +37,8 @@ MOST_THINNED: Final = 6
 MERGED: Final = 16
 MERGED_SAMPLES: Final = 200_000
 THINNED_STREAM: Final = "backfill"
-Row = tuple[int, str, int, int, int, int, int, int, int, bytes]
-_COLUMNS: Final = "id, stream, seq, table_id, first_us, last_us, sealed_us, samples, thinned, statement"
+Row = tuple[int, str, int, int, int, int, int, int, int, bytes, int]
+_COLUMNS: Final = "id, stream, seq, table_id, first_us, last_us, sealed_us, samples, thinned, statement, epoch"
 
 
 class Cap:
@@ -108,11 +108,14 @@ class Cap:
     def _take(self, row: Row) -> statement.Payload:
         """Delete a batch and declare its number; what it said of earlier gaps must not go with it."""
         self._batches.delete("SELECT id, bytes FROM batch WHERE id = ?", (row[0],))
-        payload = payload_of(row[9])
+        payload = self._payload(row)
         for gap in payload.gaps:
             self._gaps.add(gap, row[1], counted=True)
         self._gaps.add(Gap(row[2], row[2], GapReason.SEALED_DROPPED), row[1])
         return payload
+
+    def _payload(self, row: Row) -> statement.Payload:
+        return payload_of(self._batches.read(row[1], row[10], row[2], row[9]))
 
     # -- thinning
 
@@ -121,7 +124,7 @@ class Cap:
         rows = self._least_thinned(priority)
         if not rows or self._signing is None:
             return False
-        payloads = [payload_of(row[9]) for row in rows]
+        payloads = [self._payload(row) for row in rows]
         blocks = [
             Block(group.tags, group.times_us, group.values, group.quality) for one in payloads for group in one.groups if group.samples
         ]

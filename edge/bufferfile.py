@@ -6,6 +6,7 @@ Not for: what stands in it (`edge.buffer`).
 import hashlib
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -42,6 +43,10 @@ _SINCE_1: Final = (
 )
 
 
+Reading = Callable[[str, int, int, bytes], bytes]  # stream, epoch, seq, what is stored -> the statement
+Check = Callable[[sqlite3.Connection], Reading]
+
+
 class BufferTrouble(Exception):
     """The buffer cannot do what was asked; the message says what and why."""
 
@@ -56,7 +61,8 @@ def quarantine(path: Path, now_us: int) -> Path:
     return kept
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path, check: Check) -> sqlite3.Connection:
+    """check: asked of the key before anything is believed or changed; gives how to read a stored statement."""
     connection = sqlite3.connect(path, timeout=5, check_same_thread=False)
     try:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
@@ -77,7 +83,7 @@ def connect(path: Path) -> sqlite3.Connection:
             problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             if problem != "ok":
                 raise sqlite3.DatabaseError(problem)
-        _check_sense(connection)
+        _check_sense(connection, check(connection))
     except BaseException:
         connection.close()
         raise
@@ -91,12 +97,14 @@ def _add_columns(connection: sqlite3.Connection) -> None:
             connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} INTEGER NOT NULL DEFAULT {default}")
 
 
-def _check_sense(connection: sqlite3.Connection) -> None:
+def _check_sense(connection: sqlite3.Connection, read: Reading) -> None:
     """What `quick_check` cannot see: rows that read well and say what was never written. The newest batch of each chain is its head."""
     heads = connection.execute("SELECT stream, seq, entry FROM chain WHERE head_gone = 0").fetchall()
     for stream, seq, entry in heads:
-        newest = connection.execute("SELECT seq, statement FROM batch WHERE stream = ? ORDER BY id DESC LIMIT 1", (stream,)).fetchone()
-        if newest is not None and (newest[0] != seq or hashlib.sha256(newest[1]).digest() != entry):
+        newest = connection.execute(
+            "SELECT seq, epoch, statement FROM batch WHERE stream = ? ORDER BY id DESC LIMIT 1", (stream,)
+        ).fetchone()
+        if newest is not None and (newest[0] != seq or hashlib.sha256(read(stream, newest[1], newest[0], newest[2])).digest() != entry):
             raise sqlite3.DatabaseError(f"the chain {stream} does not end with its newest batch")
     strangers = "SELECT count(*) FROM batch WHERE state NOT IN ('sealed', 'again', 'acknowledged', 'refused') OR stream NOT IN (SELECT stream FROM chain)"
     if connection.execute(strangers).fetchone()[0]:

@@ -4,17 +4,23 @@ Not for: sealing them (`edge.buffer`), how the blocks of a row stand in it (`edg
 the caller.
 """
 
+import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from edge import bufferkey
+from edge.bufferkey import Vault
 from edge.rows import Rows
 from protocols.batch import cbor
+from protocols.batch.errors import BatchError
 from protocols.event import Event
 from protocols.frame import Block, Frame
 
+T = TypeVar("T")
+log = logging.getLogger("qenergyz.edge")
 MAX_BATCH_SAMPLES: Final = 250_000
 MAX_BATCH_EVENTS: Final = 2_000
 KEEP_MESSAGE_ROWS: Final = 4096  # frames whose messages a broker might still redeliver: far above any in-flight window
@@ -38,17 +44,19 @@ class OpenRow:
 class OpenRows:
     """bytes: of all rows, samples and events. `refresh` after a transaction that was rolled back."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._db = connection
+    def __init__(self, connection: sqlite3.Connection, vault: Vault) -> None:
+        self._db, self._vault = connection, vault
         self.packing = Rows(connection)
         self.bytes = 0
         self._present: set[int] = set()
+        self._last: dict[str, int] = {}
         self.refresh()
 
     def refresh(self) -> None:
         self.packing.forget()
         query = "SELECT (SELECT coalesce(sum(length(blocks)), 0) FROM open) + (SELECT coalesce(sum(length(record)), 0) FROM event)"
         self.bytes = int(self._db.execute(query).fetchone()[0])
+        self._last = dict(self._db.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
         self._present = {row[0] for row in self._db.execute("SELECT DISTINCT priority FROM open")}
 
     def pack(self, frames: Sequence[Frame], table_id: int) -> list[PackedRow]:
@@ -59,14 +67,28 @@ class OpenRows:
         ]
 
     def add(self, rows: Sequence[PackedRow]) -> None:
-        self._db.executemany("INSERT INTO open (priority, table_id, gateway_us, samples, blocks) VALUES (?, ?, ?, ?, ?)", rows)
-        self._present.update(row[0] for row in rows)
-        self.bytes += sum(len(row[4]) for row in rows)
+        numbered = [
+            (number, *row[:4], self._vault.close(bufferkey.open_row(number, *row[:4]), row[4]))
+            for number, row in self._number("open", rows)
+        ]
+        self._db.executemany("INSERT INTO open (id, priority, table_id, gateway_us, samples, blocks) VALUES (?, ?, ?, ?, ?, ?)", numbered)
+        self._present.update(row[1] for row in numbered)
+        self.bytes += sum(len(row[5]) for row in numbered)
+
+    def _number(self, table: str, rows: Sequence[T]) -> Iterator[tuple[int, T]]:
+        """Each with its row's number, which is part of what it is encrypted for."""
+        last = self._last.get(table, 0)
+        self._last[table] = last + len(rows)
+        return enumerate(rows, last + 1)
 
     def add_events(self, events: Sequence[tuple[int, bytes]]) -> None:
         if events:
-            self._db.executemany("INSERT INTO event (gateway_us, record) VALUES (?, ?)", events)
-            self.bytes += sum(len(record) for _, record in events)
+            numbered = [
+                (number, at_us, self._vault.close(bufferkey.event_row(number, at_us), record))
+                for number, (at_us, record) in self._number("event", events)
+            ]
+            self._db.executemany("INSERT INTO event (id, gateway_us, record) VALUES (?, ?, ?)", numbered)
+            self.bytes += sum(len(record) for _, _, record in numbered)
 
     def add_messages(self, frames: Sequence[Frame]) -> None:
         messages = [(frame.device, b"".join(frame.messages)) for frame in frames if frame.messages]
@@ -95,7 +117,10 @@ class OpenRows:
 
     def blocks(self, rows: Sequence[OpenRow]) -> list[Block]:
         """Raises ValueError for a row that is not what was appended."""
-        return [block for row in rows for block in self.packing.unpack(row.blocks)]
+        return [block for row in rows for block in self.packing.unpack(self._plain(row))]
+
+    def _plain(self, row: OpenRow) -> bytes:
+        return self._vault.open(bufferkey.open_row(row.id, row.priority, row.table_id, row.gateway_us, row.samples), row.blocks)
 
     def delete(self, rows: Sequence[OpenRow]) -> None:
         """Rows that `cut` gave, side by side."""
@@ -105,8 +130,20 @@ class OpenRows:
 
     def set_aside(self, row: OpenRow, cause: str) -> None:
         """Evidence: it can never be in a batch."""
-        self._db.execute("INSERT INTO set_aside (gateway_us, cause, blocks) VALUES (?, ?, ?)", (row.gateway_us, cause, row.blocks))
+        kept = row.blocks
+        with suppress(ValueError):  # else as it stands there
+            kept = self._vault.close(bufferkey.set_aside_row(row.gateway_us), self._plain(row))
+        self._db.execute("INSERT INTO set_aside (gateway_us, cause, blocks) VALUES (?, ?, ?)", (row.gateway_us, cause, kept))
         self.delete((row,))
+
+    def event(self, row: tuple[int, int, bytes]) -> dict[Any, Any] | None:
+        """Members of an event; None when the row was altered in the file."""
+        try:
+            members = cbor.decode_strict(self._vault.open(bufferkey.event_row(row[0], row[1]), row[2]))
+        except (ValueError, BatchError) as error:
+            log.error("event_damaged gateway_us=%d cause=%s", row[1], error)
+            return None
+        return members if isinstance(members, dict) else None
 
     def cut_events(self) -> list[tuple[int, int, bytes]]:
         """(id, gateway_us, record) of the oldest."""
@@ -124,12 +161,12 @@ class OpenRows:
     def forget_messages(self) -> None:
         self._db.execute("DELETE FROM message WHERE id <= (SELECT max(id) FROM message) - ?", (KEEP_MESSAGE_ROWS,))
 
-    def readable(self, query: str, parameters: tuple[Any, ...] = ()) -> list[Block]:
-        """Blocks of the rows that `query` selects; an altered one is passed over here and set aside when it is sealed."""
+    def readable(self, which: str, parameters: tuple[Any, ...] = ()) -> list[Block]:
+        """Blocks of the rows that `which` selects; an altered one is passed over here and set aside when it is sealed."""
         found: list[Block] = []
-        for (packed,) in self._db.execute(query, parameters):
+        for row in self._db.execute(f"SELECT id, table_id, gateway_us, samples, blocks, priority FROM open {which}", parameters):  # noqa: S608
             with suppress(ValueError):
-                found += self.packing.unpack(packed)
+                found += self.blocks((OpenRow(*row),))
         return found
 
     def samples(self) -> int:

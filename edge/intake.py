@@ -19,6 +19,7 @@ from typing import Any, Final, TypeVar
 from edge import enrolment
 from edge.buffer import BACKFILL, GAP_JOIN_US, LIVE, Backlog, Buffer, BufferFull
 from edge.buffergaps import Drop
+from edge.bufferkey import read_vault
 from edge.commands import Answer, Kept, Outcome
 from edge.config import BufferConfig
 from edge.onethread import OneThread
@@ -71,7 +72,12 @@ class Intake:
 
     def _open(self, *, damaged: bool = False) -> None:
         self._buffer = Buffer.open(
-            self._path, self._clock.now_us(), max_bytes=self._config.max_bytes, policies=self._config.policies, damaged=damaged
+            self._path,
+            self._clock.now_us(),
+            max_bytes=self._config.max_bytes,
+            policies=self._config.policies,
+            vault=read_vault(self._config.key),
+            damaged=damaged,
         )
         self._buffer.use_table(self._table, self._signer, self._gateway)
         backlog = self._buffer.backlog()

@@ -17,9 +17,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from edge.bufferfile import QUICK_CHECK_BYTES, SCHEMA_VERSION
+from edge.bufferfile import QUICK_CHECK_BYTES, SCHEMA_VERSION, BufferTrouble
+from edge.bufferkey import read_vault
 from edge.clockwatch import NTP, UNKNOWN
 from protocols.batch.columns import ClockRecord
+from protocols.secret import Secret
 
 OLDEST_PYTHON: Final = (3, 11)
 LEAST_FILES: Final = 256
@@ -160,10 +162,33 @@ def buffer(path: Path) -> tuple[Check, Check]:
 def schema_version(found: int) -> Check:
     if found < 0:
         return warned("schema version", "cannot be read", "see the check of the buffer")
+    if 0 < found < SCHEMA_VERSION:
+        return passed("schema version", f"{found}, becomes {SCHEMA_VERSION} at the next start")
     if found not in (0, SCHEMA_VERSION):
         said = f"the buffer has schema {found}, this agent knows {SCHEMA_VERSION}"
         return failed("schema version", said, "start the version that wrote it, let it drain, then upgrade")
     return passed("schema version", f"{found or 'none yet'}")
+
+
+def buffer_key(reference: Path | Secret | None) -> Check:
+    """Of the encryption at rest: there, 32 bytes, and for the agent's user alone."""
+    name = "buffer key"
+    if reference is None:
+        return passed(name, "none: the buffer is not encrypted")
+    make = (
+        f"openssl rand -hex 32 > {reference}; chmod 600 {reference}"
+        if isinstance(reference, Path)
+        else "put it there: openssl rand -hex 32"
+    )
+    if isinstance(reference, Secret) and not _there(str(reference)):
+        return warned(name, f"{reference} is not there for this command", "it need be there for the agent only: look at its systemd unit")
+    try:
+        read_vault(reference)
+    except BufferTrouble as error:
+        return failed(name, str(error), f"restore the key that the buffer was written with, or for a new buffer: {make}")
+    if isinstance(reference, Path) and stat.S_IMODE(reference.stat().st_mode) & 0o077:
+        return failed(name, f"{reference} has mode {stat.S_IMODE(reference.stat().st_mode):04o}", f"chmod 600 {reference}")
+    return passed(name, f"{reference}: 32 bytes")
 
 
 def key_permissions(paths: Iterable[Path]) -> Check:

@@ -6,6 +6,9 @@ import pytest
 
 from edge import config
 from edge.cli import main
+from edge.config import Policies, WhenFull
+from protocols.frame import Priority
+from protocols.secret import Secret
 from protocols.tomlfile import ConfigError
 
 MAP = """device_map = "acme"
@@ -47,9 +50,21 @@ def test_config_is_read_with_units(tmp_path: Path) -> None:
     assert loaded.data == (tmp_path / "rig1-data").resolve()
 
 
+def test_priority_policies_and_key_are_read(tmp_path: Path) -> None:
+    text = GATEWAY.replace('max_size = "64MB"', 'when_full = "stop_newest"\nwhen_full_bulk = "drop_oldest"\nkey = "env:BUFFER_KEY"')
+    loaded = config.load(write(tmp_path, f'{text}priority = "bulk"\n'))
+    assert loaded.buffer.policies == Policies(WhenFull.STOP_NEWEST, WhenFull.DROP_OLDEST, WhenFull.DROP_OLDEST)
+    assert loaded.buffer.key == Secret("env", "BUFFER_KEY")
+    assert [device.priority for device in loaded.devices] == [Priority.BULK]
+    plain = config.load(write(tmp_path)).buffer
+    assert (plain.policies, plain.key) == (Policies(WhenFull.DROP_OLDEST, WhenFull.THIN_OUT, WhenFull.DROP_OLDEST), None)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "says"),
     [
+        ('max_size = "64MB"', 'when_full_bulk = "thinout"', 6, 'did you mean "thin_out"'),
+        ('map = "acme"', 'map = "acme"\npriority = "hulk"', 12, 'did you mean "bulk"'),
         ('max_size = "64MB"', 'max_sise = "64MB"', 6, 'unknown key "max_sise", did you mean "max_size"?'),
         ('max_size = "64MB"', "max_size = 64", 6, "expected a size"),
         ('seal_every = "2s"', 'seal_every = "2 parsecs"', 7, "units us, ms, s"),
@@ -62,6 +77,8 @@ def test_config_is_read_with_units(tmp_path: Path) -> None:
         ("[buffer]", "[buffer", 5, "not valid TOML"),
     ],
     ids=[
+        "policy that there is not",
+        "class that there is not",
         "misspelt key",
         "wrong type",
         "wrong unit",

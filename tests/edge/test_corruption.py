@@ -6,6 +6,7 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +70,8 @@ DAMAGES: tuple[Damage, ...] = (scribble, flip_bits, zero_pages, swap_pages, trun
 class Site:
     """A gateway whose file holds receipted, sealed and open samples, and its hub."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, config: BufferConfig = CONFIG) -> None:
+        self.config = config
         self.path, self.clock, self.signer = folder / "buffer.db", FakeClock(), Ed25519Signer.generate()
         self.hub = HubSimulator(Ed25519Verifier(self.signer.public))
         self.kept: set[tuple[int, float]] = set()
@@ -83,7 +85,7 @@ class Site:
         return Frame("d", now_us, [Block(np.arange(len(TAGS), dtype=np.uint32), np.array([now_us], np.int64), values)])
 
     async def started(self) -> tuple[Intake, Forwarder]:
-        intake = Intake(self.path, CONFIG, GATEWAY, TABLE, self.signer, self.clock)
+        intake = Intake(self.path, self.config, GATEWAY, TABLE, self.signer, self.clock)
         await intake.open()
         await intake.call(intake.buffer.last_blocks)
         return intake, Forwarder(intake, "http://hub.test", self.hub.enrolment, self.clock, self.hub.client())
@@ -150,8 +152,8 @@ class Site:
         return len(lost), len(found) - len(set(found)), len(set(found) - self.kept)
 
 
-async def suffer(folder: Path, damage: Damage, seed: int) -> None:
-    site = Site(folder)
+async def suffer(folder: Path, damage: Damage, seed: int, config: BufferConfig = CONFIG) -> None:
+    site = Site(folder, config)
     await site.fill_and_die()
     damage(site.path, random.Random(seed))
     start = time.monotonic()
@@ -167,6 +169,13 @@ async def suffer(folder: Path, damage: Damage, seed: int) -> None:
 @pytest.mark.parametrize("damage", DAMAGES)
 async def test_damaged_file_loses_nothing_undeclared_and_alters_nothing(tmp_path: Path, damage: Damage, seed: int) -> None:
     await suffer(tmp_path, damage, seed)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_damaged_file_that_is_encrypted_loses_nothing_undeclared(tmp_path: Path, damage: Damage) -> None:
+    key = tmp_path / "buffer.key"
+    key.write_text(random.Random(7).randbytes(32).hex())
+    await suffer(tmp_path, damage, 3, replace(CONFIG, key=key))
 
 
 @pytest.mark.slow

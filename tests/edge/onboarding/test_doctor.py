@@ -55,6 +55,26 @@ def foreign_schema(folder: Path) -> Check:
     return checks.buffer(folder / "buffer.db")[1]
 
 
+def open_buffer_key(folder: Path) -> Check:
+    (folder / "buffer.key").write_text(bytes(range(32)).hex())
+    (folder / "buffer.key").chmod(0o644)
+    return checks.buffer_key(folder / "buffer.key")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(None, "cannot be read"), ("short", "expected 32 bytes"), ("zz" * 32, "expected 32 bytes")],
+    ids=["absent", "too short", "no hex"],
+)
+def test_buffer_key_of_another_form_fails(content: str | None, said: str, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "buffer.key").write_text(content)
+    found = checks.buffer_key(tmp_path / "buffer.key")
+    assert found.outcome is Outcome.FAIL
+    assert said in found.said
+    assert "openssl rand -hex 32" in found.fix
+
+
 def open_key(folder: Path) -> Check:
     (folder / "gateway.key").write_text("key")
     (folder / "gateway.key").chmod(0o640)
@@ -123,6 +143,7 @@ FAILING: dict[str, Callable[[Path], Check]] = {
     "disk": lambda _: checks.disk(1_000_000, 0, 1_000_000_000),
     "buffer": damaged_buffer,
     "schema version": foreign_schema,
+    "buffer key": open_buffer_key,
     "key permissions": open_key,
     "secret files": lambda folder: checks.secret_files({"well3: password_file": folder / "absent"}, {}),
     "port": taken_port,
