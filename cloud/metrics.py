@@ -1,5 +1,7 @@
 """The hub's counters for Prometheus, one set per hub. Names are stable: dashboards and alarms depend on them."""
 
+import asyncio
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 
@@ -20,7 +22,16 @@ class Metrics:
             registry=self.registry,
             buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0),
         )
+        Gauge("qenergyz_tasks", "Tasks of the event loop", registry=self.registry).set_function(_tasks)
         self.log_size = Gauge("qenergyz_log_size", "Entries in the log", ["tenant"], registry=self.registry)
 
     def text(self) -> bytes:
         return generate_latest(self.registry)
+
+
+def _tasks() -> int:
+    """0 where no loop runs."""
+    try:
+        return len(asyncio.all_tasks())
+    except RuntimeError:
+        return 0

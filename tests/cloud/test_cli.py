@@ -220,3 +220,23 @@ async def test_completeness_names_the_tags_that_miss_something(process: Process,
     ):
         assert await asyncio.to_thread(main, [*ask, wrong]) == 1
         assert said in capsys.readouterr().err
+
+
+def test_a_database_that_comes_up_after_the_hub_is_waited_for(process: Process) -> None:
+    other = Cluster(process.data.parent / "other")
+    url = other.start()
+    other.stop()
+    command = [sys.executable, "-c", "import sys; from cloud.cli import main; sys.exit(main(sys.argv[1:]))", "serve"]
+    where = ["--data", str(process.data), "--listen", "127.0.0.1:0", "--database-url", url]
+    with subprocess.Popen([*command, *where], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as hub:
+        assert hub.stdout
+        assert hub.stderr
+        try:
+            assert "database_awaited" in hub.stderr.readline()
+            other.start()
+            assert hub.stdout.readline().startswith("qenergyz hub listens on ")
+            hub.terminate()
+            assert hub.wait(10) == 0
+        finally:
+            hub.kill()
+            other.stop()
