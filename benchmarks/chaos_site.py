@@ -36,6 +36,8 @@ from simulators.comparison import Series, compare, read_truth, series
 SCENARIO = "demo_rig"
 DECLARED = (  # beginnings of the causes that a gateway signs
     "dropped by the gateway",
+    "thinned out by the gateway",
+    "not kept by the gateway",
     "the agent was not running",
     "the agent had been stopped",
     "the gateway's buffer file was damaged",
