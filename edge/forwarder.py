@@ -315,6 +315,7 @@ class Forwarder:
                 break
         else:
             if candidates and not accepted:
+                self._fork = LogForked(str(back), back.seen, back.text)
                 raise self._alarm(f"{back}; and it proves none of the receipts it had given before: it is another log")
             self._trusted = back.seen
         again = rewind.later(by_size, anchor_size)

@@ -1,6 +1,7 @@
 """What frees a batch, and what never does: the forwarder against a hub that loses replies, lies, forks, rewinds and refuses."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import pytest
 
 from edge.buffer import LIVE, Backlog
 from edge.config import BufferConfig, Policies
+from edge.control import NoFork
 from edge.forwarder import Forwarder, ForwardError, HubDishonest
 from edge.intake import Intake
-from protocols.batch import cbor, statement
+from protocols import signed
+from protocols.batch import cbor, merkle, statement
 from protocols.devicemap import Device, DeviceMap, Tag, TagTable, TagType
 from protocols.frame import Block, Frame
 from protocols.signing import Ed25519Signer, Ed25519Verifier
@@ -204,6 +207,93 @@ async def test_shorter_log_that_is_another_one_frees_nothing(site: Site) -> None
         await site.forwarder.send_once()
     backlog = await site.backlog()
     assert (backlog.sealed_batches, backlog.acknowledged_batches) == (1, 6)
+
+
+def grow_elsewhere(site: Site, size: int) -> None:
+    """As a hub restored from a backup that others have fed since, beyond what this gateway trusts."""
+    for number in range(size):
+        entry = number.to_bytes(32, "big")
+        site.hub.places[entry] = site.hub.tree.append(merkle.leaf_hash(entry))
+
+
+async def forked(site: Site) -> None:
+    for value in range(6):
+        await site.seal(value)
+        await site.forwarder.send_once()
+    site.hub.rewind(3)
+    grow_elsewhere(site, 9)
+    await site.seal(6)
+    with pytest.raises(HubDishonest, match="does not continue"):
+        await site.forwarder.send_once()
+
+
+async def test_log_that_grew_past_the_trusted_one_waits_for_a_person_and_then_loses_nothing(site: Site) -> None:
+    await forked(site)
+    broken = await site.intake.call(site.intake.buffer.checkpoint)
+    assert "half a minute" in site.forwarder.accept_fork("anna", "restored from Sunday's backup")
+    await site.run_until_drained()
+    assert sorted(site.stored_values()) == list(range(7))
+    assert not site.forwarder.state.alarm
+    (event,) = site.stored_events()
+    detail = event["detail"]
+    assert (detail["accepted_by"], detail["accepted_because"], detail["checkpoint"]) == ("anna", "restored from Sunday's backup", broken)
+    assert 0 < detail["proven_size"] <= 3
+    with pytest.raises(NoFork, match="nothing to accept"):
+        site.forwarder.accept_fork("anna", "again")
+
+
+async def test_log_that_proves_no_receipt_at_all_can_be_accepted_too(site: Site) -> None:
+    for value in range(6):
+        await site.seal(value)
+        await site.forwarder.send_once()
+    site.hub.rewind(0)
+    grow_elsewhere(site, 9)
+    await site.seal(6)
+    with pytest.raises(HubDishonest):
+        await site.forwarder.send_once()
+    site.forwarder.accept_fork("anna", "hub set up anew with the old key")
+    await site.run_until_drained()
+    assert sorted(site.stored_values()) == list(range(7))
+    assert site.stored_events()[0]["detail"]["proven_size"] == 0
+
+
+async def test_acceptance_of_one_fork_is_none_of_the_next(site: Site) -> None:
+    await forked(site)
+    site.forwarder.accept_fork("anna", "restored")
+    await site.run_until_drained()
+    site.hub.fork()
+    await site.seal(7)
+    with pytest.raises(HubDishonest):
+        await site.forwarder.send_once()
+    assert site.forwarder.state.alarm
+    assert (await site.backlog()).sealed_batches == 1
+
+
+@pytest.mark.parametrize("why", ["", "  "], ids=["nothing", "blanks"])
+async def test_fork_is_accepted_for_a_reason_only(site: Site, why: str) -> None:
+    await forked(site)
+    with pytest.raises(NoFork, match="say why"):
+        site.forwarder.accept_fork("anna", why)
+
+
+async def test_batches_of_a_former_key_go_with_the_word_of_the_present_one(site: Site) -> None:
+    await site.seal(1, 2)
+    old, new = site.signer, Ed25519Signer.generate()
+    site.intake._signer = site.signer = new
+    site.intake.former = {old.key_id: old.verifier()}
+    words: list[str] = []
+    answer = site.hub.answer
+
+    def note(request: httpx.Request) -> httpx.Response:
+        words.append(request.headers.get("vouched", ""))
+        return answer(request)
+
+    site.forwarder._client = httpx.AsyncClient(transport=httpx.MockTransport(note))
+    await site.forwarder.send_once()
+    found = signed.parse(base64.b64decode(words[-1]), "vouched")
+    found.verify(new.verifier())
+    assert found.content == [statement.entry_hash(data) for data in site.hub.stored.values()]
+    assert all(site.intake.is_ours(data) for data in site.hub.stored.values())
 
 
 async def test_batches_to_be_fed_again_outlive_a_restart_and_wait_behind_live_ones(site: Site) -> None:
