@@ -7,6 +7,8 @@ import { Dialog, Empty, Field, Freshness, Toasts, Trouble } from "./ui.mjs";
 import { Plain, clock, language, look, prefer, speak, t, zone } from "./words.mjs";
 import { PAGES, pageOf } from "./pages.mjs";
 
+// said: last 15m, last 1h, last 6h, last 24h, last 7d, last 30d, system, light, dark, token
+// said: field_engineer, operator, trader, risk_manager, compliance_officer, esg_analyst, auditor, admin
 const open = signal(/** @type {"help"|"palette"|"menu"|null} */ (null));
 const proof = signal(/** @type {{ factors: string[], answer: (given: Record<string, string>|null) => void }|null} */ (null));
 askProofBy((factors) => new Promise((answer) => { proof.value = { factors, answer }; }));
@@ -84,6 +86,7 @@ function Proof() {
     <p class="acts"><button type="submit" class="act">${t("Continue")}</button><button type="button" class="quiet" onClick=${() => done(null)}>${t("Cancel")}</button></p></form><//>`;
 }
 
+// said: go to a page by its letter, find in the table, next and previous row, open the row, search and commands, this help, close
 const KEYS = [["g …", "go to a page by its letter"], ["/", "find in the table"], ["j k", "next and previous row"], ["Enter", "open the row"], ["Ctrl-K", "search and commands"], ["?", "this help"], ["Esc", "close"]];
 const Help = () => html`<${Dialog} title=${t("Keys")} close=${() => { open.value = null; }}><dl class="keys">${KEYS.map(([key, text]) => html`<div key=${key}><dt><kbd>${key}</kbd></dt><dd>${t(text)}</dd></div>`)}
   ${shown().filter((page) => page.key).map((page) => html`<div key=${page.path}><dt><kbd>g ${page.key}</kbd></dt><dd>${t(page.title)}</dd></div>`)}</dl><p><a href="/docs/">${t("Documentation")}</a></p><//>`;

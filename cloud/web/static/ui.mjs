@@ -88,6 +88,7 @@ export function Table({ name, title, columns, rows, id, pick, picked, height = 4
 const kind = (/** @type {Column} */ column) => `${column.number ? "number" : ""} ${column.wide ? "wide" : ""}`;
 const cellOf = (/** @type {Column} */ column, /** @type {any} */ row) => (column.show ? column.show(row) : column.value(row) ?? "–");
 
+// said: urgent, critical, high, medium, low, LIVE, DELAYED, STALE, OFFLINE, WAITING, CONNECTING
 /** Priority by shape, number and word; colour comes on top. @param {{ priority: string|number }} properties */
 export function Priority({ priority }) {
   const rank = { urgent: 1, critical: 1, high: 2, medium: 3, low: 4, 1: 1, 2: 2, 3: 3, 4: 4 }[String(priority)] ?? 4;
