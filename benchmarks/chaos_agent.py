@@ -10,8 +10,11 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Final
 
 from protocols import clock
+
+PART_US: Final = 200_000
 
 
 class InjectedError(Exception):
@@ -34,8 +37,11 @@ class WrongClock(clock.SystemClock):
         return super().monotonic_us()
 
     async def sleep_us(self, duration_us: int) -> None:
-        self._fail_if_told()
-        await super().sleep_us(duration_us)
+        """In parts, so that a task may fail soon whatever it waits for."""
+        until_us = super().monotonic_us() + duration_us
+        while (left_us := until_us - super().monotonic_us()) > 0:
+            self._fail_if_told()
+            await super().sleep_us(min(left_us, PART_US))
 
     def _fail_if_told(self) -> None:
         if self._failing.exists() and (task := _current()) and task == self._failing.read_text():

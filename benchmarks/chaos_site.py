@@ -298,7 +298,7 @@ class Site:
             verdict.held += int(held.sum())
             missing = missing[~held]
             covered = np.zeros(len(missing), bool)
-            for gap in gaps:
+            for gap in (*gaps, *(self._silent(name, last_us) if missing.size else ())):
                 covered |= (gap["from_us"] <= missing) & (missing <= gap["to_us"])
             verdict.served += len(times)
             verdict.declared += int(covered.sum())
@@ -309,6 +309,13 @@ class Site:
             verdict.lost += max(0, self.health()["collected"] - verdict.stored)
         verdict.examples = [*verdict.examples[:4], *lost[:4]]
         return verdict
+
+    def _silent(self, name: str, last_us: int) -> list[dict[str, Any]]:
+        """Times in which the agent has said, by signed samples, that it heard nothing of the tag's device."""
+        tags = {tag["name"]: tag["id"] for tag in self.hub.reader.get("/v1/tags").json() if tag["gateway"] == self.name}
+        window = {"from_us": self.since_us, "to_us": last_us + 1}
+        found = self.hub.reader.get(f"/v1/tags/{tags[name]}/completeness", **window).json()["gaps"] if name in tags else []
+        return [gap for gap in found if gap["cause"].startswith("device silent")]
 
     def end(self) -> None:
         for name in (self.name, f"{self.name}-twin", self.simulator):

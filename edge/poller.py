@@ -113,7 +113,7 @@ class Poller:
             except DriverError as error:
                 self._down(error)
             except Exception as error:  # a fault of ours: the tags must say so before the supervisor starts the task again
-                self._down(DriverError(f"internal error: {error!r}", quality.BAD))
+                self._down(DriverError(f"internal error: {error!r}", quality.BAD_NO_COMMUNICATION), self._kept_until())
                 raise
             await self._clock.sleep_us(next_backoff_us(max(1, self.state.failures), random.random()))  # noqa: S311
 
@@ -180,7 +180,11 @@ class Poller:
         log.info("device_up device=%s protocol=%s down_s=%.1f", state.name, state.protocol, down_s)
         state.up, state.cause, state.failures, state.down_since_us, self._said = True, "", 0, 0, ""
 
-    def _down(self, error: DriverError) -> None:
+    def _kept_until(self) -> int:
+        """The newest source time that was kept: what the driver had in hand beyond it may be lost, and is told to be missing."""
+        return max(self._kept.last_us().values(), default=0)
+
+    def _down(self, error: DriverError, kept_us: int = 0) -> None:
         state, now_us = self.state, self._clock.now_us()
         state.failures += 1
         if state.up or str(error) != self._said:
@@ -194,4 +198,6 @@ class Poller:
             self._reported_bad_us = now_us
             self._deliver_held()
             self._thinning.forget()
-            self._deliver(failure_frame(self._device, now_us, error.quality if error.quality else quality.BAD_NO_COMMUNICATION))
+            at_us = kept_us + 1 if 0 < kept_us < now_us else now_us
+            told = failure_frame(self._device, at_us, error.quality if error.quality else quality.BAD_NO_COMMUNICATION)
+            self._deliver(replace(told, gateway_us=now_us))

@@ -40,3 +40,11 @@ def test_quick_part_of_the_table_is_borne() -> None:
         assert_borne(row)
     damaged = next(row for row in rows if row["fault"] == "buffer corrupted")
     assert any("damaged" in gap for gap in damaged["gaps"])
+
+
+@pytest.mark.slow
+def test_agent_bears_an_exception_in_every_task_and_a_clock_that_is_a_year_off_at_its_start() -> None:
+    rows = suffer("an exception in any task", "started a year ahead", "started a year behind")
+    for row in rows:
+        assert_borne(row)
+    assert {"intake", "forwarder", "reload", "key", "fill"} <= set(rows[0]["notes"][0].partition(": ")[2].split(", "))

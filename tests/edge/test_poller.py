@@ -100,6 +100,24 @@ async def test_fault_of_ours_gives_bad_quality_before_the_task_ends() -> None:
     assert "no such thing" in poller.state.cause
 
 
+async def test_what_a_fault_of_ours_had_in_hand_is_told_to_be_missing_from_the_last_kept_sample_on() -> None:
+    frames: list[Frame] = []
+    clock = FakeClock()
+    kept_us = clock.now_us() - 700_000
+
+    async def open_driver() -> ScriptedDriver:
+        return ScriptedDriver([[good_frame(kept_us), RuntimeError("no such thing")]], lambda: None)
+
+    with pytest.raises(RuntimeError):
+        await Poller(DEVICE, open_driver, frames.append, clock).run()
+    told = frames[-1]
+    assert told.gateway_us == clock.now_us()
+    assert {int(block.times_us[0]) for block in told.blocks} == {kept_us + 1}
+    assert {int(code) for block in told.blocks if block.quality is not None for code in block.quality.ravel()} == {
+        quality.BAD_NO_COMMUNICATION
+    }
+
+
 async def test_long_outage_repeats_the_bad_sample_every_minute() -> None:
     clock = FakeClock()
     script: list[list[object]] = [[DeviceUnreachable("timeout", quality.BAD_TIMEOUT)] for _ in range(40)]
