@@ -9,7 +9,7 @@ import contextlib
 import os
 import ssl
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +27,7 @@ from protocols.secret import Secret, read_secret
 from protocols.signing import Signer
 
 ASIDE_S: Final = 3.0
+SOON: Final = timedelta(days=21)
 # What OpenSSL calls the hub's alerts, and what they mean to a person here.
 ALERTS: Final = {
     "CERTIFICATE_EXPIRED": "the hub refuses this gateway's certificate because it has ended; look at this clock, renew it with `qenergyz edge rotate`",
@@ -139,9 +140,21 @@ def current(access: HubAccess, data: Path) -> x509.Certificate | None:
     return x509.load_pem_x509_certificate(read_secret(access.client_cert or data / CERTIFICATE).encode())
 
 
+def names_of(found: x509.Certificate) -> tuple[str, ...]:
+    """Its URIs, and the name of its subject where it has none, as the hub reads them."""
+    try:
+        uris = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(
+            x509.UniformResourceIdentifier
+        )
+    except x509.ExtensionNotFound:
+        uris = []
+    common = [str(one.value) for one in found.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    return tuple(uris or common)
+
+
 def renewal_due(found: x509.Certificate, now: datetime) -> bool:
-    """From two thirds of its life on."""
-    return now > found.not_valid_after_utc - (found.not_valid_after_utc - found.not_valid_before_utc) / 3
+    """From two thirds of its life on, of a long one in its last three weeks."""
+    return now > found.not_valid_after_utc - min(SOON, (found.not_valid_after_utc - found.not_valid_before_utc) / 3)
 
 
 async def certify(client: httpx.AsyncClient, hub: str, gateway: str, data: Path, signer: Signer) -> datetime | None:

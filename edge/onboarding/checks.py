@@ -231,6 +231,8 @@ def secret_paths(config: Path) -> tuple[dict[str, Path], dict[str, str]]:
         for key in keys
         if isinstance(device.get(key), str) and device[key]
     }
+    hub = document.get("hub", {})
+    given |= {f"hub: {key}": hub[key] for key in ("key", "client_key", "client_cert", "ca") if hub.get(key)}
     elsewhere = {what: text for what, text in given.items() if text.startswith(("env:", "credential:"))}
     return {what: config.parent / text for what, text in given.items() if what not in elsewhere}, elsewhere
 

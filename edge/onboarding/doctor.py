@@ -39,6 +39,7 @@ NAMES: Final = (
     "serial lines",
     "agent",
     "enrolment",
+    "client certificate",
     "hub name",
     "hub certificate",
     "hub",
@@ -124,9 +125,11 @@ def _machine(gateway: "GatewayConfig", path: Path) -> "list[Check]":
 
     data = gateway.data
     named, elsewhere = checks.secret_paths(path)
-    own = [data / "gateway.key", *data.glob("**/key.pem")]
+    own = [data / "gateway.key", data / "hub-client.pem", *data.glob("**/key.pem")]
     identities = [folder / "key.pem" for device in gateway.devices if (folder := getattr(device.settings, "identity", None))]
-    credentials = [file for what, file in named.items() if what.endswith(("password_file", "key_file", "user_key"))]
+    credentials = [
+        file for what, file in named.items() if what.endswith(("password_file", "key_file", "user_key", "client_key", "hub: key"))
+    ]
     keys = dict.fromkeys((*own, *identities, *credentials))
     lines = [device.address.removeprefix("rtu://").partition("?")[0] for device in gateway.devices if device.address.startswith("rtu://")]
     return [
@@ -172,8 +175,18 @@ async def _hub(gateway: "GatewayConfig", path: Path, out: Output) -> "AsyncItera
         return
     import httpx
 
+    from edge import hubtls
+    from edge.onboarding.checks import failed
+
     hub = hubchecks.Hub.of(gateway.hub)
-    authorities = httpx.create_ssl_context()
+    try:
+        authorities = hubtls.authorities(gateway.access) if hub.secure else httpx.create_ssl_context()
+    except (OSError, ValueError) as error:
+        yield failed(
+            "hub certificate", str(error), 'name the authorities of the hub\'s certificate (PEM) as "ca" in [hub], or leave it out'
+        )
+        return
+    yield hubchecks.client_certificate(gateway.access, gateway.data, gateway.urn, authorities, datetime.now(UTC))
     with out.waiting(f"asking the hub at {hub.host}:{hub.port}"):
         named = await hubchecks.name(hub)
         yield named

@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 
 from cryptography import x509
 
+from edge import hubtls
+from edge.config import HubAccess
 from edge.onboarding.checks import Check, failed, passed, warned
 
 SOON_DAYS: Final = 21
@@ -149,6 +151,31 @@ def offset(date: str, now_s: float) -> Check:
     if abs(ahead_s) > _OFF_WARN_S:
         return warned("hub clock", said, fix)
     return passed("hub clock", "within some seconds of ours")
+
+
+def client_certificate(access: HubAccess, data: Path, gateway: str, context: ssl.SSLContext, now: datetime) -> Check:
+    """The one that this gateway shows to the hub: key, name and dates. It is loaded into `context` for what is asked next."""
+    renew = "put a renewed one there" if access.client_cert else "qenergyz edge rotate has the hub issue another"
+    try:
+        hubtls.show(context, access, data)
+        found = hubtls.current(access, data)
+    except (OSError, ValueError) as error:
+        return failed("client certificate", f"cannot be used: {error}", renew)
+    if found is None:
+        return passed("client certificate", "none, and none needed unless the hub asks for one")
+    names = hubtls.names_of(found)
+    if gateway not in names and gateway.rpartition(":")[2] not in names:
+        return failed("client certificate", f"is that of {', '.join(names) or 'nobody'}, this gateway is {gateway}", renew)
+    until = f"until {found.not_valid_after_utc:%Y-%m-%d}"
+    if found.not_valid_after_utc < now:
+        return failed("client certificate", f"ended {found.not_valid_after_utc:%Y-%m-%d %H:%M} UTC", f"{renew}; check this clock")
+    if found.not_valid_before_utc > now:
+        return failed("client certificate", f"begins {found.not_valid_before_utc:%Y-%m-%d %H:%M} UTC", "check this clock")
+    if hubtls.renewal_due(found, now):
+        return warned(
+            "client certificate", f"{until}: it ends soon", renew if access.client_cert else "the agent renews it when it reaches the hub"
+        )
+    return passed("client certificate", until)
 
 
 def enrolled(data: Path, hub: str, config: Path) -> Check:

@@ -19,7 +19,7 @@ _IN_ADDRESS: Final = re.compile(r"(?<=://)[^/@\s\"']+(?=@)")
 _ASSIGNED: Final = re.compile(rf"(?i)(\b[\w-]*{_WORDS}[\"']?\s*[=:]\s*)(\"[^\"]*\"?|'[^']*'?|bearer\s+\S+|basic\s+\S+|[^\s,;]+)")
 _BEARER: Final = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}")
 _PEM: Final = re.compile(r"-----BEGIN [^-]*PRIVATE KEY-----.*?(?:-----END [^-]*-----|\Z)", re.DOTALL)
-_FILES: Final = ("password_file", "key_file", "user_key")
+_FILES: Final = ("password_file", "key_file", "user_key", "client_key", "key")
 
 
 class Masker:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from edge.bufferfile import SCHEMA_VERSION
 from edge.cli import main
 from edge.clockwatch import LOCAL, NTP, UNKNOWN
+from edge.config import HubAccess
 from edge.onboarding import checks, doctor, hubchecks, masking
 from edge.onboarding.checks import Check, Outcome
 from edge.onboarding.hubchecks import Hub
@@ -133,6 +134,35 @@ def untrusted_hub(folder: Path) -> Check:
     return asyncio.run(look())
 
 
+def shown(folder: Path, name: str = "rig1", days: tuple[float, float] = (-1, 30), key: str = "") -> Check:
+    """The operator's certificate of a gateway."""
+    made = certificate(name, uri=f"urn:qz:gw:{name}", days=days)
+    (folder / "client.pem").write_bytes(made.public_bytes(Encoding.PEM))
+    (folder / "client.key").write_bytes(pem_key(key or name))
+    access = HubAccess(client_cert=folder / "client.pem", client_key=folder / "client.key")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return hubchecks.client_certificate(access, folder, "urn:qz:gw:rig1", context, NOW)
+
+
+@pytest.mark.parametrize(
+    ("check", "outcome", "words"),
+    [
+        (shown, "PASS", "until"),
+        (lambda folder: shown(folder, days=(-30, 5)), "WARN", "ends soon"),
+        (lambda folder: shown(folder, days=(-30, -1)), "FAIL", "ended"),
+        (lambda folder: shown(folder, days=(1, 30)), "FAIL", "begins"),
+        (lambda folder: shown(folder, name="rig2"), "FAIL", "urn:qz:gw:rig2"),
+        (lambda folder: shown(folder, key="other"), "FAIL", "expected a certificate and its key"),
+    ],
+    ids=["good", "soon", "ended", "not yet", "of another gateway", "with another key"],
+)
+def test_client_certificate_is_judged(tmp_path: Path, check: Callable[[Path], Check], outcome: str, words: str) -> None:
+    found = check(tmp_path)
+    assert found.outcome == outcome
+    assert words in found.said
+    assert bool(found.fix) is (outcome != "PASS")
+
+
 FAILING: dict[str, Callable[[Path], Check]] = {
     "python": lambda _: checks.python((3, 10, 2)),
     "system": lambda _: checks.system("Windows", "11", "AMD64"),
@@ -151,6 +181,7 @@ FAILING: dict[str, Callable[[Path], Check]] = {
     "serial lines": lambda _: checks.serial_lines(["/dev/ttyNONE7"]),
     "agent": lambda _: doctor.agent(True, {"state": "red", "causes": [{"state": "red", "cause": "buffer full"}]}),
     "enrolment": half_enrolled,
+    "client certificate": lambda folder: shown(folder, days=(-30, -1)),
     "hub name": unknown_hub,
     "hub certificate": untrusted_hub,
     "hub": no_hub,
@@ -272,7 +303,7 @@ def test_doctor_of_a_sound_gateway_ends_with_0(gateway: Path, capsys: pytest.Cap
     document = json.loads(capsys.readouterr().out)
     named = {check["check"] for check in document["checks"]}
     assert document["ok"] is True
-    assert named >= set(doctor.NAMES) - {"hub name", "hub certificate", "hub", "hub clock"}
+    assert named >= set(doctor.NAMES) - {"client certificate", "hub name", "hub certificate", "hub", "hub clock"}
     assert sorted(check["about"] for check in document["checks"] if check["check"] == "device") == ["iec61850", "modbus", "mqtt", "opcua"]
 
 

@@ -101,6 +101,7 @@ def unsafe(tmp_path: Path) -> Path:
         f'# the password is {CANARY}\n[gateway]\nname = "rig1"\nhub = "http://me:{CANARY}@127.0.0.1:1"\n'
         + device("mqtt", "mqtt://" + DEAD, 'username = "me"\npassword_file = "secret"\n')
         + device("modbus", DEAD)
+        + '[hub]\nkey = "key.pem"\nca = "secret"\nclient_cert = "secret"\nclient_key = "key.pem"\n'
     )
     data = tmp_path / "rig1-data"
     data.mkdir()
@@ -132,6 +133,9 @@ CALLS = {
     "support-bundle": ["support-bundle", "{config}", "--out", "{folder}/b.zip", "--log", "{folder}/agent.log"],
     "check": ["check", "{config}"],
     "status": ["status", "{config}"],
+    "enrol": ["enrol", "{config}", "--voucher", CANARY],
+    "rotate": ["rotate", "{config}"],
+    "accept-fork": ["accept-fork", "{config}", "--why", "restored"],
     "init": [
         "init",
         "{folder}/new",
@@ -150,7 +154,7 @@ CALLS = {
 @pytest.mark.parametrize("call", CALLS)
 def test_canary_is_in_no_output(unsafe: Path, call: str, json_wanted: bool, capfd: pytest.CaptureFixture[str]) -> None:
     arguments = [word.format(config=unsafe, folder=unsafe.parent) for word in CALLS[call]]
-    main([*arguments, *(["--json"] if json_wanted and arguments[0] != "init" else [])])
+    main([*arguments, *(["--json"] if json_wanted and arguments[0] not in ("init", "enrol") else [])])
     shown = capfd.readouterr()
     assert [secret for secret in everything(unsafe.parent) if secret in shown.out + shown.err] == []
     assert shown.out + shown.err
