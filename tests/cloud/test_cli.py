@@ -17,10 +17,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from cloud.cli import _lock, main
 from cloud.postgres import Cluster
+from edge.cli import main as edge_main
 from tests.cloud.gateway import Gateway, Reply
+from tests.protocols.opcua.certificates import certificate, pem_key
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,18 +40,18 @@ class Process:
         self.launch()
         self.wait_ready()
 
-    def launch(self) -> None:
+    def launch(self, *more: str) -> None:
         command = [sys.executable, "-c", "import sys; from cloud.cli import main; sys.exit(main(sys.argv[1:]))"]
         self.running = subprocess.Popen(
-            [*command, "serve", "--data", str(self.data), "--listen", "127.0.0.1:0", "--name", "hub.test"],
+            [*command, "serve", "--data", str(self.data), "--listen", "127.0.0.1:0", "--name", "hub.test", *more],
             cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )  # fmt: skip
 
-    def wait_ready(self) -> None:
+    def wait_ready(self, scheme: str = "http") -> None:
         assert self.running
         assert self.running.stdout
         line = self.running.stdout.readline()
-        assert line.startswith("qenergyz hub listens on http://127.0.0.1:"), line
+        assert line.startswith(f"qenergyz hub listens on {scheme}://127.0.0.1:"), line
         self.url = line.split()[-1]
 
     def end(self, kind: signal.Signals = signal.SIGTERM) -> int:
@@ -240,3 +243,67 @@ def test_a_database_that_comes_up_after_the_hub_is_waited_for(process: Process) 
         finally:
             hub.kill()
             other.stop()
+
+
+def test_gateway_lives_with_a_hub_that_asks_for_certificates_by_commands_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Serve with TLS, enrol, rotate, list, revoke: as an operator and a field engineer type it."""
+    folder = Path(tempfile.mkdtemp(prefix="qz-hub-"))
+    (folder / "hub.pem").write_bytes(certificate("hub", ca=True).public_bytes(Encoding.PEM))
+    (folder / "hub.key").write_bytes(pem_key("hub"))
+    (folder / "hub.key").chmod(0o600)
+    process = Process(folder / "data")
+    try:
+        process.launch("--tls-cert", str(folder / "hub.pem"), "--tls-key", str(folder / "hub.key"), "--client-ca", "own")
+        process.wait_ready("https")
+        data = ("--data", str(process.data))
+        assert '"state":"up"' in _print(capsys, "status", *data)
+        voucher = _print(capsys, "voucher", *data, "--gateway", "rig1")
+        gateway = tmp_path / "gateway.toml"
+        gateway.write_text(
+            f'[gateway]\nname = "rig1"\nhub = "{process.url}"\n[hub]\nca = "{folder / "hub.pem"}"\n'
+            '[[device]]\nname = "well1"\nmap = "qenergyz_well_modbus"\naddress = "192.0.2.1:502"\n'
+        )
+        assert edge_main(["enrol", str(gateway), "--voucher", voucher]) == 0
+        certificate_file = tmp_path / "rig1-data" / "hub-client.pem"
+        issued = certificate_file.read_bytes()
+        assert edge_main(["rotate", str(gateway)]) == 0
+        assert certificate_file.read_bytes() != issued
+        capsys.readouterr()
+        (found,) = json.loads(_print(capsys, "gateways", *data, "--json"))
+        assert (found["gateway"], [key["state"] for key in found["keys"]]) == ("rig1", ["good until", "good"])
+        assert "rig1  last seen never" in _print(capsys, "gateways", *data)
+        assert "2 key(s) of rig1 revoked" in _print(capsys, "revoke", "rig1", *data)
+        assert edge_main(["rotate", str(gateway)]) == 1
+        assert "revoked-key" in capsys.readouterr().err
+        again = _print(capsys, "voucher", *data, "--gateway", "rig1")
+        assert edge_main(["enrol", str(gateway), "--voucher", again, "--new-key"]) == 0
+        capsys.readouterr()
+        (found,) = json.loads(_print(capsys, "gateways", *data, "--json"))
+        assert [key["state"] for key in found["keys"]] == ["ended", "ended", "good"]
+    finally:
+        if process.running:
+            process.end()
+        process.cluster.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--client-ca", "own"), "needs --tls-cert"),
+        (("--tls-cert", "hub.pem"), "go together"),
+        (("--tls-cert", "absent.pem", "--tls-key", "absent.key"), "absent.pem cannot be read"),
+        (("--tls-cert", "hub.pem", "--tls-key", "open.key"), "others can read the key"),
+    ],
+    ids=["no TLS", "no key", "absent", "open key"],
+)
+def test_serve_says_what_is_wrong_with_its_tls_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("hub.pem", "open.key"):
+        (tmp_path / name).write_text("x")
+        (tmp_path / name).chmod(0o644)
+    assert main(["serve", "--data", str(tmp_path / "data"), *arguments]) == 1
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()

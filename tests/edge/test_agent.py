@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,16 @@ from edge import agent as agent_module
 from edge import config
 from edge.agent import Agent, AlreadyRunning
 from edge.cli import main
+from edge.enrolment import Enrolment
 from edge.fill import Fill
 from edge.health import CAUSES
 from protocols import quality
+from protocols.batch.checkpoint import verifier_key
 from protocols.clock import SystemClock
 from protocols.devicemap import Device
 from protocols.driver import DeviceUnreachable
 from protocols.frame import Block, Frame
+from protocols.signing import Ed25519Signer
 from protocols.tracing import OFF, Tracing
 from tests.fakes import RecordedTracing
 
@@ -239,7 +243,12 @@ async def test_secret_shows_in_no_log_health_or_metric(
             ("absent", "qenergyz_well_mqtt", "mqtt://127.0.0.1:1", "credential:none"),
         )
     )
-    (tmp_path / "gateway.toml").write_text('[gateway]\nname = "rig1"\n' + devices)
+    head = '[gateway]\nname = "rig1"\nhub = "https://127.0.0.1:9"\n[hub]\nremote_configuration = true\nrotate_days = 1\n'
+    hub = 'ca = "env:CANARY"\nclient_cert = "password"\nclient_key = "env:CANARY"\n'
+    (tmp_path / "gateway.toml").write_text(head + hub + devices)
+    enrolled = Enrolment("t", "urn:qz:gw:rig1", "hub/t", verifier_key("hub/t", Ed25519Signer.generate().public))
+    (tmp_path / "rig1-data").mkdir()
+    (tmp_path / "rig1-data" / "enrolment.json").write_text(json.dumps(asdict(enrolled)))
     caplog.set_level("DEBUG")
     caplog.set_level("DEBUG", logger="qenergyz")
     stop = asyncio.Event()
@@ -248,7 +257,9 @@ async def test_secret_shows_in_no_log_health_or_metric(
         async with asyncio.timeout(20):
             while not (tmp_path / "rig1-data" / "agent.json").exists():
                 await asyncio.sleep(0.01)
-            document = await until(tmp_path, lambda found: all(one["failures"] for one in found["devices"]))
+            document = await until(
+                tmp_path, lambda found: all(one["failures"] for one in found["devices"]) and "env:CANARY" in json.dumps(found["causes"])
+            )
         shown = json.dumps(document) + (await page(tmp_path, "/metrics"))[1] + caplog.text
     finally:
         stop.set()
