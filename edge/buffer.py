@@ -120,7 +120,7 @@ class Buffer:
     def close(self, kept_until_us: int) -> None:
         """Orderly end: the next start then knows that the agent was stopped, not killed, and declares the time since `kept_until_us`."""
         with self._db:
-            self._set_meta("stopped_us", kept_until_us.to_bytes(8, "big"))
+            self._set_meta("stopped_us", max(0, kept_until_us).to_bytes(8, "big"))
         self._db.close()
 
     def abandon(self) -> None:
@@ -415,7 +415,7 @@ class Buffer:
         return max(self._bytes + needed - self._cap.limit(self._max_bytes, priority), disk_missing(self.path.parent, self._db, needed))
 
     def _with_room(self, frames: Sequence[Frame]) -> Sequence[Frame]:
-        """Those that there is room for, or for which it can be made: the highest class first, each class as a whole."""
+        """Those that there is room for, or for which it can be made: the highest class first; of a class that does not fit, the oldest."""
         classes = {_class_of(frame) for frame in frames}
         total = sum(map(size_of, frames))
         if all(self._missing(total, priority) <= 0 for priority in classes):
@@ -432,8 +432,20 @@ class Buffer:
             else:
                 self._db.execute("ROLLBACK TO room")
                 self._batches.refresh()
+                taken += self._fitting(same, sum(map(size_of, taken)), priority)
             self._db.execute("RELEASE room")
         return taken
+
+    def _fitting(self, frames: Sequence[Frame], needed: int, priority: Priority) -> list[Frame]:
+        """The oldest of them that there is room for as it is."""
+        found: list[Frame] = []
+        room = -self._missing(needed, priority)
+        for frame in frames:
+            room -= size_of(frame)
+            if room < 0:
+                break
+            found.append(frame)
+        return found
 
     def _why_full(self) -> str:
         if self._missing(0) <= 0 or self._bytes > self._max_bytes // 2:

@@ -189,11 +189,12 @@ def halved(group: Group, steps: NDArray[np.uint32]) -> Group:
 
 
 def disk_missing(folder: Path, connection: sqlite3.Connection, needed: int) -> int:
-    """Bytes that must become free inside the file before it takes `needed` more, because the disk has no more to give; else 0 or less."""
+    """Bytes that must become free inside the file before it takes `needed` more, because the disk has no more to give; else 0 or less,
+    by what there is to spare."""
     found = os.statvfs(folder)
     free = found.f_bavail * found.f_frsize - DISK_RESERVE
     if free >= needed:
-        return 0
+        return needed - free
     spare = connection.execute("PRAGMA freelist_count").fetchone()[0] * connection.execute("PRAGMA page_size").fetchone()[0]
     return int(needed + SPARE_PAGES_BYTES - spare - max(0, free))
 

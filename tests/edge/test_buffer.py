@@ -192,15 +192,18 @@ def covered(gaps: list[Gap], reason: GapReason, origin: int) -> set[int]:
     return {number - origin for gap in gaps if gap.reason == reason for number in range(gap.start, gap.end + 1)}
 
 
-def test_full_buffer_that_may_not_drop_refuses_new_frames_whole(tmp_path: Path) -> None:
+def test_full_buffer_that_may_not_drop_refuses_the_newest_frames_whole(tmp_path: Path) -> None:
     buffer = open_buffer(tmp_path / "b.db", max_bytes=3_000, policies=Policies(WhenFull.STOP_NEWEST))
     buffer.append([grid(NOW, 1)])
     buffer.seal(GATEWAY, SIGNER, LIVE, NOW)
-    before = buffer.backlog()
-    with pytest.raises(BufferFull, match="max_size"):
-        buffer.append([grid(NOW + index, 2) for index in range(200)])
-    assert buffer.backlog() == before
-    assert buffer.append([grid(NOW, 3)]) == 4
+    frames = [grid(NOW + index, 2) for index in range(200)]
+    with pytest.raises(BufferFull, match="max_size") as raised:
+        buffer.append(frames)
+    kept = buffer.backlog().open_samples // 4
+    assert 0 < kept < 200
+    assert raised.value.refused == tuple(frames[kept:])
+    assert buffer.backlog().total_bytes <= 3_000
+    assert buffer.backlog().sealed_batches == 1
 
 
 def test_refused_batch_is_kept_aside_with_its_cause(tmp_path: Path) -> None:

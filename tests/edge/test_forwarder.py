@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from edge.buffer import LIVE, Backlog
-from edge.config import BufferConfig, Policies
+from edge.config import BufferConfig, Policies, WhenFull
 from edge.control import NoFork
 from edge.forwarder import Forwarder, ForwardError, HubDishonest
 from edge.intake import Intake
@@ -424,3 +425,31 @@ async def test_a_request_carries_its_trace_to_the_hub_and_says_nothing_of_the_sa
     await site.seal(4713)
     await site.forwarder.send_once()  # which has not been told to trace
     assert len(tracing.spans) == 2
+
+
+async def test_batch_is_marked_as_offered_unless_no_connection_came_about(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    config = BufferConfig(max_bytes=50_000_000, policies=Policies(normal=WhenFull.THIN_OUT), commit_every_us=1000, seal_every_us=1_000_000)
+    site.intake = Intake(tmp_path / "thinned.db", config, GATEWAY, TABLE, site.signer, site.clock)
+    await site.intake.open()
+    await site.seal(1, 2)
+    offered = []
+    for error in (httpx.ConnectError("refused"), httpx.ReadError("cut")):
+
+        def fail(_: httpx.Request, error: httpx.TransportError = error) -> httpx.Response:
+            raise error
+
+        client = httpx.AsyncClient(transport=httpx.MockTransport(fail))
+        forwarder = Forwarder(site.intake, "http://hub.test", site.hub.enrolment, site.clock, client)
+        forwarder._offer_tag_tables = nothing  # type: ignore[method-assign, assignment]
+        with pytest.raises(httpx.TransportError):
+            await forwarder.send_once()
+        with sqlite3.connect(tmp_path / "thinned.db") as connection:
+            offered.append(connection.execute("SELECT sum(offered) FROM batch").fetchone()[0])
+        connection.close()
+    await site.intake.close()
+    assert offered == [0, 2]
+
+
+async def nothing(_: object) -> None:
+    """The hub has the tag tables."""

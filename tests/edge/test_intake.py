@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,13 @@ import pytest
 
 from edge import intake as intake_module
 from edge.buffer import BACKFILL, LIVE, BufferFull
-from edge.config import BufferConfig, Policies
+from edge.config import BufferConfig, Policies, WhenFull
 from edge.intake import LAG_LIMIT, Intake
 from protocols.batch import statement
 from protocols.batch.columns import GapReason
 from protocols.clock import SystemClock
 from protocols.devicemap import Device, DeviceMap, Tag, TagTable, TagType
-from protocols.frame import Block, Frame
+from protocols.frame import Block, Frame, Priority
 from protocols.signing import Ed25519Signer
 
 GATEWAY = "urn:qz:gw:rig1"
@@ -133,6 +134,43 @@ async def test_drop_in_memory_is_counted_and_declared(tmp_path: Path, monkeypatc
         batches = await intake.call(intake.buffer.waiting, LIVE, max_batches=100, max_bytes=1 << 20)
     gaps = [gap for batch in batches for gap in statement.parse(batch.statement).open().gaps]
     assert [(gap.start, gap.end, gap.reason) for gap in gaps] == [(1, 10, GapReason.NEVER_KEPT)]
+
+
+async def test_class_that_stops_waits_in_memory_while_the_others_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake_module, "MAX_PENDING_BYTES", 8 * 500)
+    config = replace(CONFIG, max_bytes=20_000, policies=Policies(bulk=WhenFull.STOP_NEWEST))
+    async with running(tmp_path, config) as intake:
+        for value in range(1, 500):
+            intake.append(frame(value), Priority.BULK)
+        await until(lambda: intake.full_since_us is not None or intake.collected == 499)
+        for value in range(500, 1500):
+            intake.append(frame(value), Priority.BULK)
+        await until(lambda: intake.dropped > 0)
+        before = intake.collected
+        for value in range(20):
+            intake.append(frame(10_000 + value), Priority.CRITICAL)
+        await until(lambda: intake.collected >= before + 20)
+        assert {one.priority for one in await intake.dropped_by()} == {Priority.BULK}
+        assert sum(one.samples for one in await intake.dropped_by()) == intake.dropped
+
+
+async def test_gap_records_equal_what_health_says_was_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake_module, "MAX_PENDING_BYTES", 80)
+    async with running(tmp_path, replace(CONFIG, max_bytes=20_000)) as intake:
+        for value in range(1, 401):
+            intake.append(frame(value), Priority.BULK if value % 2 else Priority.CRITICAL)
+            if value % 10 == 0:
+                await until(lambda: not len(intake._pending) and intake._unsealed == 0)
+        told: dict[tuple[int, int], int] = {}
+        await intake.call(intake.buffer.seal, GATEWAY, Ed25519Signer.generate(), LIVE, 1)
+        for stream in (LIVE, BACKFILL):
+            for batch in await intake.call(intake.buffer.waiting, stream, max_batches=1000, max_bytes=1 << 30):
+                for gap in statement.parse(batch.statement).open().gaps:
+                    told[gap.reason, gap.priority] = told.get((gap.reason, gap.priority), 0) + gap.samples
+        drops = {(int(one.reason), int(one.priority)): one.samples for one in await intake.dropped_by()}
+    assert drops == {key: samples for key, samples in told.items() if samples}
+    assert drops
+    assert intake.dropped == sum(samples for (reason, _), samples in drops.items() if reason == GapReason.NEVER_KEPT)
 
 
 async def test_file_damaged_while_in_use_is_set_aside_and_collecting_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

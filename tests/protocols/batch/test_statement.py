@@ -9,6 +9,7 @@ from protocols.batch import cbor, cose, frames, statement
 from protocols.batch.columns import ClockRecord, Gap, GapReason, Group, is_sequence
 from protocols.batch.errors import BadSignature, BatchError, Bomb, MalformedBatch, TooLarge, WrongAlgorithm
 from protocols.batch.statement import Header, Payload
+from protocols.frame import Priority
 from protocols.signing import Ed25519Signer
 
 SIGNER = Ed25519Signer.from_seed(hashlib.sha256(b"a gateway of the tests").digest())
@@ -47,6 +48,20 @@ def test_a_gap_of_a_clock_that_was_set_back_is_written_in_order() -> None:
         sealed(Payload(b"t" * 32, (), (Gap(900, 200, GapReason.AGENT_DOWN), Gap(-5, 3, GapReason.AGENT_DOWN))))
     ).open()
     assert [(gap.start, gap.end) for gap in payload.gaps] == [(200, 900), (0, 3)]
+
+
+def test_gap_may_say_how_many_samples_are_missing_and_of_which_class() -> None:
+    gaps = (Gap(1, 2, GapReason.THINNED_OUT, 40, Priority.BULK), Gap(3, 4, GapReason.AGENT_DOWN))
+    assert statement.parse(sealed(Payload(b"t" * 32, (), gaps))).open().gaps == gaps
+
+
+@pytest.mark.parametrize(
+    "gap",
+    [[1, 2, 6, 40], [1, 2, 6, 0, 1], [1, 2, 6, -1, 1], [1, 2, 6, 40, 256], [1, 2, 6, 1 << 63, 1], [2, 1, 6, 40, 1], [1, 2, 6, 40, True]],
+)
+def test_gap_of_another_form_is_malformed(gap: list[int]) -> None:
+    with pytest.raises(MalformedBatch, match="a gap is"):
+        statement._gap(gap)
 
 
 def test_gap_reasons_say_whether_they_count_batches_or_time() -> None:
