@@ -30,6 +30,7 @@ CREATE TABLE IF NOT EXISTS batch (
   table_id INTEGER NOT NULL, first_us INTEGER NOT NULL, last_us INTEGER NOT NULL, sealed_us INTEGER NOT NULL, samples INTEGER NOT NULL,
   bytes INTEGER NOT NULL, priority INTEGER NOT NULL DEFAULT 1, offered INTEGER NOT NULL DEFAULT 0, thinned INTEGER NOT NULL DEFAULT 0, statement BLOB NOT NULL, receipt BLOB, cause TEXT, UNIQUE (stream, epoch, seq));
 CREATE INDEX IF NOT EXISTS batch_state ON batch (state, stream, id);
+CREATE INDEX IF NOT EXISTS batch_counts ON batch (state, sealed_us, samples, bytes);
 """
 # What version 1 lacks: (table, column); all are numbers with a default.
 _SINCE_1: Final = (
