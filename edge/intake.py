@@ -275,7 +275,7 @@ class Intake:
         return (*recorded, *waiting)
 
     async def backlog(self) -> Backlog:
-        return await self.call(self._buffer.backlog)
+        return await self.call(lambda: self._buffer.backlog())  # of the buffer that there is when its turn comes
 
     async def _finish(self) -> None:
         """Commit and seal what is left, so that a stop loses nothing and a start finds sealed batches."""
@@ -285,7 +285,7 @@ class Intake:
     async def close(self) -> None:
         """Where samples could not be committed, the stop counts from a second before the first of them: their devices saw them earlier."""
         lost = [one.gateway_us for one in self._lost] + [frame.gateway_us for frame in self._pending.waiting()]
-        kept_until_us = min(lost) - GAP_JOIN_US if lost else self._clock.now_us()
+        kept_until_us = max(0, min(lost) - GAP_JOIN_US) if lost else self._clock.now_us()
         if lost:
             log.error("samples_not_kept count=%d since_us=%d", self._pending.samples, kept_until_us)
         await self.call(lambda: self._buffer.close(kept_until_us))
