@@ -15,10 +15,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 STATIC: Final = Path(__file__).parent / "static"
 LOOK: Final = "qz_look"
-# Paths whose address the pages themselves read; what follows them is theirs too.
-ROUTES: Final = (
-    "account", "admin", "alarms", "assets", "desk", "enrol", "fleet", "risk", "sites", "supply", "verify", "welcome",
-)  # fmt: skip
+# Addresses that the pages themselves read; below those of NESTED stands the name of one gateway, asset ...
+ROUTES: Final = ("account", "admin", "alarms", "assets", "desk", "enrol", "fleet", "risk", "sites", "supply", "verify", "welcome")
+NESTED: Final = ("assets", "fleet")
 HEADERS: Final = (
     (
         b"content-security-policy",
@@ -83,6 +82,6 @@ def install(app: FastAPI) -> None:
         return Response(document(request.cookies.get(LOOK, "")), headers=headers, media_type="text/html; charset=utf-8")
 
     app.add_exception_handler(Exception, with_headers)
-    for route in ("/", "/index.html", *(f"/{name}" for name in ROUTES), *(f"/{name}/{{rest:path}}" for name in ROUTES)):
+    for route in ("/", "/index.html", *(f"/{name}" for name in ROUTES), *(f"/{name}/{{rest:path}}" for name in NESTED)):
         app.add_route(route, page, include_in_schema=False)
     app.mount("/", _Files(directory=STATIC), name="pages")
