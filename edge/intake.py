@@ -270,12 +270,20 @@ class Intake:
 
     async def dropped_by(self) -> tuple[Drop, ...]:
         """What is missing by reason and class: as the gap records say, and what was forced out of memory and waits to be recorded."""
-        recorded = await self.call(self._buffer.dropped)
+        recorded = await self.call(self._recorded)
         waiting = [Drop(GapReason.NEVER_KEPT, Priority(gap.priority), gap.samples) for gap in gaps(self._lost)]
         return (*recorded, *waiting)
 
+    def _recorded(self) -> tuple[Drop, ...]:
+        """Of the buffer that there is when its turn comes."""
+        return self._buffer.dropped()
+
     async def backlog(self) -> Backlog:
-        return await self.call(lambda: self._buffer.backlog())  # of the buffer that there is when its turn comes
+        return await self.call(self._backlog)
+
+    def _backlog(self) -> Backlog:
+        """Of the buffer that there is when its turn comes: a damaged one may have been replaced meanwhile."""
+        return self._buffer.backlog()
 
     async def _finish(self) -> None:
         """Commit and seal what is left, so that a stop loses nothing and a start finds sealed batches."""
