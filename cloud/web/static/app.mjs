@@ -132,10 +132,17 @@ function App() {
     ${open.value === "help" && html`<${Help} />`}${open.value === "palette" && html`<${Palette} />`}<${Proof} /><${Toasts} />`;
 }
 
-/** The stream follows the session; the person's own preferences come with it. */
+/** The stream follows the person; their own preferences come with them. Afterwards, because an effect must not change what it reads. */
+let followed = "";
 effect(() => {
   const who = session.value;
-  if (who) { follow(); if (who.preferences?.language) prefer(who.preferences); } else unfollow();
+  const name = who ? `${who.tenant} ${who.name} ${who.role}` : "";
+  if (name === followed) return;
+  followed = name;
+  queueMicrotask(() => {
+    if (who) follow(); else unfollow();
+    if (who?.preferences?.language) prefer(who.preferences);
+  });
 });
 
 async function start() {
