@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 from fastapi import FastAPI, Response
 
-from cloud import problems
+from cloud import openapi, problems
 from cloud.assets import api as alarm_api
 from cloud.assets.alarm_board import AlarmFeed, Boards
 from cloud.audit import actions
@@ -164,7 +164,9 @@ class Hub:
         return {name: {"state": "down" if cause else "up", "cause": cause} for name, cause in causes.items()}
 
 
-def create_app(config: HubConfig, database_url: str, clock: Clock | None = None, cluster: Cluster | None = None, tracing: Tracing = OFF) -> FastAPI:
+def create_app(
+    config: HubConfig, database_url: str, clock: Clock | None = None, cluster: Cluster | None = None, tracing: Tracing = OFF
+) -> FastAPI:
     """tracing: closed by whoever made it."""
     hub = Hub(config, database_url, clock or SystemClock(), cluster, tracing)
 
@@ -200,6 +202,7 @@ def create_app(config: HubConfig, database_url: str, clock: Clock | None = None,
         return Response(hub.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     pages.install(app)
+    app.openapi = openapi.describer(app)  # type: ignore[method-assign]
     return app
 
 

@@ -8,7 +8,8 @@ cookie that changes something carries the session's CSRF token in X-CSRF; a pers
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
 
 import orjson
 from fastapi import Request, Response
@@ -25,6 +26,19 @@ COOKIE: Final = "qz_session"
 SECURE_COOKIE: Final = "__Host-qz_session"
 _SAFE: Final = frozenset(("GET", "HEAD", "OPTIONS"))
 Asker = Callable[[Request], Awaitable[Principal]]
+SIGNED_IN: Final = "signed-in"  # any person and any token
+PERSON: Final = "person"  # any person, no API token
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def admits(scope: str) -> Callable[[_F], _F]:
+    """Says whom a dependency lets in: a scope, SIGNED_IN or PERSON. The API's description is read from this."""
+
+    def say(dependency: _F) -> _F:
+        dependency.scope = scope  # type: ignore[attr-defined]
+        return dependency
+
+    return say
 
 
 def csrf_token(secret: str) -> str:
@@ -47,15 +61,9 @@ class Gate:
         self._db, self._clock, self._access = db, clock, access
         self._idle_us = int(idle_s * 1_000_000)
 
-    def needs(self, scope: str) -> Asker:
+    def needs(self, scope: str) -> "Needs":
         """A dependency of a route."""
-
-        async def ask(request: Request) -> Principal:
-            principal = await self.known(request)
-            self.check(principal, scope)
-            return principal
-
-        return ask
+        return Needs(self, scope)
 
     def check(self, principal: Principal, scope: str) -> None:
         """Raises Problem "forbidden" or "step-up"."""
@@ -69,6 +77,7 @@ class Gate:
         if self._clock.now_us() - principal.strong_us > STEP_UP_S * 1_000_000:
             raise Problem("step-up", "prove once more who you are (POST /v1/session/step-up) and send the request again")
 
+    @admits(SIGNED_IN)
     async def known(self, request: Request) -> Principal:
         """Anybody who is signed in or has a token. Raises Problem."""
         kind, _, token = request.headers.get("authorization", "").partition(" ")
@@ -95,4 +104,17 @@ class Gate:
             principal = self._access.read(token, now_us)
         if principal is None:
             raise Problem("unauthorized", "the token is unknown, expired or revoked")
+        return principal
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Lets in who has one scope. What is asked for and what the API's description says of it are the same field."""
+
+    gate: Gate
+    scope: str
+
+    async def __call__(self, request: Request) -> Principal:
+        principal = await self.gate.known(request)
+        self.gate.check(principal, self.scope)
         return principal

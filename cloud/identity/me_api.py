@@ -10,7 +10,7 @@ from cloud.db import Connection
 from cloud.errors import Problem
 from cloud.identity import people_store, session_store
 from cloud.identity.credentials import Principal
-from cloud.identity.gate import Gate, secret_answer
+from cloud.identity.gate import PERSON, Gate, admits, secret_answer
 from cloud.identity.login import Door
 from cloud.identity.people_store import Person
 
@@ -37,6 +37,7 @@ class Myself:
     def __init__(self, door: Door, gate: Gate) -> None:
         self._door, self._gate = door, gate
 
+    @admits(PERSON)
     async def known(self, request: Request) -> Me:
         principal = await self._gate.known(request)
         if principal.person_id is None:
@@ -47,6 +48,7 @@ class Myself:
             raise Problem("unauthorized", "the session has ended; sign in again")
         return principal, person
 
+    @admits(PERSON)
     async def fresh(self, request: Request) -> Me:
         """Who has proved just now who they are."""
         principal, person = await self.known(request)

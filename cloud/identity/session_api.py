@@ -9,7 +9,7 @@ import secrets
 from dataclasses import replace
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from cloud.errors import Problem
@@ -113,6 +113,7 @@ class Sessions:
 def routes(sessions: Sessions, gate: Gate, access: AccessTokens, throttle: Throttle) -> APIRouter:
     router = APIRouter(tags=["session"])
     door = sessions.door
+    who = Annotated[Principal, Depends(gate.known)]
 
     @router.post("/v1/session", status_code=201)
     async def sign_in(request: Request, body: SignIn) -> Response:
@@ -130,9 +131,8 @@ def routes(sessions: Sessions, gate: Gate, access: AccessTokens, throttle: Throt
         return await sessions.begin(request, person, ("pwd", method, "mfa"))
 
     @router.get("/v1/session")
-    async def get_session(request: Request) -> Response:
+    async def get_session(principal: who, request: Request) -> Response:
         """Who is signed in, what they may do, and the CSRF token."""
-        principal = await gate.known(request)
         if principal.person_id is None:
             return secret_answer(
                 {"tenant": principal.tenant, "name": principal.name, "role": None, "scopes": list(principal.scopes), "csrf": None}
@@ -140,8 +140,7 @@ def routes(sessions: Sessions, gate: Gate, access: AccessTokens, throttle: Throt
         return secret_answer(await sessions.describe(principal, session_cookie(request) if principal.session_id else None))
 
     @router.delete("/v1/session", status_code=204)
-    async def sign_out(request: Request) -> Response:
-        principal = await gate.known(request)
+    async def sign_out(principal: who) -> Response:
         if principal.session_id is not None:
             async with door.db.tenant(principal.tenant_id) as connection:
                 await session_store.end_session(connection, principal.tenant_id, principal.session_id, door.clock.now_us())
@@ -151,10 +150,9 @@ def routes(sessions: Sessions, gate: Gate, access: AccessTokens, throttle: Throt
         return reply
 
     @router.post("/v1/session/step-up")
-    async def step_up(request: Request, body: StepUp) -> Response:
+    async def step_up(principal: who, request: Request, body: StepUp) -> Response:
         """A fresh proof, before something that needs one. Who has a second factor gives that."""
         throttle.take(request)
-        principal = await gate.known(request)
         if principal.person_id is None or principal.session_id is None:
             raise Problem("forbidden", "only a signed-in person can step up; a program asks for a new access token with a code")
         async with door.db.tenant(principal.tenant_id) as connection:
