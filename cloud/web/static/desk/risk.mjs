@@ -1,7 +1,7 @@
 // The figures of the book: VaR and ES with their split, where they come from, how they moved, what forwards could do about it.
 // @ts-check
 import { html } from "../vendor/core.mjs";
-import { Plot, course } from "../chart.mjs";
+import { Plot, course } from "../ui/chart.mjs";
 import { address, detail, forecasts, go, place, risk, streamOf, trend } from "./results.mjs";
 import { NOTHING, clock, fine, known, month, percent, signed, whole } from "./words.mjs";
 

@@ -1,7 +1,7 @@
 // What the assets will deliver and what is owed: forecast bands beside commitments, health of the assets, positions by month.
 // @ts-check
 import { computed, html } from "../vendor/core.mjs";
-import { Plot, band } from "../chart.mjs";
+import { Plot, band } from "../ui/chart.mjs";
 import { forecasts, healths, place, positions, risk, streamOf } from "./results.mjs";
 import { To } from "./risk.mjs";
 import { clock, day, exact, exactly, fixed, known, month, percent, plus, rounded, whole } from "./words.mjs";

@@ -3,7 +3,7 @@
 // @ts-check
 import { html, signal, useEffect, useRef, useState } from "../vendor/core.mjs";
 import { download, get } from "../api.mjs";
-import { Plot, draw } from "../chart.mjs";
+import { Plot, draw } from "../ui/chart.mjs";
 import { evidence, forecasts, healths, latest, place, risk, streamOf, tagRow, tagsOf, tick, trouble } from "./results.mjs";
 import { Bar, To } from "./risk.mjs";
 import { Gauge, State, Stream } from "./supply.mjs";

@@ -1,7 +1,8 @@
 // The charts: one tag's samples, a stream's forecast band, one number over the session. Each redraws in the theme the reader has.
+// Fetched with uPlot and its style sheet when a page first shows one.
 // @ts-check
-import uPlot from "./vendor/uplot.mjs";
-import { html, signal, useEffect, useRef } from "./vendor/core.mjs";
+import uPlot from "../vendor/uplot.mjs";
+import { html, signal, useEffect, useRef } from "../vendor/core.mjs";
 
 /** @typedef {{ times_us: number[], values: (number|null)[], quality: number[] }} Samples */
 /** @typedef {{ show: (newer: any) => void, end: () => void }} Chart */
@@ -9,17 +10,21 @@ import { html, signal, useEffect, useRef } from "./vendor/core.mjs";
 const HEIGHT = 280;
 const LEAST_SPAN_S = 60;
 const dark = matchMedia("(prefers-color-scheme: dark)");
-const theme = signal(dark.matches);
-dark.addEventListener("change", () => { theme.value = dark.matches; });
-const width = (/** @type {HTMLElement} */ box) => Math.max(200, box.clientWidth - 16);
-const colour = (/** @type {string} */ name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-const part = (/** @type {number} */ from, /** @type {number} */ to) => (/** @type {any} */ plot, /** @type {number[]} */ splits) =>
+const shownTheme = () => `${document.documentElement.dataset.theme ?? ""} ${dark.matches}`;
+export const theme = signal(shownTheme());
+const retheme = () => { theme.value = shownTheme(); };
+dark.addEventListener("change", retheme);
+new MutationObserver(retheme).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+if (!document.querySelector('link[href$="vendor/uplot.css"]')) document.head.append(Object.assign(document.createElement("link"), { rel: "stylesheet", href: "/vendor/uplot.css" }));
+export const width = (/** @type {HTMLElement} */ box) => Math.max(200, box.clientWidth - 16);
+export const colour = (/** @type {string} */ name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+export const part = (/** @type {number} */ from, /** @type {number} */ to) => (/** @type {any} */ plot, /** @type {number[]} */ splits) =>
   splits.map((at) => new Date(at * 1e3).toISOString().slice(from, to));
-const widest = (/** @type {any} */ plot, /** @type {string[]|null} */ texts) => 24 + 7 * Math.max(3, ...(texts ?? []).map((text) => text.length));
+export const widest = (/** @type {any} */ plot, /** @type {string[]|null} */ texts) => 24 + 7 * Math.max(3, ...(texts ?? []).map((text) => text.length));
 const grouped = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const number = (/** @type {any} */ plot, /** @type {number|null} */ value) => (value === null || value === undefined ? "--" : grouped.format(value));
 
-function axis() {
+export function axis() {
   return { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 0.3 }, ticks: { stroke: colour("--line"), width: 0.5 } };
 }
 
@@ -29,7 +34,7 @@ function axis() {
  * @param {any} options of uPlot, without width
  * @param {any[]} columns
  */
-function plotted(box, options, columns) {
+export function plotted(box, options, columns) {
   box.replaceChildren();
   const tzDate = (/** @type {number} */ seconds) => uPlot.tzDate(new Date(seconds * 1e3), "UTC");
   const plot = new uPlot({ height: HEIGHT, tzDate, ...options, width: width(box) }, columns, box);
@@ -128,5 +133,5 @@ export function Plot({ make, given, label, small }) {
     return () => { chart.current?.end(); chart.current = null; };
   }, [make, theme.value]);
   useEffect(() => chart.current?.show(given), [given]);
-  return html`<div class=${small ? "chart small" : "chart"} role="img" aria-label=${label} ref=${box}></div>`;
+  return html`<div class=${small ? "chart small" : "chart"} dir="ltr" role="img" aria-label=${label} ref=${box}></div>`;
 }
