@@ -280,7 +280,7 @@ def good(row: Mapping[str, Any]) -> bool:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos", description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--only", action="append", default=[], metavar="TEXT", help="faults whose name contains the text; may be repeated")
-    parser.add_argument("--quick", action="store_true", help=f"a few of them: {', '.join(QUICK)}")
+    parser.add_argument("--quick", action="store_true", help="a few of them: " + ", ".join(QUICK).replace("%", "%%"))
     parser.add_argument("--seconds", type=float, default=4.0, help="how long a fault lasts (4)")
     parser.add_argument("--rate", type=float, default=25.0, help="steps per second of every simulated device (25)")
     parser.add_argument("--json", type=Path)

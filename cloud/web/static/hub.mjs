@@ -150,30 +150,76 @@ const TAKE = {
   alive: () => {},
 };
 
-/** @type {EventSource|null} */
-let source = null;
+/** @param {string} event @param {any} data */
+function heard(event, data) {
+  batch(() => {
+    heard_ms.value = Date.now();
+    connected.value = true;
+    TAKE[event]?.(data);
+    for (const one of listeners.get(event) ?? []) one(data);
+  });
+}
+
+// A browser opens at most six connections to a hub, so one tab follows the stream for all of them: the one that holds the lock. It tells the
+// others what it hears, and a new one everything that is known. One that has heard nothing for SILENT_MS takes the lock over.
+const SILENT_MS = 12_000;
+/** @type {(() => void)|null} ends following */
+let stop = null;
+
 /** Follow the hub's stream until `unfollow`. The browser connects again by itself and says what it has heard last. */
 export function follow() {
   unfollow();
-  source = new EventSource("/v1/stream");
-  source.onopen = () => { batch(() => { connected.value = true; heard_ms.value = Date.now(); }); };
+  const ended = new AbortController();
+  stop = () => ended.abort();
+  if (!navigator.locks || typeof BroadcastChannel === "undefined") { listenTo(ended.signal, () => {}); return; }
+  const name = `qz ${session.value?.tenant} ${session.value?.name}`;
+  const others = new BroadcastChannel(name);
+  let leads = false;
+  const lead = (/** @type {LockOptions} */ options) => navigator.locks.request(name, options, () => {
+    leads = true;
+    const mine = new AbortController();
+    ended.signal.addEventListener("abort", () => mine.abort());
+    listenTo(mine.signal, (event, data) => others.postMessage({ event, data }));
+    return new Promise((end) => { ended.signal.addEventListener("abort", end); ended.signal.addEventListener("stolen", end); }).finally(() => mine.abort());
+  }).catch(() => { leads = false; ended.signal.dispatchEvent(new Event("stolen")); if (!ended.signal.aborted) lead({ signal: ended.signal }); });
+  others.onmessage = ({ data: told }) => {
+    if (told.ask && leads) others.postMessage({ all: everything() });
+    else if (told.all && !leads && connected.value === null) for (const [event, data] of told.all) heard(event, data);
+    else if (told.event && !leads) heard(told.event, told.data);
+    else if (told.lost && !leads) connected.value = false;
+  };
+  others.postMessage({ ask: true });
+  const watch = setInterval(() => { if (!leads && Date.now() - heard_ms.value > SILENT_MS) lead({ steal: true }); }, SILENT_MS);
+  ended.signal.addEventListener("abort", () => { clearInterval(watch); others.close(); });
+  heard_ms.value = Date.now();
+  lead({ signal: ended.signal });
+}
+
+const everything = () => [
+  ["gateways", gateways.value], ["tags", tags.value], ["model", model.value], ["latest", Object.fromEntries(latest)],
+  ...Object.values(results.value).map((one) => ["result", one]), ...Object.values(alarms.value).map((one) => ["alarm", one]),
+].filter(([, data]) => data !== null);
+
+/** @param {AbortSignal} ended @param {(event: string, data: any) => void} tell */
+function listenTo(ended, tell) {
+  const source = new EventSource("/v1/stream");
+  source.onopen = () => batch(() => { connected.value = true; heard_ms.value = Date.now(); });
   source.onerror = () => {
     connected.value = false;
-    if (source?.readyState === EventSource.CLOSED) setTimeout(() => { if (session.value) askSession().then(follow, follow); }, 3000);
+    if (source.readyState === EventSource.CLOSED && !ended.aborted) setTimeout(() => { if (session.value && !ended.aborted) askSession().then(follow, follow); }, 3000);
   };
-  for (const [event, take] of Object.entries(TAKE)) {
-    source.addEventListener(event, (/** @type {MessageEvent} */ message) => batch(() => {
-      heard_ms.value = Date.now();
-      connected.value = true;
+  for (const event of Object.keys(TAKE)) {
+    source.addEventListener(event, (/** @type {MessageEvent} */ message) => {
       const data = JSON.parse(message.data);
-      take(data);
-      for (const one of listeners.get(event) ?? []) one(data);
-    }));
+      heard(event, data);
+      tell(event, data);
+    });
   }
+  ended.addEventListener("abort", () => source.close());
 }
 
 export function unfollow() {
-  source?.close();
-  source = null;
+  stop?.();
+  stop = null;
   connected.value = null;
 }

@@ -116,3 +116,25 @@ async def _end_sessions(hub: object) -> None:
 
     with psycopg.connect(hub.database_url, autocommit=True) as connection:  # type: ignore[attr-defined]
         connection.execute("UPDATE session SET ended_us = 1")
+
+
+def test_many_tabs_share_one_stream_and_another_takes_over_when_the_first_is_closed(site: Site, tab: Tab) -> None:
+    tab.sign_in("operator")
+    tab.open("/")
+    expect(tab.page.get_by_text("LIVE")).to_be_visible()
+    more = [tab.context.new_page() for _ in range(7)]  # with a stream each, the hub would not be reached any more
+    asked: list[str] = []
+    for page in more:
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(site.url)
+        expect(page.get_by_text("LIVE")).to_be_visible()
+        expect(page.get_by_text("newest sample")).to_be_visible()
+    assert not any(url.endswith("/v1/stream") for url in asked)
+    tab.page.close()
+    for _ in range(100):
+        if any(url.endswith("/v1/stream") for url in asked):
+            break
+        more[0].wait_for_timeout(50)
+    assert sum(url.endswith("/v1/stream") for url in asked) == 1
+    for page in more:
+        expect(page.get_by_text("LIVE")).to_be_visible()
