@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test test-all check bench clean system
+.PHONY: demo test test-all check bench screenshots clean system
 
 $(VENV)/.demo: pyproject.toml constraints.txt
 	@$(MAKE) --no-print-directory $(BIN)/pip
@@ -56,6 +56,15 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.cmapss --json bench-out/cmapss.json
 	$(BIN)/python -m benchmarks.wells --json bench-out/wells.json
 	$(BIN)/python -m benchmarks.tep --json bench-out/tep.json
+	$(BIN)/python -m benchmarks.start --json bench-out/start.json
+	$(BIN)/python -m benchmarks.atrest --json bench-out/atrest.json
+	$(BIN)/python -m benchmarks.drain --json bench-out/drain.json
+	$(BIN)/python -m benchmarks.flood --json bench-out/flood.json
+	$(BIN)/python -m benchmarks.soak --json bench-out/soak.json
+
+# Pictures of every page from a running demonstration: every role, three widths, two languages, light and dark.
+screenshots: $(VENV)/.dev system
+	$(BIN)/python -m tests.cloud.web.screenshots screenshots $(ARGS)
 
 clean:
 	rm -rf $(VENV) bench-out demo-data demo.json
