@@ -5,7 +5,8 @@ import { save, session } from "./hub.mjs";
 import { place, turn } from "./place.mjs";
 import { Plain, moment, t, zone } from "./words.mjs";
 
-/** @typedef {{ name: string, title: string, unit?: string, value: (row: any) => any, show?: (row: any) => any, number?: boolean, wide?: boolean, width?: string }} Column */
+/** @typedef {{ name: string, title: string, unit?: string, value: (row: any) => any, show?: (row: any) => any, number?: boolean, wide?: boolean, control?: boolean }} Column */
+// control: the cell holds a control of its own; it is neither in the file nor the row's link
 
 const ROW_PX = 32;
 const SPARE = 8; // rows kept above and below what is seen
@@ -36,6 +37,7 @@ export function arranged(rows, columns, filter, sort) {
 
 /** Exactly what is shown, with units and the zone of times in the head. @param {Column[]} columns @param {any[]} rows */
 export function csv(columns, rows) {
+  columns = columns.filter((column) => !column.control);
   const cell = (/** @type {any} */ value) => {
     const text = value === null || value === undefined ? "" : String(value);
     const safe = /^[=+\-@\t\r]/.test(text) && typeof value !== "number" ? `'${text}` : text; // a spreadsheet must not take it for a formula
@@ -47,22 +49,27 @@ export function csv(columns, rows) {
 }
 
 /**
- * A table of any length: at most 60 rows are in the page. Sorted and filtered by the query (`<name>.sort`, `<name>.find`), walked with j and k, picked with Enter.
- * @param {{ name: string, title: string, columns: Column[], rows: any[], id: (row: any) => string|number, pick?: (row: any) => void, picked?: string|number|null, height?: number, tools?: any, empty?: any, tone?: (row: any) => string, sort?: string }} properties
+ * A table of any length: at most 60 rows are in the page. Sorted and filtered by the query (`<name>.sort`, `<name>.find`), walked with j and k;
+ * the first table of a page wherever the focus is. `open` is what a click and Enter do; without it they pick. What is picked stands in the query.
+ * @param {{ name: string, title: string, columns: Column[], rows: any[], id: (row: any) => string|number, pick?: (row: any) => void, open?: (row: any) => void, picked?: string|number|null, height?: number, tools?: any, empty?: any, tone?: (row: any) => string, sort?: string }} properties
  */
-export function Table({ name, title, columns, rows, id, pick, picked, height = 480, tools, empty, tone, sort: natural = "" }) {
+export function Table({ name, title, columns, rows, id, pick, open, picked, height = 480, tools, empty, tone, sort: natural = "" }) {
   const box = useRef(/** @type {HTMLElement|null} */ (null));
   const [top, scrollTo] = useState(0);
   const query = place.value.query;
   const [find, sort] = [query[`${name}.find`] ?? "", query[`${name}.sort`] ?? natural];
+  if (open) { pick ??= (row) => turn({ [`${name}.pick`]: id(row) }, true); picked ??= query[`${name}.pick`]; }
+  const act = open ?? pick;
   const shown = arranged(rows, columns, find, sort);
   const seen = Math.min(MOST_NODES - 2 * SPARE, Math.ceil(height / ROW_PX));
   const first = Math.max(0, Math.min(shown.length - seen, Math.floor(top / ROW_PX)) - SPARE);
   const last = Math.min(shown.length, first + seen + 2 * SPARE);
   const turned = (/** @type {string} */ to) => turn({ [`${name}.sort`]: sort === to ? `-${to}` : sort === `-${to}` ? null : to }, true);
   const walk = (/** @type {KeyboardEvent} */ event) => {
-    if (!pick || !["j", "k", "ArrowDown", "ArrowUp"].includes(event.key) || event.ctrlKey || event.metaKey) return;
-    const at = shown.findIndex((row) => id(row) === picked);
+    if (!pick || event.ctrlKey || event.metaKey || event.altKey) return;
+    const at = shown.findIndex((row) => String(id(row)) === String(picked));
+    if (event.key === "Enter" && open && at >= 0 && !(/** @type {HTMLElement} */ (event.target).closest("button, a, input"))) { open(shown[at]); return; }
+    if (!["j", "k", "ArrowDown", "ArrowUp"].includes(event.key)) return;
     const next = shown[Math.max(0, Math.min(shown.length - 1, at + (event.key === "j" || event.key === "ArrowDown" ? 1 : -1)))];
     if (!next) return;
     event.preventDefault();
@@ -70,17 +77,29 @@ export function Table({ name, title, columns, rows, id, pick, picked, height = 4
     const offset = shown.indexOf(next) * ROW_PX;
     if (box.current && (offset < box.current.scrollTop || offset > box.current.scrollTop + height - 2 * ROW_PX)) box.current.scrollTop = Math.max(0, offset - height / 2);
   };
+  const walking = useRef(walk);
+  walking.current = walk;
+  useEffect(() => {
+    const onKey = (/** @type {KeyboardEvent} */ event) => {
+      const target = /** @type {HTMLElement} */ (event.target);
+      if (event.key.startsWith("Arrow") || target.closest("input, select, textarea, dialog, .rows, .chart")) return;
+      if (box.current && document.querySelector("main .rows") === box.current) walking.current(event);
+    };
+    document.addEventListener("keydown", onKey);
+    return () => document.removeEventListener("keydown", onKey);
+  }, []);
   const keep = () => save(new Blob(["\ufeff", csv(columns, shown)], { type: "text/csv" }), `${name}.csv`);
+  const main = columns.findIndex((column) => !column.control);
   return html`<section class="table" aria-label=${title}>
     <div class="tools"><h2>${title} <small>${shown.length === rows.length ? t("{n} row|{n} rows", { n: rows.length }) : t("{n} of {all}", { n: shown.length, all: rows.length })}</small></h2>
       <input type="search" value=${find} placeholder=${t("Find")} aria-label=${t("Find in {what}", { what: title })} onInput=${(/** @type {any} */ event) => turn({ [`${name}.find`]: event.target.value }, true)} />
       ${tools}<button type="button" class="quiet" onClick=${keep}>CSV</button></div>
     ${rows.length === 0 && empty ? html`<div class="empty">${empty}</div>` : html`<div class="rows" ref=${box} style=${{ maxBlockSize: `${height}px` }} onScroll=${(/** @type {any} */ event) => scrollTo(event.target.scrollTop)} onKeyDown=${walk} tabindex="0" role="region" aria-label=${title}>
-      <table aria-rowcount=${shown.length + 1}><thead><tr>${columns.map((column) => html`<th key=${column.name} scope="col" class=${kind(column)} aria-sort=${sort === column.name ? "ascending" : sort === `-${column.name}` ? "descending" : "none"}>
-        <button type="button" onClick=${() => turned(column.name)}>${column.title}${column.unit ? html` <${Plain} class="unit">[${column.unit}]<//>` : ""}<span aria-hidden="true">${sort === column.name ? " ↑" : sort === `-${column.name}` ? " ↓" : ""}</span></button></th>`)}</tr></thead>
+      <table aria-rowcount=${shown.length + 1}><thead><tr>${columns.map((column) => html`<th key=${column.name} scope="col" class=${kind(column)} aria-sort=${column.control ? undefined : sort === column.name ? "ascending" : sort === `-${column.name}` ? "descending" : "none"}>
+        ${column.control ? html`<span class="said">${column.title}</span>` : html`<button type="button" onClick=${() => turned(column.name)}>${column.title}${column.unit ? html` <${Plain} class="unit">[${column.unit}]<//>` : ""}<span aria-hidden="true">${sort === column.name ? " ↑" : sort === `-${column.name}` ? " ↓" : ""}</span></button>`}</th>`)}</tr></thead>
       <tbody>${first > 0 && html`<tr class="room" aria-hidden="true"><td colspan=${columns.length} style=${{ blockSize: `${first * ROW_PX}px` }}></td></tr>`}
-        ${shown.slice(first, last).map((row, at) => html`<tr key=${id(row)} class=${`${pick ? "pick" : ""} ${tone?.(row) ?? ""}`} aria-rowindex=${first + at + 2} aria-selected=${pick ? id(row) === picked : undefined} onClick=${pick && (() => pick(row))}>
-          ${columns.map((column, n) => html`<td key=${column.name} class=${kind(column)}>${n === 0 && pick ? html`<button type="button" class="link" onClick=${(/** @type {Event} */ event) => { event.stopPropagation(); pick(row); }}>${cellOf(column, row)}</button>` : cellOf(column, row)}</td>`)}</tr>`)}
+        ${shown.slice(first, last).map((row, at) => html`<tr key=${id(row)} class=${`${act ? "pick" : ""} ${tone?.(row) ?? ""}`} aria-rowindex=${first + at + 2} aria-current=${pick && String(id(row)) === String(picked) ? "true" : undefined} onClick=${act && (() => act(row))}>
+          ${columns.map((column, n) => html`<td key=${column.name} class=${kind(column)}>${n === main && act ? html`<button type="button" class="link" onClick=${(/** @type {Event} */ event) => { event.stopPropagation(); act(row); }}>${cellOf(column, row)}</button>` : cellOf(column, row)}</td>`)}</tr>`)}
         ${last < shown.length && html`<tr class="room" aria-hidden="true"><td colspan=${columns.length} style=${{ blockSize: `${(shown.length - last) * ROW_PX}px` }}></td></tr>`}</tbody></table></div>`}
   </section>`;
 }
@@ -155,6 +174,21 @@ export function useRead(read, keys, every_ms = 0) {
     return () => { gone = true; clearInterval(timer); };
   }, [...keys, turnOf]);
   return { ...found, again: () => again(turnOf + 1) };
+}
+
+const modules = new Map();
+/**
+ * A component of a module that is fetched when it is first shown: charts, parts of a page that few open.
+ * @param {{ load: () => Promise<any> } & Record<string, any>} properties load: the same function every time; gives the component
+ */
+export function Later({ load, ...given }) {
+  const [error, tell] = useState(/** @type {any} */ (null));
+  const [, redraw] = useState(0);
+  useEffect(() => {
+    if (!modules.has(load)) load().then((made) => { modules.set(load, made); redraw((n) => n + 1); }, tell);
+  }, [load]);
+  const made = modules.get(load);
+  return made ? html`<${made} ...${given} />` : error ? html`<${Trouble} error=${error} />` : html`<div class="skeleton" aria-busy="true"></div>`;
 }
 
 /** When a row was made and by whom, in one line. @param {{ at_us: number, by?: string }} properties */

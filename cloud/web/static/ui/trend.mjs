@@ -1,0 +1,187 @@
+// Trends of tags over the range that the address names: one chart under the other, one cross-hair, a drag is the range in the address.
+// Bad quality breaks the line, uncertain quality is dots, what is missing is hatched. What is drawn is thinned by the hub, extremes kept.
+// @ts-check
+import uPlot from "../vendor/uplot.mjs";
+import { effect, html, useEffect, useRef, useState } from "../vendor/core.mjs";
+import { get, save } from "../hub.mjs";
+import { address, go, place, range, turn, window_us } from "../place.mjs";
+import { Trouble, csv, useRead } from "../ui.mjs";
+import { Plain, clock, day, fine, known, language, look, moment, severity, t, whole, zone } from "../words.mjs";
+import { axis, colour, plotted, theme, widest } from "./chart.mjs";
+
+/** @typedef {{ id: number, name: string, unit: string }} Tag */
+/** @typedef {{ times_us: number[], values: (number|null)[], quality: number[], samples: number }} Samples */
+/** @typedef {{ from_us: number, to_us: number, cause: string, duration_s: number }} Gap */
+/** @typedef {{ columns: any[], gaps: Gap[], from_s: number, to_s: number }} Given */
+
+const POINTS = 1000;
+const DAY_S = 86_400;
+const LEAST_S = 1;
+/** Addresses before each zoom, so that a double click goes back. @type {string[]} */
+const before = [];
+
+/** @param {number} from_s @param {number} to_s */
+function zoom(from_s, to_s) {
+  if (to_s - from_s < LEAST_S) return;
+  const iso = (/** @type {number} */ seconds) => new Date(Math.round(seconds) * 1e3).toISOString().replace(".000Z", "Z");
+  const [here, to] = [location.pathname + location.search, address(place.value.path, { ...place.value.query, range: null, from: iso(from_s), to: iso(to_s) })];
+  if (to === here) return; // charts with one cross-hair all tell of the same drag
+  before.push(here);
+  go(to);
+}
+
+function back() {
+  const to = before.pop();
+  if (to) go(to, true); else turn({ range: null, from: null, to: null }, true);
+}
+
+/** The range moved or made wider by a factor, for those who do not drag. @param {number} by @param {number} factor */
+function shift(by, factor = 1) {
+  const [from_us, to_us] = window_us();
+  const [middle, half] = [(from_us + to_us) / 2e6 + (by * (to_us - from_us)) / 1e6, ((to_us - from_us) / 2e6) * factor];
+  zoom(middle - half, middle + half);
+}
+
+/** Spans without data as stripes behind the line. @param {any} plot @param {Gap[]} gaps */
+function hatch(plot, gaps) {
+  const { ctx, bbox } = plot;
+  ctx.save();
+  ctx.beginPath();
+  for (const gap of gaps) {
+    const [x0, x1] = [gap.from_us, gap.to_us].map((us) => Math.min(bbox.left + bbox.width, Math.max(bbox.left, plot.valToPos(us / 1e6, "x", true))));
+    if (x1 > x0) ctx.rect(x0, bbox.top, Math.max(2, x1 - x0), bbox.height);
+  }
+  ctx.clip();
+  ctx.strokeStyle = colour("--line");
+  ctx.lineWidth = 1;
+  ctx.beginPath();
+  for (let x = bbox.left - bbox.height; x < bbox.left + bbox.width; x += 9 * devicePixelRatio) {
+    ctx.moveTo(x, bbox.top + bbox.height);
+    ctx.lineTo(x + bbox.height, bbox.top);
+  }
+  if (gaps.length) ctx.stroke();
+  ctx.restore();
+}
+
+/** @param {Tag} tag @param {boolean} compared @param {number} height */
+const maker = (tag, compared, height) => (/** @type {HTMLElement} */ box, /** @type {Given} */ given) => {
+  let shown = given;
+  const stamp = (/** @type {number|null|undefined} */ at) => (at === null || at === undefined ? "–" : moment(at * 1e6));
+  const long = () => shown.to_s - shown.from_s > 2 * DAY_S;
+  const value = (/** @type {any} */ plot, /** @type {number|null} */ at) => fine(at);
+  const options = {
+    height,
+    tzDate: (/** @type {number} */ seconds) => uPlot.tzDate(new Date(seconds * 1e3), zone()),
+    cursor: { sync: { key: "trend" }, drag: { x: true, y: false, setScale: false }, bind: { dblclick: () => () => { back(); return null; } } },
+    scales: { x: { range: () => [shown.from_s, shown.to_s] } },
+    hooks: {
+      drawAxes: [(/** @type {any} */ plot) => hatch(plot, shown.gaps)],
+      setSelect: [(/** @type {any} */ plot) => {
+        if (plot.select.width < 5) return;
+        zoom(plot.posToVal(plot.select.left, "x"), plot.posToVal(plot.select.left + plot.select.width, "x"));
+        plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+      }],
+    },
+    series: [
+      { label: zone(), value: (/** @type {any} */ plot, /** @type {number|null} */ at) => stamp(at) },
+      { label: `${tag.name}${tag.unit ? ` [${tag.unit}]` : ""}`, stroke: colour("--trace"), width: 1.5, spanGaps: false, value },
+      { label: t("uncertain"), stroke: colour("--warn"), paths: () => null, points: { show: true, size: 4, fill: colour("--warn") }, value },
+      ...(compared ? [{ label: t("period before"), stroke: colour("--muted"), width: 1, dash: [5, 4], spanGaps: false, points: { show: false }, value }] : []),
+    ],
+    axes: [
+      { ...axis(), space: 90, values: (/** @type {any} */ plot, /** @type {number[]} */ splits) => splits.map((at) => (long() ? day(at * 1e6).slice(5) : clock(at * 1e6))) },
+      { ...axis(), size: widest, values: (/** @type {any} */ plot, /** @type {number[]} */ splits) => splits.map((at) => fine(at)) },
+    ],
+  };
+  const chart = plotted(box, options, given.columns);
+  return { show: (/** @type {Given} */ newer) => { shown = newer; chart.show(newer.columns); }, end: chart.end };
+};
+
+/** Bad values are no values; a gap breaks the line even where no bad sample tells of it. @param {Samples} samples @param {Gap[]} gaps @param {number} shift_s */
+function columns(samples, gaps, shift_s = 0) {
+  const rows = samples.times_us.map((us, at) => [us / 1e6 + shift_s, severity(samples.quality[at]) === "bad" ? null : samples.values[at], samples.quality[at]]);
+  const breaks = gaps.filter((gap) => gap.to_us > gap.from_us).map((gap) => [(gap.from_us + gap.to_us) / 2e6 + shift_s, null, 0]);
+  const all = [...rows, ...breaks].sort((a, b) => Number(a[0]) - Number(b[0]));
+  return [all.map((row) => row[0]), all.map((row) => row[1]), all.map((row) => (Number(row[2]) >>> 30 === 1 ? row[1] : null))];
+}
+
+/** @param {Tag} tag @param {boolean} compared @returns {Promise<{ samples: Samples, gaps: Gap[], earlier: Samples|null, from_us: number, to_us: number }>} */
+async function read(tag, compared) {
+  const [from_us, to_us] = window_us().map(Math.round);
+  const query = (/** @type {number} */ low, /** @type {number} */ high) => `from_us=${low}&to_us=${high}`;
+  const [samples, told, earlier] = await Promise.all([
+    get(`/v1/tags/${tag.id}/samples?${query(from_us, to_us)}&points=${POINTS}`),
+    get(`/v1/tags/${tag.id}/completeness?${query(from_us, to_us)}`),
+    compared ? get(`/v1/tags/${tag.id}/samples?${query(2 * from_us - to_us, from_us)}&points=${POINTS}`) : null,
+  ]);
+  return { samples, gaps: told.gaps, earlier, from_us, to_us };
+}
+
+/** How often a range that moves is read again: about a pixel's worth of it. */
+export const every_ms = () => (range.value.live ? Math.min(60_000, Math.max(3_000, range.value.span_s)) : 0);
+
+/** @param {{ tag: Tag, compared?: boolean, height?: number, title?: any }} properties */
+export function Trend({ tag, compared = false, height = 200, title }) {
+  const { name, from_us, to_us } = range.value;
+  const { value: found, error } = useRead(() => read(tag, compared), [tag.id, compared, name, from_us, to_us], every_ms());
+  const box = useRef(/** @type {HTMLElement|null} */ (null));
+  const chart = useRef(/** @type {any} */ (null));
+  const [given, give] = useState(/** @type {Given|null} */ (null));
+  useEffect(() => {
+    if (!found) return;
+    const now = columns(found.samples, found.gaps);
+    const earlier = found.earlier && columns(found.earlier, [], (found.to_us - found.from_us) / 1e6).slice(0, 2);
+    give({ columns: compared ? uPlot.join([now, earlier ?? [[], []]]) : now, gaps: found.gaps, from_s: found.from_us / 1e6, to_s: found.to_us / 1e6 });
+  }, [found]);
+  const drawn = Boolean(given);
+  useEffect(() => {
+    if (!box.current || !given) return undefined;
+    const at = box.current;
+    let made = /** @type {any} */ (null);
+    const end = effect(() => {
+      theme.value; look.value; language.value; // what a canvas does not follow by itself
+      const present = chart.current?.given ?? given;
+      made?.end();
+      made = maker(tag, compared, height)(at, present);
+      chart.current = { ...made, given: present };
+    });
+    return () => { end(); made?.end(); chart.current = null; };
+  }, [tag.id, compared, height, drawn]);
+  useEffect(() => { if (given && chart.current) { chart.current.given = given; chart.current.show(given); } }, [given]);
+  return html`<figure class="trend"><figcaption>${title ?? html`<${Plain}>${tag.name}<//>`} <small>${found && html`<${Summary} found=${found} />`}</small>
+      <button type="button" class="quiet" aria-label=${t("CSV of {what}", { what: tag.name })} disabled=${!found} onClick=${() => found && keep(tag, found)}>CSV</button></figcaption>
+    <${Trouble} error=${error} />
+    <div class="chart slim" dir="ltr" role="img" aria-label=${t("trend of {tag}", { tag: tag.name })} ref=${box}></div></figure>`;
+}
+
+function Summary({ found }) {
+  const { samples, gaps, from_us, to_us } = found;
+  const values = samples.values.filter((/** @type {any} */ value, /** @type {number} */ at) => known(value) && severity(samples.quality[at]) !== "bad");
+  const missing_s = gaps.reduce((/** @type {number} */ sum, /** @type {Gap} */ gap) => sum + Math.max(0, Math.min(gap.to_us, to_us) - Math.max(gap.from_us, from_us)) / 1e6, 0);
+  return html`${t("{n} sample|{n} samples", { n: samples.samples })}${values.length > 0 && html`, <${Plain}>${fine(values.reduce((/** @type {number} */ a, /** @type {number} */ b) => Math.min(a, b)))} … ${fine(values.reduce((/** @type {number} */ a, /** @type {number} */ b) => Math.max(a, b)))}<//>`}${missing_s > 0 && html`, <span class="uncertain">${t("{s} s missing", { s: Math.round(missing_s) })}</span>`}`;
+}
+
+/** What is drawn, said to be thinned where it is. @param {Tag} tag @param {any} found */
+function keep(tag, found) {
+  const rows = found.samples.times_us.map((/** @type {number} */ us, /** @type {number} */ at) => ({ us, value: found.samples.values[at], quality: found.samples.quality[at] }));
+  const thinned = rows.length < found.samples.samples ? t("{shown} of {all} samples, extremes kept", { shown: whole(rows.length), all: whole(found.samples.samples) }) : t("all samples");
+  const text = csv([
+    { name: "time", title: `${t("time")} (${zone()})`, value: (row) => moment(row.us) }, { name: "us", title: "time_us", value: (row) => row.us },
+    { name: "value", title: tag.name, unit: tag.unit, value: (row) => row.value }, { name: "quality", title: t("quality"), value: (row) => `${severity(row.quality)} 0x${row.quality.toString(16).padStart(8, "0")}` },
+  ], rows);
+  save(new Blob(["\ufeff", `# ${thinned}\r\n`, text], { type: "text/csv" }), `${tag.name}.csv`);
+}
+
+/** Trends of several tags with one cross-hair, and how to move the range without dragging. @param {{ tags: (Tag & { said?: string })[], title: string, height?: number, compare?: boolean }} properties */
+export function Trends({ tags, title, height = 170, compare = true }) {
+  const compared = place.value.query.compare === "before";
+  return html`<section aria-label=${title}><div class="tools"><h2>${title}</h2>
+      ${compare && html`<label class="check"><input type="checkbox" checked=${compared} onChange=${() => turn({ compare: compared ? null : "before" }, true)} /> ${t("period before")}</label>`}
+      <button type="button" class="quiet" aria-label=${t("Earlier")} title=${t("Earlier")} onClick=${() => shift(-0.5)}><${Plain}>←<//></button>
+      <button type="button" class="quiet" aria-label=${t("Later")} title=${t("Later")} onClick=${() => shift(0.5)}><${Plain}>→<//></button>
+      <button type="button" class="quiet" aria-label=${t("Nearer")} title=${t("Nearer")} onClick=${() => shift(0, 0.5)}>+</button>
+      <button type="button" class="quiet" aria-label=${t("Wider")} title=${t("Wider")} onClick=${() => shift(0, 2)}>−</button>
+      <button type="button" class="quiet" onClick=${back}>${t("Back")}</button></div>
+    ${tags.map((tag) => html`<${Trend} key=${tag.id} tag=${tag} compared=${compare && compared} height=${height} title=${tag.said && html`<${Plain}>${tag.name}<//> <span class="muted">${tag.said}</span>`} />`)}
+    <p class="note">${t("Drag over a chart to look closer, double click to go back. Hatched: nothing came. Dots: quality uncertain.")}</p></section>`;
+}
