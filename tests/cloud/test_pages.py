@@ -68,14 +68,11 @@ def test_the_first_load_of_a_page_is_small_and_of_few_files(page: str) -> None:
 
 
 def test_every_module_is_reached_from_the_application() -> None:
-    found = reached("app.mjs", "desk.mjs")
-    for module in [*found]:
-        found |= reached(
-            *(
-                str((pages.STATIC / module).parent.joinpath(later).resolve().relative_to(pages.STATIC))
-                for later in LATER.findall((pages.STATIC / module).read_text())
-            )
-        )
+    found, before = reached("app.mjs"), set[str]()
+    while found != before:
+        before = found
+        later = [(pages.STATIC / name).parent / target for name in found for target in LATER.findall((pages.STATIC / name).read_text())]
+        found = found | reached(*(str(path.resolve().relative_to(pages.STATIC)) for path in later))
     assert {str(path.relative_to(pages.STATIC)) for path in MODULES} == found
 
 

@@ -6,6 +6,9 @@
 /** In the order of the navigation; without a title it is reached from elsewhere. @type {PageEntry[]} */
 export const PAGES = [
   { path: "/fleet", name: "fleet", title: "Fleet", scope: "read:field", key: "f", load: () => import("./pages/fleet.mjs") },
+  { path: "/supply", name: "supply", title: "Supply", scope: "read:risk", key: "u", load: () => import("./pages/supply.mjs") },
+  { path: "/desk", name: "desk", title: "Desk", scope: "read:deals", key: "d", load: () => import("./pages/desk.mjs") },
+  { path: "/risk", name: "risk", title: "Risk", scope: "read:risk", key: "r", load: () => import("./pages/risk.mjs") },
   { path: "/account", name: "My account", title: "", scope: "read:field", load: () => import("./pages/account.mjs") },
 ];
 

@@ -22,6 +22,7 @@ export async function speak(to) {
 export async function prefer(given) {
   look.value = { ...look.value, ...given };
   document.documentElement.dataset.theme = look.value.theme;
+  document.documentElement.dataset.gains = look.value.gains;
   if (given.language && given.language !== language.value) await speak(given.language);
   document.cookie = `qz_look=${language.value}.${look.value.theme}; path=/; max-age=31536000; samesite=strict`;
 }
@@ -51,7 +52,7 @@ const format = (options) => {
     return made.get(locale()).format(value);
   };
 };
-const whole_ = format({ maximumFractionDigits: 0 });
+const whole_ = format({ maximumFractionDigits: 0, signDisplay: "negative" }); // "negative": nothing below one half is "-0"
 export const known = (/** @type {any} */ value) => value !== null && value !== undefined && Number.isFinite(value);
 export const whole = whole_;
 export const fixed2 = format({ minimumFractionDigits: 2, maximumFractionDigits: 2 });
