@@ -19,7 +19,7 @@ from fastapi import FastAPI, Response
 from cloud import openapi, problems
 from cloud.assets import api as alarm_api
 from cloud.assets.alarm_board import AlarmFeed, Boards
-from cloud.audit import actions
+from cloud.audit import actions, journal_api
 from cloud.audit import api as audit_api
 from cloud.audit.actions import Action
 from cloud.audit.keys import LogKeys
@@ -31,9 +31,11 @@ from cloud.configuration.api import Configurations
 from cloud.db import Connection, Database
 from cloud.evidence import api as evidence_api
 from cloud.identity import api as identity_api
-from cloud.identity import certificates_api, factors_api, me_api, session_api
+from cloud.identity import approvals_api, certificates_api, factors_api, me_api, people_api, people_store, session_api, tokens_api
 from cloud.identity import store as identity_store
 from cloud.identity.access import AccessTokens
+from cloud.identity.actor import Actor
+from cloud.identity.approvals import Approvals, Decisions
 from cloud.identity.authority import Authority
 from cloud.identity.credentials import Principal
 from cloud.identity.gate import Gate
@@ -42,7 +44,9 @@ from cloud.identity.login import Door
 from cloud.identity.me_api import Myself
 from cloud.identity.passwords import Sealer
 from cloud.identity.peer import PeerNeeded
+from cloud.identity.people import GRANT_ADMIN, People
 from cloud.identity.session_api import Sessions
+from cloud.identity.tenants import SHORTEN, Tenants
 from cloud.identity.throttle import Throttle
 from cloud.market import api as market_api
 from cloud.metrics import Metrics
@@ -101,7 +105,7 @@ class Hub:
         self.listeners.append(self.reaction.wake)
         self.access = AccessTokens(config.keys / "access.pem", config.name)
         self.gate = Gate(self.db, clock, self.access, limits.session_idle_s)
-        self.door = Door(self.db, clock, self.threads, Sealer(config.keys / "people.key"))
+        self.door = Door(self.db, clock, self.threads, Sealer(config.keys / "people.key"), self.record)
         self.intake = Intake(
             self.db, self.log, self.keys, self.tables, self.latest, self.arrivals, self.metrics, clock, limits, self.threads
         )
@@ -172,6 +176,11 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def record(self, connection: Connection, actor: Actor, name: str, subject: str, detail: dict[str, Any]) -> None:
+        """An action in the journal and the log, in the transaction that does it."""
+        await actions.record(connection, actor.tenant_id, self.clock.now_us(), Action(actor.by, name, subject, detail))
+        self.log.wake(actor.tenant_id)
+
         async with hub:
             yield
 
@@ -214,7 +223,12 @@ def _include(app: FastAPI, hub: Hub) -> None:
     needs = hub.gate.needs
     app.include_router(
         identity_api.routes(
-            hub.db, hub.clock, needs("write:gateways"), lambda tenant: hub.log.log_key(tenant.tenant_id, tenant.origin), watch_log
+            hub.db,
+            hub.clock,
+            needs("write:gateways"),
+            lambda tenant: hub.log.log_key(tenant.tenant_id, tenant.origin),
+            watch_log,
+            hub.record,
         )
     )
     app.include_router(telemetry_api.gateway_routes(hub.intake, hub.tracing))
@@ -239,14 +253,17 @@ def _include_gateways(app: FastAPI, hub: Hub) -> None:
 
 
 def _include_people(app: FastAPI, hub: Hub) -> None:
-    async def record(connection: Connection, principal: Principal, name: str, subject: str, detail: dict[str, Any]) -> None:
-        at_us = hub.clock.now_us()
-        await actions.record(connection, principal.tenant_id, at_us, Action(principal.name, name, subject, detail))
-        hub.log.wake(principal.tenant_id)
-
-    limits = hub.config.limits
+    limits, gate, door, record = hub.config.limits, hub.gate, hub.door, hub.record
     throttle = Throttle(hub.clock, limits.sign_ins_per_minute, limits.sign_ins_burst)
-    app.include_router(session_api.routes(Sessions(hub.door, limits.session_s), hub.gate, hub.access, throttle))
-    myself = Myself(hub.door, hub.gate)
-    app.include_router(me_api.routes(hub.door, myself, limits.session_idle_s))
-    app.include_router(factors_api.routes(hub.door, myself, hub.threads, record))
+    sessions, myself = Sessions(door, limits.session_s), Myself(door, gate)
+    approvals = Approvals(hub.clock, record)
+    tenants = Tenants(hub.clock, approvals, record)
+    people = People(door, approvals, tenants)
+    decisions = Decisions(hub.db, hub.clock, record, {GRANT_ADMIN: people.grant_admin, SHORTEN: tenants.shorten})
+    app.include_router(session_api.routes(sessions, gate, hub.access, throttle))
+    app.include_router(me_api.routes(door, myself, limits.session_idle_s))
+    app.include_router(factors_api.routes(door, myself, hub.threads, record))
+    app.include_router(people_api.routes(people, door, gate, sessions, throttle, hub.threads))
+    app.include_router(approvals_api.routes(hub.db, hub.clock, decisions, gate))
+    app.include_router(tokens_api.routes(hub.db, hub.clock, gate, myself, record))
+    app.include_router(journal_api.routes(hub.db, gate.needs("read:journal"), people_store.called))

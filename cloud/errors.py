@@ -30,6 +30,7 @@ PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
     "unauthorized": (401, "A valid token is needed"),
     "forbidden": (403, "This is not allowed for whoever asks"),
     "wrong-credentials": (401, "Name, password or code are not right"),
+    "quota": (403, "The tenant may not have more of this"),
     "step-up": (403, "A fresh proof of who you are is needed"),
     "csrf": (403, "The request did not come from the page"),
     "not-found": (404, "There is no such thing"),

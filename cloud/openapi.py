@@ -53,5 +53,5 @@ def _say_who(route: RouteContext, operation: dict[str, Any]) -> None:
         operation |= {"x-public": True, "security": []}
         return
     operation["x-scope"] = asked[0] if len(asked) == 1 else asked
-    if STEP_UP & set(asked):
+    if STEP_UP & set(asked) and not set(route.methods or ()) <= {"GET", "HEAD"}:
         operation["x-step-up"] = True

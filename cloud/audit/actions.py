@@ -16,7 +16,8 @@ KIND: Final = "action"
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """by: a person's or token's name, or "hub". subject: what it was done to."""
+    """by: "person/7", "token/name", "command line" or "hub". subject: what it was done to, people as "person/7"; neither names a person,
+    so that a person's data can be erased without touching what the log has."""
 
     by: str
     name: str
@@ -49,13 +50,17 @@ async def record(connection: Connection, tenant_id: int, at_us: int, action: Act
     return digest
 
 
-async def page(connection: Connection, tenant_id: int, limit: int, before: int | None) -> list[Recorded]:
-    """The newest first; `before`: an id."""
+async def page(
+    connection: Connection, tenant_id: int, limit: int, before: int | None, chosen: Mapping[str, str | None] | None = None
+) -> list[Recorded]:
+    """The newest first; `before`: an id. chosen: name, by, subject; None is any."""
     cursor = await connection.execute(
         "SELECT action_id, at_us, by, action.name, subject, document, digest, position FROM action LEFT JOIN log_entry"
         " ON log_entry.tenant_id = action.tenant_id AND log_entry.entry = action.digest"
-        " WHERE action.tenant_id = %s AND (%s::bigint IS NULL OR action_id < %s) ORDER BY action_id DESC LIMIT %s",
-        (tenant_id, before, before, limit),
+        " WHERE action.tenant_id = %(tenant)s AND (%(before)s::bigint IS NULL OR action_id < %(before)s)"
+        " AND (%(name)s::text IS NULL OR action.name = %(name)s) AND (%(by)s::text IS NULL OR by = %(by)s)"
+        " AND (%(subject)s::text IS NULL OR subject = %(subject)s) ORDER BY action_id DESC LIMIT %(limit)s",
+        {"tenant": tenant_id, "before": before, "limit": limit, "name": None, "by": None, "subject": None, **(chosen or {})},
     )
     rows: list[Any] = await cursor.fetchall()
     return [

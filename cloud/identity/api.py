@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from cloud.db import Database
 from cloud.errors import Problem
 from cloud.identity import store
+from cloud.identity.actor import Record
 from cloud.identity.credentials import Principal, hash_secret, is_possessed, is_signed
 from cloud.identity.gate import Asker
 from protocols.clock import Clock
@@ -62,7 +63,12 @@ class Enrolment(BaseModel):
 
 
 def routes(
-    db: Database, clock: Clock, writer: Asker, log_key: Callable[[store.Tenant], str], announce: Callable[[int], Awaitable[None]]
+    db: Database,
+    clock: Clock,
+    writer: Asker,
+    log_key: Callable[[store.Tenant], str],
+    announce: Callable[[int], Awaitable[None]],
+    record: Record,
 ) -> APIRouter:
     """log_key: the text of the verifier key of a tenant's log. announce: called with the tenant after an enrolment."""
     router = APIRouter(tags=["identity"])
@@ -81,7 +87,10 @@ def routes(
     @router.post("/v1/gateways/{gateway}/revocation")
     async def revoke(gateway: str, principal: Annotated[Principal, Depends(writer)]) -> Revocation:
         """End every key of a gateway now; every process of the hub refuses them at the latest when its looked-up keys expire."""
-        ended = await store.revoke_keys(db, principal.tenant_id, gateway, clock.now_us())
+        async with db.tenant(principal.tenant_id) as connection:
+            ended = await store.revoke(connection, principal.tenant_id, gateway, clock.now_us())
+            if ended:
+                await record(connection, principal.actor, "revoke-keys", f"gateway/{gateway}", {"keys": ended})
         if not ended and not await store.has_gateway(db, principal.tenant_id, gateway):
             raise Problem("not-found", f'there is no gateway "{gateway}"')
         return Revocation(gateway=gateway_urn(gateway), revoked=ended)

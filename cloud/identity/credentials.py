@@ -9,6 +9,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Final
 
+from cloud.identity.actor import Actor, person_ref
 from cloud.identity.roles import KIND_SCOPES, OTHER_KINDS, allows
 from cloud.identity.roles import SCOPES as SCOPES  # noqa: PLC0414  # who makes tokens asks here for what they may hold
 from protocols.batch.errors import BadSignature
@@ -34,6 +35,10 @@ class Principal:
     role: str | None = None
     session_id: int | None = None
     strong_us: int = 0
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(self.tenant_id, person_ref(self.person_id) if self.person_id is not None else f"token/{self.name}")
 
     def may(self, scope: str) -> bool:
         return allows(self.scopes, scope)

@@ -11,9 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cloud.errors import Problem
 from cloud.identity import people_store, session_store, totp
+from cloud.identity.actor import Record
 from cloud.identity.gate import secret_answer
 from cloud.identity.login import RECOVERY_CODES, Door, recovery_code, recovery_hash, totp_uri
-from cloud.identity.me_api import Me, Myself, Record
+from cloud.identity.me_api import Me, Myself
 from cloud.identity.passwords import WeakPassword, check_strength, hash_password
 from cloud.identity.people_store import Person
 from protocols.clock import Clock
@@ -57,7 +58,7 @@ def routes(door: Door, myself: Myself, threads: Executor, record: Record) -> API
         async with door.db.tenant(person.tenant_id) as connection:
             await people_store.set_password(connection, person.tenant_id, person.id, hashed)
             await session_store.end_everything(connection, person.tenant_id, person.id, clock.now_us(), but=principal.session_id or 0)
-            await record(connection, principal, "change-password", person.name, {})
+            await record(connection, principal.actor, "change-password", person.ref, {})
         return Response(status_code=204)
 
     _totp_routes(router, door, clock, myself, record)
@@ -95,7 +96,7 @@ def _totp_routes(router: APIRouter, door: Door, clock: Clock, myself: Myself, re
         async with door.db.tenant(person.tenant_id) as connection:
             await people_store.set_totp(connection, person.tenant_id, person.id, sealed, step)
             await people_store.set_recovery(connection, person.tenant_id, person.id, [recovery_hash(person, code) for code in codes])
-            await record(connection, principal, "set-up-totp", person.name, {})
+            await record(connection, principal.actor, "set-up-totp", person.ref, {})
         return secret_answer({"recovery_codes": codes})
 
     @router.delete("/totp", status_code=204)
@@ -103,7 +104,7 @@ def _totp_routes(router: APIRouter, door: Door, clock: Clock, myself: Myself, re
         principal, person = who
         async with door.db.tenant(person.tenant_id) as connection:
             await people_store.set_totp(connection, person.tenant_id, person.id, None, person.totp_step)
-            await record(connection, principal, "remove-totp", person.name, {})
+            await record(connection, principal.actor, "remove-totp", person.ref, {})
         return Response(status_code=204)
 
     @router.post("/recovery-codes", status_code=201)
@@ -113,5 +114,5 @@ def _totp_routes(router: APIRouter, door: Door, clock: Clock, myself: Myself, re
         codes = [recovery_code() for _ in range(RECOVERY_CODES)]
         async with door.db.tenant(person.tenant_id) as connection:
             await people_store.set_recovery(connection, person.tenant_id, person.id, [recovery_hash(person, code) for code in codes])
-            await record(connection, principal, "make-recovery-codes", person.name, {})
+            await record(connection, principal.actor, "make-recovery-codes", person.ref, {})
         return secret_answer({"recovery_codes": codes}, 201)

@@ -65,12 +65,12 @@ class Gate:
         """A dependency of a route."""
         return Needs(self, scope)
 
-    def check(self, principal: Principal, scope: str) -> None:
-        """Raises Problem "forbidden" or "step-up"."""
+    def check(self, principal: Principal, scope: str, *, changes: bool = True) -> None:
+        """changes: only what changes something asks for a fresh proof. Raises Problem "forbidden" or "step-up"."""
         if not principal.may(scope):
             whose = f"the role {principal.role}" if principal.role else "the token"
             raise Problem("forbidden", f'{whose} does not have the scope "{scope}"')
-        if principal.person_id is not None and scope in STEP_UP:
+        if principal.person_id is not None and scope in STEP_UP and changes:
             self.check_strong(principal)
 
     def check_strong(self, principal: Principal) -> None:
@@ -116,5 +116,5 @@ class Needs:
 
     async def __call__(self, request: Request) -> Principal:
         principal = await self.gate.known(request)
-        self.gate.check(principal, self.scope)
+        self.gate.check(principal, self.scope, changes=request.method not in _SAFE)
         return principal

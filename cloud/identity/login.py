@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode
 from cloud.db import Connection, Database
 from cloud.errors import Problem
 from cloud.identity import people_store, session_store, totp
+from cloud.identity.actor import HUB, Actor, Record
 from cloud.identity.credentials import hash_secret, make_secret
 from cloud.identity.passwords import Sealer, is_password
 from cloud.identity.people_store import Person
@@ -61,8 +62,8 @@ def totp_uri(secret: bytes, person_name: str, tenant: str) -> str:
 
 
 class Door:
-    def __init__(self, db: Database, clock: Clock, threads: Executor, sealer: Sealer) -> None:
-        self.db, self.clock, self.sealer = db, clock, sealer
+    def __init__(self, db: Database, clock: Clock, threads: Executor, sealer: Sealer, record: Record) -> None:
+        self.db, self.clock, self.sealer, self.record = db, clock, sealer, record
         self._threads = threads
         self._turn = asyncio.Semaphore(_AT_ONCE)
 
@@ -104,9 +105,11 @@ class Door:
             await people_store.clear_failures(connection, person.tenant_id, person.id)
         return method
 
-    async def challenge(self, connection: Connection, person: Person, purpose: str, state: dict[str, Any] | None = None) -> str:
+    async def challenge(
+        self, connection: Connection, person: Person, purpose: str, state: dict[str, Any] | None = None, length_us: int = CHALLENGE_US
+    ) -> str:
         secret = make_secret(CHALLENGE_PREFIX)
-        ends_us = self.clock.now_us() + CHALLENGE_US
+        ends_us = self.clock.now_us() + length_us
         await session_store.add_challenge(connection, person.tenant_id, hash_secret(secret), person.id, purpose, ends_us, state)
         return secret
 
@@ -140,7 +143,10 @@ class Door:
         if person.locked_us > now_us:
             raise refused()
         if not right:
-            await people_store.count_failure(self.db, person.tenant_id, person.id, MOST_FAILURES, now_us + LOCKED_US)
+            async with self.db.tenant(person.tenant_id) as connection:
+                locked_us = now_us + LOCKED_US
+                if await people_store.count_failure(connection, person.tenant_id, person.id, MOST_FAILURES, locked_us):
+                    await self.record(connection, Actor(person.tenant_id, HUB), "lock-out", person.ref, {})
             raise refused()
 
     async def _is_password(self, stored: str, given: str) -> bool:

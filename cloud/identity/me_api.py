@@ -1,12 +1,10 @@
 """HTTP of one's own account: preferences and sessions. Passwords and codes are in factors_api, what another person may change in people_api."""
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from cloud.db import Connection
 from cloud.errors import Problem
 from cloud.identity import people_store, session_store
 from cloud.identity.credentials import Principal
@@ -14,7 +12,6 @@ from cloud.identity.gate import PERSON, Gate, admits, secret_answer
 from cloud.identity.login import Door
 from cloud.identity.people_store import Person
 
-Record = Callable[[Connection, Principal, str, str, dict[str, Any]], Awaitable[None]]
 Id = Annotated[int, Path(ge=1, le=(1 << 63) - 1)]
 Me = tuple[Principal, Person]
 

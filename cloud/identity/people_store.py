@@ -7,16 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cloud.db import Connection, Database
+from cloud.identity.actor import person_ref
 
 _COLUMNS: Final = (
     "person_id, tenant_id, name, display, role, password, totp, totp_step, failures, locked_us, issuer, subject, preferences, version,"
-    " created_us, disabled_us"
+    " created_us, disabled_us, held_us, held_reason"
 )
+_LOCK: Final = 0x70656F  # first part of the advisory lock; the second is the tenant
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """failures: wrong answers in a row. locked_us: until then nobody gets in as this person."""
+    """failures: wrong answers in a row. locked_us: until then nobody gets in as this person. held_us: since then the data may not be erased."""
 
     id: int
     tenant_id: int
@@ -34,11 +36,18 @@ class Person:
     version: int
     created_us: int
     disabled_us: int | None
+    held_us: int | None
+    held_reason: str
 
     @property
     def place(self) -> str:
         """Whose secrets they are, for sealing."""
         return f"person {self.tenant_id}/{self.id}"
+
+    @property
+    def ref(self) -> str:
+        """As the journal names them."""
+        return person_ref(self.id)
 
 
 def login_digest(tenant: str, name: str) -> bytes:
@@ -88,14 +97,69 @@ async def by_id(connection: Connection, tenant_id: int, person_id: int) -> Perso
     return found[0] if found else None
 
 
-async def everybody(connection: Connection, tenant_id: int) -> list[Person]:
-    return await _read(connection, "tenant_id = %s", tenant_id)
+async def page(connection: Connection, tenant_id: int, limit: int, after: str) -> list[Person]:
+    """In the order of their login names, those after `after`."""
+    return await _read(connection, "tenant_id = %s AND name > %s", tenant_id, after, limit=limit)
 
 
-async def _read(connection: Connection, condition: str, *values: Any) -> list[Person]:
+async def lock(connection: Connection, tenant_id: int) -> None:
+    """One change of who there is at a time in a tenant, so that two admins cannot disable each other: held to the end of the transaction."""
+    await connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_LOCK, tenant_id))
+
+
+async def count(connection: Connection, tenant_id: int) -> int:
+    """Those who can sign in or are invited."""
+    cursor = await connection.execute(
+        "SELECT count(*) FROM person WHERE tenant_id = %s AND disabled_us IS NULL AND erased_us IS NULL", (tenant_id,)
+    )
+    row: Any = await cursor.fetchone()
+    return int(row[0])
+
+
+async def others_with_role(connection: Connection, tenant_id: int, role: str, but: int) -> int:
+    """How many other people of the role can sign in; who is only invited does not count."""
+    cursor = await connection.execute(
+        "SELECT count(*) FROM person WHERE tenant_id = %s AND role = %s AND person_id <> %s AND disabled_us IS NULL"
+        " AND erased_us IS NULL AND (password <> '' OR subject <> '')",
+        (tenant_id, role, but),
+    )
+    row: Any = await cursor.fetchone()
+    return int(row[0])
+
+
+async def called(connection: Connection, tenant_id: int, ids: Sequence[int]) -> dict[int, str]:
+    """What these people are called now; whoever was erased by their pseudonym."""
+    cursor = await connection.execute(
+        "SELECT person_id, name FROM person WHERE tenant_id = %s AND person_id = ANY(%s)", (tenant_id, list(ids))
+    )
+    rows: list[Any] = await cursor.fetchall()
+    return {int(row[0]): str(row[1]) for row in rows}
+
+
+async def factors_of(connection: Connection, tenant_id: int, ids: Sequence[int]) -> set[int]:
+    """Which of these people have a passkey."""
+    cursor = await connection.execute(
+        "SELECT DISTINCT person_id FROM passkey WHERE tenant_id = %s AND person_id = ANY(%s)", (tenant_id, list(ids))
+    )
+    rows: list[Any] = await cursor.fetchall()
+    return {int(row[0]) for row in rows}
+
+
+async def forget_factors(connection: Connection, tenant_id: int, person_id: int) -> None:
+    """Password, one-time code key, passkeys, recovery codes and every step on the way in."""
+    await connection.execute(
+        "UPDATE person SET password = '', totp = NULL, failures = 0, locked_us = 0 WHERE tenant_id = %s AND person_id = %s",
+        (tenant_id, person_id),
+    )
+    for table in ("passkey", "recovery_code", "challenge"):
+        query = f"DELETE FROM {table} WHERE tenant_id = %s AND person_id = %s"  # noqa: S608  # names of this line
+        await connection.execute(query, (tenant_id, person_id))
+
+
+async def _read(connection: Connection, condition: str, *values: Any, limit: int = 1) -> list[Person]:
     """Those who are not erased. condition: a text of this module, with a place for each value."""
-    query = f"SELECT {_COLUMNS} FROM person WHERE {condition} AND erased_us IS NULL ORDER BY name"  # noqa: S608
-    cursor = await connection.execute(query, values)
+    query = f"SELECT {_COLUMNS} FROM person WHERE {condition} AND erased_us IS NULL ORDER BY name LIMIT %s"  # noqa: S608
+    cursor = await connection.execute(query, (*values, limit))
     rows: list[Any] = await cursor.fetchall()
     return [Person(*row) for row in rows]
 
@@ -140,16 +204,15 @@ async def use_totp(connection: Connection, tenant_id: int, person_id: int, step:
     return cursor.rowcount == 1
 
 
-async def count_failure(db: Database, tenant_id: int, person_id: int, most: int, locked_us: int) -> bool:
+async def count_failure(connection: Connection, tenant_id: int, person_id: int, most: int, locked_us: int) -> bool:
     """One more wrong answer; at `most` in a row the person is locked until locked_us and the count begins anew. True when that happened."""
-    async with db.tenant(tenant_id) as connection:
-        cursor = await connection.execute(
-            "UPDATE person SET failures = CASE WHEN failures + 1 >= %(most)s THEN 0 ELSE failures + 1 END,"
-            " locked_us = CASE WHEN failures + 1 >= %(most)s THEN %(locked)s ELSE locked_us END"
-            " WHERE tenant_id = %(tenant)s AND person_id = %(person)s RETURNING failures = 0",
-            {"most": most, "locked": locked_us, "tenant": tenant_id, "person": person_id},
-        )
-        row: Any = await cursor.fetchone()
+    cursor = await connection.execute(
+        "UPDATE person SET failures = CASE WHEN failures + 1 >= %(most)s THEN 0 ELSE failures + 1 END,"
+        " locked_us = CASE WHEN failures + 1 >= %(most)s THEN %(locked)s ELSE locked_us END"
+        " WHERE tenant_id = %(tenant)s AND person_id = %(person)s RETURNING failures = 0",
+        {"most": most, "locked": locked_us, "tenant": tenant_id, "person": person_id},
+    )
+    row: Any = await cursor.fetchone()
     return bool(row and row[0])
 
 

@@ -37,7 +37,7 @@ SCOPES: Final[Mapping[str, str]] = {
     "write:market": "hand in quotes and history",
     "write:deals": "book deals, calendars",
     "write:risk": "change risk settings",
-    "write:people": "invite people, change roles, make and end API tokens",
+    "write:people": "invite, change, disable and reset people, end anybody's API tokens",
     "write:tenant": "settings of the tenant: jurisdiction, time zone, quotas, retention, holds",
     "approve": "agree to what somebody else asked for",
 }
@@ -74,3 +74,9 @@ _NOT_IN_READ: Final = frozenset(("read:people", "read:journal"))
 
 def allows(held: frozenset[str] | tuple[str, ...], asked: str) -> bool:
     return asked in held or (asked.startswith("read:") and asked not in _NOT_IN_READ and "read" in held)
+
+
+def grantable(held: frozenset[str] | tuple[str, ...]) -> frozenset[str]:
+    """What a token may hold that somebody with these scopes makes: nothing beyond them. `read` where they have all of it."""
+    areas = {scope for scope in SCOPES if scope.startswith("read:") and scope not in _NOT_IN_READ}
+    return frozenset(held) | ({"read"} if areas <= frozenset(held) else frozenset())

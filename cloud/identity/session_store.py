@@ -147,6 +147,12 @@ async def find_challenge(db: Database, hashed: bytes) -> Challenge | None:
     return None if row is None else Challenge(*row)
 
 
+async def drop_challenges(connection: Connection, tenant_id: int, person_id: int, purpose: str) -> None:
+    await connection.execute(
+        "DELETE FROM challenge WHERE tenant_id = %s AND person_id = %s AND purpose = %s", (tenant_id, person_id, purpose)
+    )
+
+
 async def note_in_challenge(connection: Connection, tenant_id: int, hashed: bytes, state: Mapping[str, Any]) -> None:
     await connection.execute(
         "UPDATE challenge SET state = %s WHERE tenant_id = %s AND hash = %b AND used_us IS NULL", (json.dumps(state), tenant_id, hashed)

@@ -113,7 +113,9 @@ async def add_voucher(db: Database, tenant_id: int, hashed: bytes, gateway: str,
 
 async def find_voucher(db: Database, hashed: bytes) -> Voucher | None:
     async with db.credential(hashed) as connection:
-        cursor = await connection.execute("SELECT tenant_id, gateway, expires_us, used_us FROM voucher WHERE hash = %s", (hashed,))
+        cursor = await connection.execute(
+            "SELECT tenant_id, gateway, expires_us, used_us FROM voucher WHERE hash = %s AND ended_us IS NULL", (hashed,)
+        )
         row: Any = await cursor.fetchone()
     return Voucher(*row) if row else None
 
@@ -121,7 +123,7 @@ async def find_voucher(db: Database, hashed: bytes) -> Voucher | None:
 async def use_voucher(connection: Connection, tenant_id: int, hashed: bytes, at_us: int) -> bool:
     """True for the one caller who gets it. Part of the transaction that enrols the key."""
     cursor = await connection.execute(
-        "UPDATE voucher SET used_us = %s WHERE tenant_id = %s AND hash = %s AND used_us IS NULL AND expires_us > %s",
+        "UPDATE voucher SET used_us = %s WHERE tenant_id = %s AND hash = %s AND used_us IS NULL AND ended_us IS NULL AND expires_us > %s",
         (at_us, tenant_id, hashed, at_us),
     )
     return cursor.rowcount == 1
@@ -200,15 +202,20 @@ async def add_key(connection: Connection, old: KeyRow, kid: bytes, algorithm: in
 
 
 async def revoke_keys(db: Database, tenant_id: int, gateway: str, at_us: int) -> int:
-    """All keys of a gateway that are good at `at_us`, those in their overlap too; returns how many."""
+    """In a transaction of its own."""
     async with db.tenant(tenant_id) as connection:
-        cursor = await connection.execute(
-            "UPDATE gateway_key SET revoked_us = %s FROM gateway WHERE gateway.tenant_id = %s AND gateway.name = %s"
-            " AND gateway_key.tenant_id = gateway.tenant_id AND gateway_key.gateway_id = gateway.gateway_id"
-            " AND (revoked_us IS NULL OR revoked_us > %s)",
-            (at_us, tenant_id, gateway, at_us),
-        )
-        return cursor.rowcount
+        return await revoke(connection, tenant_id, gateway, at_us)
+
+
+async def revoke(connection: Connection, tenant_id: int, gateway: str, at_us: int) -> int:
+    """All keys of a gateway that are good at `at_us`, those in their overlap too; returns how many."""
+    cursor = await connection.execute(
+        "UPDATE gateway_key SET revoked_us = %s FROM gateway WHERE gateway.tenant_id = %s AND gateway.name = %s"
+        " AND gateway_key.tenant_id = gateway.tenant_id AND gateway_key.gateway_id = gateway.gateway_id"
+        " AND (revoked_us IS NULL OR revoked_us > %s)",
+        (at_us, tenant_id, gateway, at_us),
+    )
+    return cursor.rowcount
 
 
 async def add_token(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+import psycopg
 
 from cloud.identity import people_store, totp
 from cloud.identity.passwords import hash_password
@@ -23,6 +24,26 @@ async def add_person(hub: TestHub, name: str, role: Role, tenant: str = "default
     return person_id
 
 
+def slug(reply: httpx.Response) -> str:
+    """Of a problem; the whole answer where it is none."""
+    kind = reply.json().get("type", "") if reply.content else ""
+    return str(kind).rpartition(":")[2] or f"{reply.status_code} {reply.text}"
+
+
+def execute(hub: TestHub, statement: str) -> None:
+    """As the superuser: what time or another hand would do."""
+    with psycopg.connect(hub.database_url, autocommit=True) as connection:
+        connection.execute(statement)  # type: ignore[arg-type]
+
+
+async def team(hub: TestHub, name: str, role: Role, tenant: str = "default") -> "Browser":
+    """A new person, signed in."""
+    person = await add_person(hub, name, role, tenant)
+    browser = Browser(hub.client, person=person)
+    assert (await browser.sign_in(name, tenant)).status_code == 201
+    return browser
+
+
 @dataclass
 class Browser:
     """Keeps a cookie and a CSRF token as a page does."""
@@ -30,6 +51,7 @@ class Browser:
     client: httpx.AsyncClient
     csrf: str = ""
     cookie: str = ""
+    person: int = 0
 
     async def sign_in(self, name: str, tenant: str = "default", password: str = PASSWORD) -> httpx.Response:
         reply = await self.client.post("/v1/session", json={"tenant": tenant, "name": name, "password": password})
@@ -43,7 +65,7 @@ class Browser:
             self.csrf = reply.json()["csrf"]
 
     async def ask(self, method: str, path: str, csrf: str | None = None, **more: Any) -> httpx.Response:
-        headers = {"cookie": f"qz_session={self.cookie}", "x-csrf": self.csrf if csrf is None else csrf}
+        headers = {"cookie": f"qz_session={self.cookie}", "x-csrf": self.csrf if csrf is None else csrf, **more.pop("headers", {})}
         return await self.client.request(method, path, headers=headers, **more)
 
     async def set_up_totp(self, now_s: int) -> tuple[bytes, list[str]]:

@@ -13,19 +13,14 @@ from cloud.identity import login, totp
 from cloud.identity.access import AccessTokens, Holder
 from cloud.identity.roles import ROLES, Role
 from tests.cloud.conftest import RunHub, TestHub
-from tests.cloud.identity.people import PASSWORD, Browser, add_person
+from tests.cloud.identity.people import PASSWORD, Browser, add_person, execute, slug
 
 HOLDER = Holder(1, "default", 7, "tara", "trader", 1_000_000)
 
 
-def slug(reply: Any) -> str:
-    return reply.json()["type"].rpartition(":")[2]
-
-
 @pytest.fixture
 async def tara(hub: TestHub) -> Browser:
-    await add_person(hub, "tara", Role.TRADER)
-    browser = Browser(hub.client)
+    browser = Browser(hub.client, person=await add_person(hub, "tara", Role.TRADER))
     assert (await browser.sign_in("Tara ")).status_code == 201
     return browser
 
@@ -68,13 +63,6 @@ async def test_a_session_that_was_signed_out_or_is_old_or_idle_is_over(run_hub: 
             assert (await browser.ask("GET", "/v1/tags")).status_code == 200
             execute(hub, f"UPDATE session SET {column} = {column} - {back_s * 1_000_000}")
             assert (await browser.ask("GET", "/v1/tags")).status_code == 401
-
-
-def execute(hub: TestHub, statement: str) -> None:
-    import psycopg
-
-    with psycopg.connect(hub.database_url, autocommit=True) as connection:
-        connection.execute(statement)  # type: ignore[arg-type]
 
 
 async def test_a_wrong_name_and_a_wrong_password_are_told_apart_by_nothing(hub: TestHub) -> None:
@@ -191,7 +179,7 @@ async def test_one_sees_and_ends_ones_own_sessions_and_nobody_elses(tara: Browse
 async def test_a_change_of_ones_proofs_is_an_entry_of_the_tenants_log(tara: Browser, hub: TestHub) -> None:
     await tara.set_up_totp(int(time.time()))
     found = hub.rows("SELECT by, name, subject, kind FROM action JOIN log_entry ON entry = digest")
-    assert found == [("tara", "set-up-totp", "tara", "action")]
+    assert found == [(f"person/{tara.person}", "set-up-totp", f"person/{tara.person}", "action")]
 
 
 async def test_no_secret_is_stored_as_it_is(tara: Browser, hub: TestHub) -> None:
