@@ -57,8 +57,10 @@ from cloud.reaction.loop import Reaction
 from cloud.reaction.production import Production
 from cloud.reaction.results import ResultFeed, Results
 from cloud.telemetry import api as telemetry_api
-from cloud.telemetry import bundles, events, reading, rebuild
+from cloud.telemetry import bundles, events, reading, rebuild, stream_api
+from cloud.telemetry import store as telemetry_store
 from cloud.telemetry.arrivals import Arrivals
+from cloud.telemetry.channels import Channels, Document, Shared
 from cloud.telemetry.compactor import Compactor
 from cloud.telemetry.intake import Intake
 from cloud.telemetry.latest import Latest
@@ -109,6 +111,20 @@ class Hub:
         self.intake = Intake(
             self.db, self.log, self.keys, self.tables, self.latest, self.arrivals, self.metrics, clock, limits, self.threads
         )
+        self.documents = self._documents()
+        self.channels = Channels(Shared(self.db, self.latest, (self.results, self.alarms), self.documents, self.closing))
+
+    def _documents(self) -> Sequence[Document]:
+        """What the live stream carries whole."""
+
+        async def gateways(connection: Connection, tenant_id: int) -> bytes:
+            return await reading.gateways_json(connection, tenant_id, self.intake.receipted)
+
+        return (
+            Document("gateways", "read:field", gateways),
+            Document("tags", "read:field", reading.tags_json, telemetry_store.tags_mark),
+            Document("model", "read:assets", reaction_api.model_json, reaction_api.model_mark),
+        )
 
     async def __aenter__(self) -> "Hub":
         self._stack = contextlib.AsyncExitStack()
@@ -150,15 +166,20 @@ class Hub:
             except (ClusterError, OSError) as error:
                 _logger.error("database_start_failed reason=%s", error)  # the reason is the whole story
 
-    def feeds(self, principal: Principal) -> Sequence[Feed]:
-        """What the live stream carries for this reader beside latest values."""
+    def feeds(self, principal: Principal, after: int | None = None) -> Sequence[Feed]:
+        """What the live stream carries for this reader beside latest values. after: the last alarm they were told."""
         found: list[Feed] = [ResultFeed(self.results, principal.tenant_id, principal.sees)]
-        return [*found, AlarmFeed(self.alarms, principal.tenant_id)] if principal.may("read:assets") else found
+        return [*found, AlarmFeed(self.alarms, self.db, principal.tenant_id, after)] if principal.may("read:assets") else found
 
     def changed(self, tenant_id: int) -> None:
         """Quotes, deals or calendars of the tenant were committed: tell whoever listens."""
         for listener in self.listeners:
             listener(tenant_id)
+
+    async def record(self, connection: Connection, actor: Actor, name: str, subject: str, detail: dict[str, Any]) -> None:
+        """An action in the journal and the log, in the transaction that does it."""
+        await actions.record(connection, actor.tenant_id, self.clock.now_us(), Action(actor.by, name, subject, detail))
+        self.log.wake(actor.tenant_id)
 
     async def health(self) -> dict[str, dict[str, str]]:
         """Cause per component; an empty cause means it works."""
@@ -176,11 +197,6 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    async def record(self, connection: Connection, actor: Actor, name: str, subject: str, detail: dict[str, Any]) -> None:
-        """An action in the journal and the log, in the transaction that does it."""
-        await actions.record(connection, actor.tenant_id, self.clock.now_us(), Action(actor.by, name, subject, detail))
-        self.log.wake(actor.tenant_id)
-
         async with hub:
             yield
 
@@ -233,7 +249,8 @@ def _include(app: FastAPI, hub: Hub) -> None:
     )
     app.include_router(telemetry_api.gateway_routes(hub.intake, hub.tracing))
     field, proof, assets = needs("read:field"), needs("read:evidence"), needs("read:assets")
-    app.include_router(reading.routes(hub.windows, hub.latest, hub.intake.receipted, field, hub.closing, hub.feeds))
+    app.include_router(reading.routes(hub.windows, hub.latest, hub.intake.receipted, field))
+    app.include_router(stream_api.routes(hub.channels, hub.documents, field, hub.feeds))
     app.include_router(events.routes(hub.db, field))
     app.include_router(bundles.routes(hub.windows, hub.log, proof))
     app.include_router(audit_api.routes(hub.log, proof))

@@ -1,7 +1,7 @@
 """How the alarms of each tenant stand, in the memory of this process, and what readers of the live stream have not been told yet.
 
 The journal is the truth: a board is its newest rows and is brought up to date from it. Transitions are not conflated: a reader is told
-each one in its order, or how many it has missed because it read too slowly. Bounded: the last KEPT transitions of a tenant.
+each one in its order. Bounded: the last KEPT transitions of a tenant; older ones are in the journal.
 """
 
 import asyncio
@@ -17,9 +17,17 @@ from cloud.assets.alarm_documents import transition_json
 from cloud.assets.alarm_rules import Name, Present, Standing
 from cloud.assets.alarm_store import Stored
 from cloud.assets.alarms import State
-from cloud.db import Connection
+from cloud.db import Connection, Database
+from cloud.telemetry.live import Frame
 
 KEPT: Final = 1_000
+
+
+Told = tuple[int, bytes]  # number and JSON of a transition
+
+
+def told(one: Stored) -> Told:
+    return one.id, orjson.dumps(transition_json(one))
 
 
 @dataclass(slots=True)
@@ -28,8 +36,8 @@ class _Board:
     last: int = 0  # number of the newest transition that is in here
     newest: dict[Name, Stored] = field(default_factory=dict)
     present: dict[Name, Standing] = field(default_factory=dict)
-    told: int = 0  # how many transitions there have been for readers
-    recent: deque[bytes] = field(default_factory=lambda: deque(maxlen=KEPT))
+    floor: int = 0  # every transition with a number above is in `recent`
+    recent: deque[Told] = field(default_factory=lambda: deque(maxlen=KEPT))
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -46,39 +54,44 @@ class Boards:
             self.add(tenant_id, await alarm_store.after(connection, tenant_id, board.last))
         else:
             self._take(board, await alarm_store.newest_of_each(connection, tenant_id))
-            board.loaded = True
+            board.loaded, board.floor = True, board.last
         return board.present
 
     def add(self, tenant_id: int, stored: Iterable[Stored]) -> None:
         """Transitions that have been committed, in order. What is known already changes nothing."""
         board = self._board(tenant_id)
-        new = self._take(board, stored)
-        if new:
-            board.told += len(new)
-            board.recent.extend(orjson.dumps(transition_json(one)) for one in new)
+        for one in self._take(board, stored):
+            if len(board.recent) == KEPT:
+                board.floor = board.recent[0][0]
+            board.recent.append(told(one))
             board.changed.set()
+        if board.changed.is_set():
             board.changed = asyncio.Event()
 
     def present(self, tenant_id: int) -> Present:
         return self._board(tenant_id).present
 
-    def standing_now(self, tenant_id: int) -> tuple[int, list[bytes]]:
-        """(how many transitions readers have been told of, the last one of each alarm that is not at rest, in order)."""
+    def standing_now(self, tenant_id: int) -> tuple[int, list[Told]]:
+        """(number of the newest transition, the last one of each alarm that is not at rest, in order)."""
         board = self._board(tenant_id)
         shown = [stored for stored in board.newest.values() if stored.transition.after.alarm.state is not State.NORMAL]
-        return board.told, [orjson.dumps(transition_json(one)) for one in sorted(shown, key=lambda stored: stored.id)]
+        return board.last, [told(one) for one in sorted(shown, key=lambda stored: stored.id)]
 
-    def since(self, tenant_id: int, told: int) -> tuple[int, int, list[bytes]]:
-        """(new count, how many are no longer kept, the transitions after the first `told`)."""
+    def since(self, tenant_id: int, number: int) -> list[Told] | None:
+        """The transitions after this number; None where they are kept in the journal only."""
         board = self._board(tenant_id)
-        behind = board.told - told
-        kept = min(behind, len(board.recent))
-        return board.told, behind - kept, list(board.recent)[len(board.recent) - kept :]
+        if number < board.floor:
+            return None
+        return [one for one in board.recent if one[0] > number] if number < board.last else []
 
-    async def wait(self, tenant_id: int, told: int) -> None:
-        """Return when there are more than `told`."""
+    def version(self, tenant_id: int) -> int:
+        """The number of the newest transition."""
+        return self._board(tenant_id).last
+
+    async def wait(self, tenant_id: int, number: int) -> None:
+        """Return when there is a newer one."""
         board = self._board(tenant_id)
-        while board.told <= told:
+        while board.last <= number:
             await board.changed.wait()
 
     def _board(self, tenant_id: int) -> _Board:
@@ -95,19 +108,40 @@ class Boards:
 
 
 class AlarmFeed:
-    """Alarms as one reader of the live stream sees them: first the last transition of each that is not at rest, then every transition."""
+    """Alarms as one reader of the live stream sees them: first the last transition of each that is not at rest, then every transition.
 
-    def __init__(self, boards: Boards, tenant_id: int) -> None:
-        self._boards, self._tenant_id = boards, tenant_id
-        self._told: int | None = None
+    after: number of the last transition that this reader was told in a stream before; then the ones after it come first, none twice. What a
+    slow reader has missed is read from the journal, a page at a time.
+    """
 
-    def news(self) -> list[tuple[str, bytes]]:
-        if self._told is None:
-            self._told, found = self._boards.standing_now(self._tenant_id)
-            return [("alarm", shown) for shown in found]
-        self._told, skipped, found = self._boards.since(self._tenant_id, self._told)
-        lost = [orjson.dumps({"skipped": skipped})] if skipped else []
-        return [("alarm", shown) for shown in (*lost, *found)]
+    def __init__(self, boards: Boards, db: Database, tenant_id: int, after: int | None = None) -> None:
+        self._boards, self._db, self._tenant_id = boards, db, tenant_id
+        self._number: int | None = None
+        self._after = after
 
-    async def wait(self) -> None:
-        await self._boards.wait(self._tenant_id, self._told or 0)
+    async def news(self) -> list[Frame]:
+        if self._number is None:
+            return await self._first()
+        found = self._boards.since(self._tenant_id, self._number)
+        if found is None:
+            async with self._db.tenant(self._tenant_id) as connection:
+                found = [told(one) for one in await alarm_store.after(connection, self._tenant_id, self._number, KEPT)]
+        return self._tell(found)
+
+    async def _first(self) -> list[Frame]:
+        async with self._db.tenant(self._tenant_id) as connection:
+            await self._boards.refresh(connection, self._tenant_id)
+        newest, standing = self._boards.standing_now(self._tenant_id)
+        if self._after is not None and self._after <= newest:
+            self._number = self._after
+            return await self.news()
+        self._number = newest
+        return [*(_frame(*one) for one in standing), Frame("alive", b"{}", f"a{newest}")]  # what came before is not asked for again
+
+    def _tell(self, found: list[Told]) -> list[Frame]:
+        self._number = found[-1][0] if found else self._number
+        return [_frame(*one) for one in found]
+
+
+def _frame(number: int, shown: bytes) -> Frame:
+    return Frame("alarm", shown, f"a{number}")

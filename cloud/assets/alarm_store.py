@@ -71,11 +71,11 @@ async def newest_of_each(connection: Connection, tenant_id: int, before_us: int 
     return [_stored(row) for row in await _rows(cursor)]
 
 
-async def after(connection: Connection, tenant_id: int, known: int) -> list[Stored]:
-    """Every transition with a number above `known`, in order."""
+async def after(connection: Connection, tenant_id: int, known: int, limit: int | None = None) -> list[Stored]:
+    """Every transition with a number above `known`, or the first of them, in order."""
     cursor = await connection.execute(
-        _SELECT + " WHERE tenant_id = %s AND transition_id > %s ORDER BY transition_id",
-        (tenant_id, known),
+        _SELECT + " WHERE tenant_id = %s AND transition_id > %s ORDER BY transition_id LIMIT %s",
+        (tenant_id, known, limit),
         binary=True,
     )
     return [_stored(row) for row in await _rows(cursor)]

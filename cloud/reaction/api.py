@@ -8,12 +8,12 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from cloud.assets.model import Model, parse_model
 from cloud.bookings import Asker
-from cloud.db import Database
+from cloud.db import Connection, Database
 from cloud.errors import Problem
 from cloud.identity.credentials import Principal
 from cloud.reaction import store
 from cloud.reaction.results import Results
-from cloud.reaction.store import Text
+from cloud.reaction.store import StoredText, Text
 from cloud.risk.settings import SettingsError, parse_settings
 from cloud.telemetry.reading import json_columns
 from protocols.clock import Clock
@@ -56,8 +56,7 @@ def routes(
             stored = await store.newest_text(connection, principal.tenant_id, Text.MODEL)
         if stored is None:
             raise Problem("not-found", "there is no asset model yet; hand one in with PUT /v1/assets")
-        model = {"version": stored.version, "sha256": stored.digest.hex()}
-        return json_columns({"model": model, **_shown(parse_model(stored.text)), "text": stored.text})
+        return json_columns({**model_document(stored), "text": stored.text})
 
     @router.put("/v1/risk/settings", openapi_extra=JSON)
     async def put_settings(principal: Annotated[Principal, Depends(desk_writer)], request: Request) -> Response:
@@ -92,6 +91,20 @@ def _text(body: bytes) -> str:
     if "\0" in text:
         raise Problem("invalid-request", "expected text without NUL characters")
     return text
+
+
+def model_document(stored: StoredText) -> dict[str, Any]:
+    return {"model": {"version": stored.version, "sha256": stored.digest.hex()}, **_shown(parse_model(stored.text))}
+
+
+async def model_json(connection: Connection, tenant_id: int) -> bytes:
+    """The document without its text; null where none was handed in yet."""
+    stored = await store.newest_text(connection, tenant_id, Text.MODEL)
+    return orjson.dumps(None if stored is None else model_document(stored))
+
+
+async def model_mark(connection: Connection, tenant_id: int) -> object:
+    return await store.newest_digest(connection, tenant_id, Text.MODEL)
 
 
 def _shown(model: Model) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from cloud.evidence.api import plain
+from cloud.telemetry.live import Frame
 from protocols.batch.evidence import Row
 
 
@@ -52,6 +53,10 @@ class Results:
         found = sorted(entry for (kind, _), entry in tenant.newest.items() if entry[0] > version and sees(kind))
         return tenant.version, [shown for _, shown in found]
 
+    def version(self, tenant_id: int) -> int:
+        tenant = self._tenants.get(tenant_id)
+        return tenant.version if tenant else 0
+
     async def wait(self, tenant_id: int, version: int) -> None:
         """Return when there is something newer than `version`."""
         tenant = self._tenants.setdefault(tenant_id, _Tenant())
@@ -65,9 +70,6 @@ class ResultFeed:
     def __init__(self, results: Results, tenant_id: int, sees: Callable[[str], bool]) -> None:
         self._results, self._tenant_id, self._sees, self._version = results, tenant_id, sees, 0
 
-    def news(self) -> list[tuple[str, bytes]]:
+    async def news(self) -> list[Frame]:
         self._version, found = self._results.since(self._tenant_id, self._sees, self._version)
-        return [("result", shown) for shown in found]
-
-    async def wait(self) -> None:
-        await self._results.wait(self._tenant_id, self._version)
+        return [Frame("result", shown) for shown in found]

@@ -82,6 +82,11 @@ class Latest:
         chosen = tenant.versions > version
         return LatestColumns(tenant.version, tenant.tag_ids[chosen], tenant.times_us[chosen], tenant.values[chosen], tenant.quality[chosen])
 
+    def version(self, tenant_id: int) -> int:
+        """The number of the newest update."""
+        tenant = self._tenants.get(tenant_id)
+        return tenant.version if tenant else 0
+
     async def wait(self, tenant_id: int, version: int) -> None:
         """Return when there is something newer than `version`."""
         tenant = self._tenants.setdefault(tenant_id, _Tenant())

@@ -1,22 +1,24 @@
-"""HTTP for readers: gateways, tags, latest values, samples, completeness, the live stream."""
+"""HTTP for readers: gateways, tags, latest values, samples, completeness. The live stream is in stream_api."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from typing import Annotated, Any, Final
 
 import orjson
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from fastapi.responses import StreamingResponse
 
+from cloud.db import Connection
 from cloud.errors import Problem
 from cloud.identity.credentials import Principal
-from cloud.telemetry import live, series, series_store, store
+from cloud.telemetry import series, series_store, store
+from cloud.telemetry.channels import values_of
 from cloud.telemetry.latest import Latest
 from cloud.telemetry.store import TagRow
 from cloud.telemetry.window import Windows
 
 INT64: Final = (1 << 63) - 1
+MOST_STREAMED: Final = 5_000  # tags
 Time = Annotated[int, Query(ge=-INT64, le=INT64, description="microseconds since 1970-01-01 UTC")]
 TagId = Annotated[int, Path(ge=1, le=INT64)]
 Reader = Callable[[Request], Awaitable[Principal]]
@@ -40,15 +42,30 @@ def check_window(from_us: int, to_us: int) -> None:
         raise Problem("invalid-request", f"to_us must be after from_us, found {from_us} to {to_us}")
 
 
+async def gateways_json(connection: Connection, tenant_id: int, receipted: Mapping[tuple[int, int], int]) -> bytes:
+    rows = await store.gateways(connection, tenant_id)
+    totals = await series_store.totals(connection, tenant_id)
+    documents = []
+    for row in rows:
+        batches, samples, size = totals.get(row.id, (0, 0, 0))
+        receipt_us = receipted.get((tenant_id, row.id), row.receipt_us)
+        documents.append({**asdict(row), "receipt_us": receipt_us, "batches": batches, "samples": samples, "bytes": size})
+    return orjson.dumps(documents)
+
+
+async def tags_json(connection: Connection, tenant_id: int) -> bytes:
+    """null where there are more than a stream carries."""
+    rows = await store.tags(connection, tenant_id, limit=MOST_STREAMED + 1)
+    return b"null" if len(rows) > MOST_STREAMED else orjson.dumps([asdict(row) for row in rows])
+
+
 def routes(
     windows: Windows,
     latest: Latest,
     receipted: Mapping[tuple[int, int], int],
     reader: Reader,
-    closing: asyncio.Event,
-    feeds: Callable[[Principal], Sequence[live.Feed]],
 ) -> APIRouter:
-    """receipted: (tenant, gateway) -> time of the newest receipt, newer than what the table says. feeds: of a reader, beside latest values."""
+    """receipted: (tenant, gateway) -> time of the newest receipt, newer than what the table says."""
     router = APIRouter(tags=["telemetry"])
     who = Annotated[Principal, Depends(reader)]
 
@@ -56,14 +73,7 @@ def routes(
     async def get_gateways(principal: who) -> Response:
         """Each with its backlog as it last reported it, and what is stored of it."""
         async with windows.db.tenant(principal.tenant_id) as connection:
-            rows = await store.gateways(connection, principal.tenant_id)
-            totals = await series_store.totals(connection, principal.tenant_id)
-        documents = []
-        for row in rows:
-            batches, samples, size = totals.get(row.id, (0, 0, 0))
-            receipt_us = receipted.get((principal.tenant_id, row.id), row.receipt_us)
-            documents.append({**asdict(row), "receipt_us": receipt_us, "batches": batches, "samples": samples, "bytes": size})
-        return json_columns(documents)
+            return Response(await gateways_json(connection, principal.tenant_id, receipted), media_type="application/json")
 
     @router.get("/v1/tags")
     async def get_tags(principal: who) -> Response:
@@ -74,17 +84,7 @@ def routes(
     @router.get("/v1/latest")
     async def get_latest(principal: who) -> Response:
         """tag id -> [time_us, value or null, quality]."""
-        return json_columns(live.document(latest.since(principal.tenant_id)))
-
-    @router.get("/v1/stream")
-    async def get_stream(principal: who) -> Response:
-        """Server-sent events, first everything, then what changed, at most four times a second: "latest" is the same map, "result" one
-        document of /v1/results, "alarm" one transition as in /v1/alarms/journal."""
-        return StreamingResponse(
-            live.events([live.LatestFeed(latest, principal.tenant_id), *feeds(principal)], closing),
-            media_type="text/event-stream",
-            headers={"cache-control": "no-store"},
-        )
+        return json_columns(values_of(latest.since(principal.tenant_id)))
 
     @router.get("/v1/tags/{tag_id}/samples")
     async def get_samples(

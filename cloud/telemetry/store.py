@@ -209,13 +209,19 @@ async def gateways(connection: Connection, tenant_id: int) -> list[GatewayRow]:
     return [GatewayRow(*row) for row in await _rows(cursor)]
 
 
-async def tags(connection: Connection, tenant_id: int, tag_id: int | None = None) -> list[TagRow]:
+async def tags(connection: Connection, tenant_id: int, tag_id: int | None = None, limit: int | None = None) -> list[TagRow]:
     cursor = await connection.execute(
         "SELECT tag_id, gateway_id, gateway.name, tag.name, type, unit, asset, protocol FROM tag JOIN gateway USING (tenant_id, gateway_id)"
-        " WHERE tenant_id = %s AND (%s::bigint IS NULL OR tag_id = %s) ORDER BY gateway.name, tag.name",
-        (tenant_id, tag_id, tag_id),
+        " WHERE tenant_id = %s AND (%s::bigint IS NULL OR tag_id = %s) ORDER BY gateway.name, tag.name LIMIT %s",
+        (tenant_id, tag_id, tag_id, limit),
     )
     return [TagRow(*row) for row in await _rows(cursor)]
+
+
+async def tags_mark(connection: Connection, tenant_id: int) -> object:
+    """Differs whenever tags were added or described anew: they come with tables only."""
+    cursor = await connection.execute("SELECT count(*), max(received_us) FROM tag_table WHERE tenant_id = %s", (tenant_id,))
+    return (await _rows(cursor))[0]
 
 
 async def batches_overlapping(connection: Connection, tenant_id: int, gateway_id: int, from_us: int, to_us: int) -> list[StoredBatch]:

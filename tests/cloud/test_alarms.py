@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from cloud.app import create_app
 from cloud.assets import alarm_rules, alarm_store
-from cloud.assets.alarm_board import AlarmFeed
+from cloud.assets.alarm_board import AlarmFeed, Boards
 from cloud.assets.alarm_rules import Name, Standing
 from cloud.assets.alarms import Event
 from cloud.config import HubConfig
@@ -195,9 +196,9 @@ async def test_with_two_hubs_a_transition_is_written_once_and_both_tell_it(run_h
         desk = await Desk(hub).open()
         await desk.send(12)
         await desk.settled()
-        feeds = [AlarmFeed(one.hub.alarms, 1) for one in (hub, other)]
+        feeds = [AlarmFeed(one.hub.alarms, one.hub.db, 1) for one in (hub, other)]
         for feed in feeds:
-            feed.news()
+            await feed.news()
         await fall(desk)
         second = Desk(other, token=desk.token)
         assert (await act(second, "acknowledge")).status_code == 200
@@ -207,8 +208,8 @@ async def test_with_two_hubs_a_transition_is_written_once_and_both_tell_it(run_h
             told: list[int] = []
             async with asyncio.timeout(20):
                 while not told or told[-1] != journal[-1]:
-                    await feed.wait()
-                    told += [json.loads(shown)["id"] for _, shown in feed.news()]
+                    await one.hub.alarms.wait(1, told[-1] if told else 0)
+                    told += [json.loads(frame.data)["id"] for frame in await feed.news()]
             assert told == journal[-len(told) :], one.database_url
         raised = hub.rows("SELECT count(*) FROM alarm_transition WHERE event = 'raise' AND asset = 'A' AND alarm = 'health'")
         assert raised == [(1,)]
@@ -278,7 +279,32 @@ async def test_more_than_ten_alarms_in_ten_minutes_are_a_flood_with_its_first_on
 async def test_the_live_stream_carries_alarms_beside_values_and_results(desk: Desk) -> None:
     await fall(desk)
     hub = desk.hub.hub
-    frames = live.events([live.LatestFeed(hub.latest, 1), *hub.feeds(Principal(1, "default", "test", ("read",)))], hub.closing)
+    channel = hub.channels.of(1)
+    frames = live.events(hub.feeds(Principal(1, "default", "test", ("read",))), channel, hub.closing, always)
     async with asyncio.timeout(20):
-        shown = [frame async for frame in frames if (frame.startswith(b"event: alarm\n") and not hub.closing.set())]
+        shown = [frame async for frame in frames if (b"event: alarm\n" in frame and not hub.closing.set())]
     assert b'"asset":"A"' in shown[0]
+
+
+async def test_a_reader_that_was_cut_off_is_told_every_alarm_since_and_none_twice(desk: Desk) -> None:
+    await fall(desk)
+    hub = desk.hub.hub
+    who = Principal(1, "default", "test", ("read",))
+    first = AlarmFeed(hub.alarms, hub.db, 1)
+    frames = list(await first.news())
+    place = int((frames[-1].place or "a0")[1:])
+    assert (await act(desk, "acknowledge")).status_code == 200
+    assert (await act(desk, "shelve", reason="cleaned", until_us=time.time_ns() // 1000 + 10 * MINUTE_US)).status_code == 200
+    assert (await act(desk, "unshelve")).status_code == 200
+    journal = [one["id"] for one in reversed((await get(desk, "/journal", limit=1000))["journal"])]
+    expected = [number for number in journal if number > place]
+    assert len(expected) >= 3
+    for boards in (hub.alarms, Boards()):  # the hub that was left, and one that was started since
+        again = AlarmFeed(boards, hub.db, 1, place)
+        assert [json.loads(frame.data)["id"] for frame in await again.news()] == expected
+        assert await again.news() == []
+    assert hub.feeds(who, place)
+
+
+async def always() -> bool:
+    return True

@@ -17,6 +17,7 @@ PUBLIC = {
     "POST /v1/certificates": "signed by the gateway's key",
     "POST /v1/configuration-reports": "signed by the gateway's key",
     "POST /v1/enrolments": "a voucher and a proof of possession",
+    "POST /v1/invitations": "the secret of the invitation",
     "POST /v1/keys": "signed by the old key and the new one",
     "POST /v1/session": "the way in",
     "POST /v1/session/second": "the way in",
