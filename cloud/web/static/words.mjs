@@ -74,7 +74,7 @@ const stamp = (/** @type {Intl.DateTimeFormatOptions} */ options) => {
   return (/** @type {number|null|undefined} */ us) => {
     if (!us) return NOTHING;
     const key = `${zone()} ${look.value.digits} ${language.value}`;
-    const tag = language.value === "ar" ? `ar-u-nu-${look.value.digits}-ca-gregory` : "sv-SE"; // sv-SE writes 2026-11-23 16:05:01
+    const tag = language.value === "ar" ? `sv-SE-u-nu-${look.value.digits}` : "sv-SE"; // 2026-11-23 16:05:01, from left to right in every language
     if (!made.has(key)) made.set(key, new Intl.DateTimeFormat(tag, { timeZone: zone(), hour12: false, ...options }));
     return made.get(key).format(us / 1e3);
   };

@@ -10,9 +10,9 @@ import { Fingerprint, Quality, Revoke, keyEnded } from "./gateway.mjs";
 
 const EVERY_MS = 2_000;
 const HOURS = 24;
-const NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+const NAME = /^[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?$/;
 const trends = () => import("../ui/trend.mjs").then((module) => module.Trends);
-const made = signal(/** @type {{ voucher: string, gateway: string, expires_us: number }|null} */ (null));
+const made = signal(/** @type {{ voucher: string, gateway: string, ends_us: number }|null} */ (null));
 
 // said: Name, Voucher, Key, First batch, First value
 const STEPS = ["Name", "Voucher", "Key", "First batch", "First value"];
@@ -22,7 +22,7 @@ const Steps = ({ at }) => html`<ol class="steps" aria-label=${t("Steps")}>${STEP
 /** @param {string} name */
 async function makeVoucher(name) {
   made.value = await send("POST", "/v1/vouchers", { gateway: name, hours: HOURS });
-  turn({ gateway: name, expires: made.value?.expires_us, compared: null });
+  turn({ gateway: name, ends: made.value?.ends_us, compared: null });
 }
 
 function Name() {
@@ -32,13 +32,13 @@ function Name() {
   const submit = async (/** @type {any} */ event) => {
     event.preventDefault();
     const name = event.target.elements.gateway.value.trim();
-    if (!NAME.test(name)) { tell(t("Expected small letters, digits and hyphens, at most 63, such as rig7")); return; }
+    if (!NAME.test(name)) { tell(t("Expected small letters, digits, dots, hyphens and underscores, at most 63, such as rig7")); return; }
     tell("");
     work(true);
     try { await makeVoucher(name); } catch (problem) { fail(problem); }
     work(false);
   };
-  return html`<form onSubmit=${submit} class="card wide-card"><${Field} label=${t("Name of the gateway")} hint=${t("Small letters, digits and hyphens; it stands before every tag and is never changed")} fault=${fault}><input name="gateway" autocomplete="off" autocapitalize="none" spellcheck=${false} maxlength="63" autofocus /><//>
+  return html`<form onSubmit=${submit} class="card wide-card"><${Field} label=${t("Name of the gateway")} hint=${t("Small letters and digits; it stands before every tag and is never changed")} fault=${fault}><input name="gateway" autocomplete="off" autocapitalize="none" spellcheck=${false} maxlength="63" autofocus /><//>
     <${Trouble} error=${error} /><p class="acts"><button type="submit" class="act" disabled=${busy}>${t("Make a voucher")}</button></p></form>`;
 }
 
@@ -54,12 +54,12 @@ qenergyz edge init . --name ${name} --hub ${location.origin}
 qenergyz edge enrol gateway.toml --voucher @voucher && rm voucher
 qenergyz edge run gateway.toml`;
 
-/** @param {{ name: string, expires_us: number, again: () => void }} properties */
-function Voucher({ name, expires_us, again }) {
+/** @param {{ name: string, ends_us: number, again: () => void }} properties */
+function Voucher({ name, ends_us, again }) {
   const mine = made.value?.gateway === name ? made.value : null;
-  const left_s = expires_us / 1e6 - now.value / 1e3;
+  const left_s = ends_us / 1e6 - now.value / 1e3;
   const another = html`<button type="button" class="act" onClick=${again}>${t("Make another voucher")}</button>`;
-  if (left_s <= 0) return html`<div class="trouble" role="alert"><span aria-hidden="true">■</span> <span>${t("The voucher ended at {at} without being used. Make another one and paste the commands again; what was set up on the gateway stays.", { at: moment(expires_us) })}</span></div><p>${another}</p>`;
+  if (left_s <= 0) return html`<div class="trouble" role="alert"><span aria-hidden="true">■</span> <span>${t("The voucher ended at {at} without being used. Make another one and paste the commands again; what was set up on the gateway stays.", { at: moment(ends_us) })}</span></div><p>${another}</p>`;
   return html`<p>${t("Paste this on the gateway, in an empty folder:")}</p>
     ${mine ? html`<${Paste} text=${commands(name, mine.voucher)} label=${t("commands for the gateway")} />` : html`<p class="note">${t("The voucher was shown once and is not kept. If it was not used, make another one.")}</p><p>${another}</p>`}
     <p class="muted">${t("It works once, for this name only, and for another {time}.", { time: lasting(left_s) })}</p>
@@ -86,7 +86,7 @@ function First({ row }) {
   return html`<div class="panel" role="status"><span class="label"><${Plain}>${shown.name}<//></span> <strong class="big"><${Plain}>${fine(value)} <span class="unit">${shown.unit}</span><//></strong> <${Quality} code=${code} /> <small><${Plain}>${moment(at_us)}<//></small></div>
     ${!known(value) && html`<p class="note">${t("The gateway is heard, its device is not: run `qenergyz edge test gateway.toml` there.")}</p>`}
     <${Later} load=${trends} title=${t("First values")} tags=${[shown]} height=${220} compare=${false} />
-    <p class="acts"><${To} path=${`/fleet/${encodeURIComponent(row.name)}`} class="act">${t("Open {name}", { name: row.name })}<//><button type="button" class="quiet" onClick=${() => { made.value = null; turn({ gateway: null, expires: null, compared: null }); }}>${t("Enrol another")}</button></p>`;
+    <p class="acts"><${To} path=${`/fleet/${encodeURIComponent(row.name)}`} class="act">${t("Open {name}", { name: row.name })}<//><button type="button" class="quiet" onClick=${() => { made.value = null; turn({ gateway: null, ends: null, compared: null }); }}>${t("Enrol another")}</button></p>`;
 }
 
 /** @param {{ name: string }} properties */
@@ -95,15 +95,15 @@ function Wait({ name }) {
   const [error, tell] = useState(/** @type {any} */ (null));
   const { value: listed } = useRead(() => get("/v1/gateways"), [name], EVERY_MS);
   const row = (gateways.value ?? listed ?? []).find((/** @type {any} */ one) => one.name === name) ?? listed?.find((/** @type {any} */ one) => one.name === name);
-  const expires_us = Number(query.expires) || 0;
-  const { value: found } = useRead(() => (row ? get(`/v1/gateways/${encodeURIComponent(name)}/keys`) : Promise.resolve([])), [name, Boolean(row)], EVERY_MS);
-  const keys = (Array.isArray(found) ? found : found?.keys ?? []).filter((/** @type {any} */ key) => !keyEnded(key));
+  const ends_us = Number(query.ends) || 0;
+  const { value: found } = useRead(() => (row ? get(`/v1/gateways/${encodeURIComponent(name)}/keys`) : Promise.resolve(null)), [name, Boolean(row)], EVERY_MS);
+  const keys = (found?.keys ?? []).filter((/** @type {any} */ key) => !keyEnded(key));
   const again = () => makeVoucher(name).catch(tell);
-  const before = row && row.enrolled_us < expires_us - HOURS * 3.6e9 - 1e6; // enrolled before this voucher was made: wait for the new key
-  const introduced = row && keys.length > 0 && (!before || keys.some((/** @type {any} */ key) => key.since_us > expires_us - HOURS * 3.6e9));
+  const before = row && row.enrolled_us < ends_us - HOURS * 3.6e9 - 1e6; // enrolled before this voucher was made: wait for the new key
+  const introduced = row && keys.length > 0 && (!before || keys.some((/** @type {any} */ key) => key.not_before_us > ends_us - HOURS * 3.6e9));
   const at = !introduced ? 1 : query.compared !== "yes" ? 2 : latest.size && row.batches ? 4 : 3;
   return html`<${Steps} at=${at} /><h2><${Plain}>${name}<//></h2><${Trouble} error=${error} />
-    ${at === 1 ? html`<${Voucher} name=${name} expires_us=${expires_us} again=${again} />` : at === 2 ? html`<${Key} name=${name} keys=${keys} />` : html`<${First} row=${row} />`}`;
+    ${at === 1 ? html`<${Voucher} name=${name} ends_us=${ends_us} again=${again} />` : at === 2 ? html`<${Key} name=${name} keys=${keys} />` : html`<${First} row=${row} />`}`;
 }
 
 export function Page() {

@@ -92,11 +92,11 @@ export const keyEnded = (key) => Boolean(key.ends_us && key.ends_us <= now.value
 
 function Keys({ name }) {
   const { value: found, error } = useRead(() => get(`/v1/gateways/${encodeURIComponent(name)}/keys`), [name], 30_000);
-  const keys = Array.isArray(found) ? found : found?.keys ?? [];
+  const keys = found?.keys ?? [];
   return html`<section aria-label=${t("Keys")}><div class="tools"><h2>${t("Keys")}</h2></div>
     ${error?.status === 404 ? html`<p class="note">${t("This hub does not list keys.")}</p>` : html`<${Trouble} error=${error} />`}
     ${keys.length > 0 && html`<div class="scroll"><table><caption>${t("What the gateway signs with; compare the fingerprint with what it prints itself")}</caption><thead><tr><th scope="col">${t("fingerprint")}</th><th scope="col">${t("since")}</th><th scope="col">${t("ends")}</th></tr></thead>
-      <tbody>${keys.map((/** @type {any} */ key) => html`<tr key=${key.kid}><td><${Fingerprint} kid=${key.kid} /></td><td><${Plain}>${moment(key.since_us)}<//></td>
+      <tbody>${keys.map((/** @type {any} */ key) => html`<tr key=${key.kid}><td><${Fingerprint} kid=${key.kid} /></td><td><${Plain}>${moment(key.not_before_us)}<//></td>
         <td>${key.ends_us ? html`<span class=${keyEnded(key) ? "bad" : ""}><${Plain}>${moment(key.ends_us)}<//> ${keyEnded(key) ? t("ended") : ""}</span>` : html`<span class="muted">${t("open")}</span>`}</td></tr>`)}</tbody></table></div>`}</section>`;
 }
 

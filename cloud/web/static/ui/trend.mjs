@@ -7,7 +7,7 @@ import { get, save } from "../hub.mjs";
 import { address, go, place, range, turn, window_us } from "../place.mjs";
 import { Trouble, csv, useRead } from "../ui.mjs";
 import { Plain, clock, day, fine, known, language, look, moment, severity, t, whole, zone } from "../words.mjs";
-import { axis, colour, plotted, theme, widest } from "./chart.mjs";
+import { axis, colour, plotted, theme } from "./chart.mjs";
 
 /** @typedef {{ id: number, name: string, unit: string }} Tag */
 /** @typedef {{ times_us: number[], values: (number|null)[], quality: number[], samples: number }} Samples */
@@ -17,6 +17,8 @@ import { axis, colour, plotted, theme, widest } from "./chart.mjs";
 const POINTS = 1000;
 const DAY_S = 86_400;
 const LEAST_S = 1;
+const AXIS_PX = 88; // the same for all, so that one time stands under the other
+const NONE = /** @type {Gap[]} */ ([]);
 /** Addresses before each zoom, so that a double click goes back. @type {string[]} */
 const before = [];
 
@@ -90,7 +92,7 @@ const maker = (tag, compared, height) => (/** @type {HTMLElement} */ box, /** @t
     ],
     axes: [
       { ...axis(), space: 90, values: (/** @type {any} */ plot, /** @type {number[]} */ splits) => splits.map((at) => (long() ? day(at * 1e6).slice(5) : clock(at * 1e6))) },
-      { ...axis(), size: widest, values: (/** @type {any} */ plot, /** @type {number[]} */ splits) => splits.map((at) => fine(at)) },
+      { ...axis(), size: AXIS_PX, values: (/** @type {any} */ plot, /** @type {number[]} */ splits) => splits.map((at) => fine(at)) },
     ],
   };
   const chart = plotted(box, options, given.columns);
@@ -105,16 +107,11 @@ function columns(samples, gaps, shift_s = 0) {
   return [all.map((row) => row[0]), all.map((row) => row[1]), all.map((row) => (Number(row[2]) >>> 30 === 1 ? row[1] : null))];
 }
 
-/** @param {Tag} tag @param {boolean} compared @returns {Promise<{ samples: Samples, gaps: Gap[], earlier: Samples|null, from_us: number, to_us: number }>} */
-async function read(tag, compared) {
+/** @param {string} path @param {string} more of the query */
+async function read(path, more = "", back_of = 0) {
   const [from_us, to_us] = window_us().map(Math.round);
-  const query = (/** @type {number} */ low, /** @type {number} */ high) => `from_us=${low}&to_us=${high}`;
-  const [samples, told, earlier] = await Promise.all([
-    get(`/v1/tags/${tag.id}/samples?${query(from_us, to_us)}&points=${POINTS}`),
-    get(`/v1/tags/${tag.id}/completeness?${query(from_us, to_us)}`),
-    compared ? get(`/v1/tags/${tag.id}/samples?${query(2 * from_us - to_us, from_us)}&points=${POINTS}`) : null,
-  ]);
-  return { samples, gaps: told.gaps, earlier, from_us, to_us };
+  const low = from_us - back_of * (to_us - from_us);
+  return { from_us, to_us, ...(await get(`${path}?from_us=${low}&to_us=${low + to_us - from_us}${more}`)) };
 }
 
 /** How often a range that moves is read again: about a pixel's worth of it. */
@@ -123,16 +120,20 @@ export const every_ms = () => (range.value.live ? Math.min(60_000, Math.max(3_00
 /** @param {{ tag: Tag, compared?: boolean, height?: number, title?: any }} properties */
 export function Trend({ tag, compared = false, height = 200, title }) {
   const { name, from_us, to_us } = range.value;
-  const { value: found, error } = useRead(() => read(tag, compared), [tag.id, compared, name, from_us, to_us], every_ms());
+  const [keys, thinned] = [[tag.id, name, from_us, to_us], `&points=${POINTS}`];
+  const { value: found, error } = useRead(() => read(`/v1/tags/${tag.id}/samples`, thinned), keys, every_ms());
+  const { value: told } = useRead(() => read(`/v1/tags/${tag.id}/completeness`), keys, 2 * every_ms());
+  const { value: earlier } = useRead(() => (compared ? read(`/v1/tags/${tag.id}/samples`, thinned, 1) : Promise.resolve(null)), [...keys, compared], 4 * every_ms());
+  const gaps = told?.gaps ?? NONE;
   const box = useRef(/** @type {HTMLElement|null} */ (null));
   const chart = useRef(/** @type {any} */ (null));
   const [given, give] = useState(/** @type {Given|null} */ (null));
   useEffect(() => {
     if (!found) return;
-    const now = columns(found.samples, found.gaps);
-    const earlier = found.earlier && columns(found.earlier, [], (found.to_us - found.from_us) / 1e6).slice(0, 2);
-    give({ columns: compared ? uPlot.join([now, earlier ?? [[], []]]) : now, gaps: found.gaps, from_s: found.from_us / 1e6, to_s: found.to_us / 1e6 });
-  }, [found]);
+    const now = columns(found, gaps);
+    const past = compared && earlier ? columns(earlier, NONE, (found.to_us - found.from_us) / 1e6).slice(0, 2) : [[], []];
+    give({ columns: compared ? uPlot.join([now, past]) : now, gaps, from_s: found.from_us / 1e6, to_s: found.to_us / 1e6 });
+  }, [found, gaps, earlier, compared]);
   const drawn = Boolean(given);
   useEffect(() => {
     if (!box.current || !given) return undefined;
@@ -148,14 +149,15 @@ export function Trend({ tag, compared = false, height = 200, title }) {
     return () => { end(); made?.end(); chart.current = null; };
   }, [tag.id, compared, height, drawn]);
   useEffect(() => { if (given && chart.current) { chart.current.given = given; chart.current.show(given); } }, [given]);
-  return html`<figure class="trend"><figcaption>${title ?? html`<${Plain}>${tag.name}<//>`} <small>${found && html`<${Summary} found=${found} />`}</small>
+  return html`<figure class="trend"><figcaption>${title ?? html`<${Plain}>${tag.name}<//>`} <small>${found && html`<${Summary} samples=${found} gaps=${gaps} />`}</small>
       <button type="button" class="quiet" aria-label=${t("CSV of {what}", { what: tag.name })} disabled=${!found} onClick=${() => found && keep(tag, found)}>CSV</button></figcaption>
     <${Trouble} error=${error} />
     <div class="chart slim" dir="ltr" role="img" aria-label=${t("trend of {tag}", { tag: tag.name })} ref=${box}></div></figure>`;
 }
 
-function Summary({ found }) {
-  const { samples, gaps, from_us, to_us } = found;
+/** @param {{ samples: any, gaps: Gap[] }} properties */
+function Summary({ samples, gaps }) {
+  const { from_us, to_us } = samples;
   const values = samples.values.filter((/** @type {any} */ value, /** @type {number} */ at) => known(value) && severity(samples.quality[at]) !== "bad");
   const missing_s = gaps.reduce((/** @type {number} */ sum, /** @type {Gap} */ gap) => sum + Math.max(0, Math.min(gap.to_us, to_us) - Math.max(gap.from_us, from_us)) / 1e6, 0);
   return html`${t("{n} sample|{n} samples", { n: samples.samples })}${values.length > 0 && html`, <${Plain}>${fine(values.reduce((/** @type {number} */ a, /** @type {number} */ b) => Math.min(a, b)))} … ${fine(values.reduce((/** @type {number} */ a, /** @type {number} */ b) => Math.max(a, b)))}<//>`}${missing_s > 0 && html`, <span class="uncertain">${t("{s} s missing", { s: Math.round(missing_s) })}</span>`}`;
@@ -163,8 +165,8 @@ function Summary({ found }) {
 
 /** What is drawn, said to be thinned where it is. @param {Tag} tag @param {any} found */
 function keep(tag, found) {
-  const rows = found.samples.times_us.map((/** @type {number} */ us, /** @type {number} */ at) => ({ us, value: found.samples.values[at], quality: found.samples.quality[at] }));
-  const thinned = rows.length < found.samples.samples ? t("{shown} of {all} samples, extremes kept", { shown: whole(rows.length), all: whole(found.samples.samples) }) : t("all samples");
+  const rows = found.times_us.map((/** @type {number} */ us, /** @type {number} */ at) => ({ us, value: found.values[at], quality: found.quality[at] }));
+  const thinned = rows.length < found.samples ? t("{shown} of {all} samples, extremes kept", { shown: whole(rows.length), all: whole(found.samples) }) : t("all samples");
   const text = csv([
     { name: "time", title: `${t("time")} (${zone()})`, value: (row) => moment(row.us) }, { name: "us", title: "time_us", value: (row) => row.us },
     { name: "value", title: tag.name, unit: tag.unit, value: (row) => row.value }, { name: "quality", title: t("quality"), value: (row) => `${severity(row.quality)} 0x${row.quality.toString(16).padStart(8, "0")}` },
