@@ -54,11 +54,12 @@ qenergyz edge init . --name ${name} --hub ${location.origin}
 qenergyz edge enrol gateway.toml --voucher @voucher && rm voucher
 qenergyz edge run gateway.toml`;
 
-/** @param {{ name: string, ends_us: number, again: () => void }} properties */
-function Voucher({ name, ends_us, again }) {
+/** @param {{ name: string, ends_us: number, used: boolean, again: () => void }} properties */
+function Voucher({ name, ends_us, used, again }) {
   const mine = made.value?.gateway === name ? made.value : null;
   const left_s = ends_us / 1e6 - now.value / 1e3;
   const another = html`<button type="button" class="act" onClick=${again}>${t("Make another voucher")}</button>`;
+  if (used) return html`<p class="note">${t("The key that came with this voucher was ended. To let the right gateway in, make another voucher.")}</p><p>${another}</p>`;
   if (left_s <= 0) return html`<div class="trouble" role="alert"><span aria-hidden="true">■</span> <span>${t("The voucher ended at {at} without being used. Make another one and paste the commands again; what was set up on the gateway stays.", { at: moment(ends_us) })}</span></div><p>${another}</p>`;
   return html`<p>${t("Paste this on the gateway, in an empty folder:")}</p>
     ${mine ? html`<${Paste} text=${commands(name, mine.voucher)} label=${t("commands for the gateway")} />` : html`<p class="note">${t("The voucher was shown once and is not kept. If it was not used, make another one.")}</p><p>${another}</p>`}
@@ -97,13 +98,16 @@ function Wait({ name }) {
   const row = (gateways.value ?? listed ?? []).find((/** @type {any} */ one) => one.name === name) ?? listed?.find((/** @type {any} */ one) => one.name === name);
   const ends_us = Number(query.ends) || 0;
   const { value: found } = useRead(() => (row ? get(`/v1/gateways/${encodeURIComponent(name)}/keys`) : Promise.resolve(null)), [name, Boolean(row)], EVERY_MS);
-  const keys = (found?.keys ?? []).filter((/** @type {any} */ key) => !keyEnded(key));
+  const made_us = ends_us - HOURS * 3.6e9;
+  const all = found?.keys ?? [];
+  const keys = all.filter((/** @type {any} */ key) => !keyEnded(key));
+  const used = all.some((/** @type {any} */ key) => keyEnded(key) && key.not_before_us > made_us);
   const again = () => makeVoucher(name).catch(tell);
-  const before = row && row.enrolled_us < ends_us - HOURS * 3.6e9 - 1e6; // enrolled before this voucher was made: wait for the new key
-  const introduced = row && keys.length > 0 && (!before || keys.some((/** @type {any} */ key) => key.not_before_us > ends_us - HOURS * 3.6e9));
+  const known_before = row && row.enrolled_us < made_us - 1e6; // then its new key is waited for
+  const introduced = row && keys.length > 0 && (!known_before || keys.some((/** @type {any} */ key) => key.not_before_us > made_us));
   const at = !introduced ? 1 : query.compared !== "yes" ? 2 : latest.size && row.batches ? 4 : 3;
   return html`<${Steps} at=${at} /><h2><${Plain}>${name}<//></h2><${Trouble} error=${error} />
-    ${at === 1 ? html`<${Voucher} name=${name} ends_us=${ends_us} again=${again} />` : at === 2 ? html`<${Key} name=${name} keys=${keys} />` : html`<${First} row=${row} />`}`;
+    ${at === 1 ? html`<${Voucher} name=${name} ends_us=${ends_us} used=${used} again=${again} />` : at === 2 ? html`<${Key} name=${name} keys=${keys} />` : html`<${First} row=${row} />`}`;
 }
 
 export function Page() {

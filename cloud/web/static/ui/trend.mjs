@@ -12,7 +12,7 @@ import { axis, colour, plotted, theme } from "./chart.mjs";
 /** @typedef {{ id: number, name: string, unit: string }} Tag */
 /** @typedef {{ times_us: number[], values: (number|null)[], quality: number[], samples: number }} Samples */
 /** @typedef {{ from_us: number, to_us: number, cause: string, duration_s: number }} Gap */
-/** @typedef {{ columns: any[], gaps: Gap[], from_s: number, to_s: number }} Given */
+/** @typedef {{ columns: any[], gaps: Gap[], from_s: number, to_s: number, compared: boolean }} Given */
 
 const POINTS = 1000;
 const DAY_S = 86_400;
@@ -132,7 +132,7 @@ export function Trend({ tag, compared = false, height = 200, title }) {
     if (!found) return;
     const now = columns(found, gaps);
     const past = compared && earlier ? columns(earlier, NONE, (found.to_us - found.from_us) / 1e6).slice(0, 2) : [[], []];
-    give({ columns: compared ? uPlot.join([now, past]) : now, gaps, from_s: found.from_us / 1e6, to_s: found.to_us / 1e6 });
+    give({ compared, columns: compared ? uPlot.join([now, past]) : now, gaps, from_s: found.from_us / 1e6, to_s: found.to_us / 1e6 });
   }, [found, gaps, earlier, compared]);
   const drawn = Boolean(given);
   useEffect(() => {
@@ -143,11 +143,11 @@ export function Trend({ tag, compared = false, height = 200, title }) {
       theme.value; look.value; language.value; // what a canvas does not follow by itself
       const present = chart.current?.given ?? given;
       made?.end();
-      made = maker(tag, compared, height)(at, present);
+      made = maker(tag, present.compared, height)(at, present);
       chart.current = { ...made, given: present };
     });
     return () => { end(); made?.end(); chart.current = null; };
-  }, [tag.id, compared, height, drawn]);
+  }, [tag.id, given?.compared, height, drawn]);
   useEffect(() => { if (given && chart.current) { chart.current.given = given; chart.current.show(given); } }, [given]);
   return html`<figure class="trend"><figcaption>${title ?? html`<${Plain}>${tag.name}<//>`} <small>${found && html`<${Summary} samples=${found} gaps=${gaps} />`}</small>
       <button type="button" class="quiet" aria-label=${t("CSV of {what}", { what: tag.name })} disabled=${!found} onClick=${() => found && keep(tag, found)}>CSV</button></figcaption>
