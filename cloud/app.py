@@ -30,6 +30,10 @@ from cloud.configuration import api as configuration_api
 from cloud.configuration.api import Configurations
 from cloud.db import Connection, Database
 from cloud.evidence import api as evidence_api
+from cloud.http.conditional import Conditional
+from cloud.http.correlation import Correlation
+from cloud.http.idempotency import Idempotency
+from cloud.http.sniffing import Sniffing
 from cloud.identity import api as identity_api
 from cloud.identity import approvals_api, certificates_api, factors_api, me_api, people_api, people_store, session_api, tokens_api
 from cloud.identity import store as identity_store
@@ -106,7 +110,8 @@ class Hub:
         self.reaction = Reaction(self.db, database_url, clock, self.results, self._tenant_ids, self.log.wake, self.alarms, tracing)
         self.listeners.append(self.reaction.wake)
         self.access = AccessTokens(config.keys / "access.pem", config.name)
-        self.gate = Gate(self.db, clock, self.access, limits.session_idle_s)
+        rate = Throttle(clock, limits.requests_per_minute, limits.requests_burst)
+        self.gate = Gate(self.db, clock, self.access, limits.session_idle_s, rate)
         self.door = Door(self.db, clock, self.threads, Sealer(config.keys / "people.key"), self.record)
         self.intake = Intake(
             self.db, self.log, self.keys, self.tables, self.latest, self.arrivals, self.metrics, clock, limits, self.threads
@@ -208,6 +213,9 @@ def create_app(
     sizes["/v1/gateways"] = configuration.LONGEST
     sizes |= dict.fromkeys(("/v1/quotes", "/v1/deals", "/v1/calendars", "/v1/history", "/v1/assets"), limits.document_bytes)
     rules = BodyRules(sizes, limits.small_body_bytes, limits.body_s, limits.bodies_per_address, limits.push_back_s)
+    app.add_middleware(Idempotency, db=hub.db, clock=hub.clock, known=hub.gate.known)
+    app.add_middleware(Sniffing)
+    app.add_middleware(Conditional)
     app.add_middleware(BodyLimit, rules=rules)
     if config.tls and config.tls.asks:
         app.add_middleware(PeerNeeded)
@@ -227,6 +235,7 @@ def create_app(
         return Response(hub.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     pages.install(app)
+    app.add_middleware(Correlation)
     app.openapi = openapi.describer(app)  # type: ignore[method-assign]
     return app
 

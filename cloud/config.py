@@ -39,6 +39,8 @@ class Limits:
     session_idle_s: float = 3600.0
     sign_ins_per_minute: float = 30.0  # per peer address, before a password is looked at
     sign_ins_burst: float = 60.0
+    requests_per_minute: float = 6_000.0  # of one person or token, over all their sessions
+    requests_burst: float = 1_000.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,18 @@ from starlette.requests import ClientDisconnect
 
 from cloud.db import Unavailable
 from cloud.errors import PROBLEMS, Problem
+from cloud.http.correlation import correlation_of, log_failure
 
 _logger = logging.getLogger("qenergyz.hub.http")
-_BY_STATUS = {404: "not-found", 405: "method-not-allowed", 401: "unauthorized", 403: "forbidden", 408: "too-slow", 413: "too-large"}
+_BY_STATUS = {
+    404: "not-found",
+    405: "method-not-allowed",
+    401: "unauthorized",
+    403: "forbidden",
+    408: "too-slow",
+    413: "too-large",
+    415: "unsupported-media-type",
+}
 
 
 def answer(problem: Problem) -> Response:
@@ -44,8 +53,11 @@ def install(app: FastAPI, retry_after_s: int) -> None:
     async def on_disconnect(_: Request, __: Exception) -> Response:
         return Response(status_code=400)  # nobody reads it
 
-    async def on_anything(_: Request, __: Exception) -> Response:
-        return answer(Problem("internal", PROBLEMS["internal"][1]))
+    async def on_anything(request: Request, __: Exception) -> Response:
+        reply = answer(Problem("internal", PROBLEMS["internal"][1]))
+        reply.headers["x-correlation-id"] = correlation_of(request.scope)  # written outside of every middleware
+        log_failure(request.scope, 500)
+        return reply
 
     handlers: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
         Problem: on_problem,

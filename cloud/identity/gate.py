@@ -20,6 +20,7 @@ from cloud.identity import session_store, store
 from cloud.identity.access import AccessTokens
 from cloud.identity.credentials import TOKEN_PREFIX, Principal, hash_secret
 from cloud.identity.roles import ROLES, STEP_UP, STEP_UP_S, Role
+from cloud.identity.throttle import Throttle
 from protocols.clock import Clock
 
 COOKIE: Final = "qz_session"
@@ -57,8 +58,9 @@ def secret_answer(document: Any, status: int = 200) -> Response:
 
 
 class Gate:
-    def __init__(self, db: Database, clock: Clock, access: AccessTokens, idle_s: float) -> None:
-        self._db, self._clock, self._access = db, clock, access
+    def __init__(self, db: Database, clock: Clock, access: AccessTokens, idle_s: float, rate: Throttle | None = None) -> None:
+        """rate: of the requests of each principal."""
+        self._db, self._clock, self._access, self._rate = db, clock, access, rate
         self._idle_us = int(idle_s * 1_000_000)
 
     def needs(self, scope: str) -> "Needs":
@@ -79,7 +81,14 @@ class Gate:
 
     @admits(SIGNED_IN)
     async def known(self, request: Request) -> Principal:
-        """Anybody who is signed in or has a token. Raises Problem."""
+        """Anybody who is signed in or has a token, within their rate. Raises Problem."""
+        principal = await self._asker(request)
+        if self._rate is not None and "counted" not in request.scope:
+            request.scope["counted"] = True  # once, however many parts of the hub ask who it is
+            self._rate.take_of(f"{principal.tenant_id} {principal.actor.by}", "more requests than one may send in a minute; slow down")
+        return principal
+
+    async def _asker(self, request: Request) -> Principal:
         kind, _, token = request.headers.get("authorization", "").partition(" ")
         if kind:
             return await self._by_token(token.strip() if kind.lower() == "bearer" else "")

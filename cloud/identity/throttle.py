@@ -1,4 +1,7 @@
-"""A token bucket per peer address, for requests that cost much before it is known who asks, such as a password. Bounded in memory."""
+"""Token buckets: per peer address, for requests that cost much before it is known who asks, such as a password; and per principal.
+
+Bounded in memory.
+"""
 
 from collections import OrderedDict
 from typing import Final
@@ -20,12 +23,15 @@ class Throttle:
 
     def take(self, request: Request) -> None:
         """Raises Problem "too-many-requests" with Retry-After."""
-        peer, now_us = request.client.host if request.client else "", self._clock.monotonic_us()
-        left, since_us = self._peers.pop(peer, (self._burst, now_us))
+        self.take_of(request.client.host if request.client else "", "too many sign-in requests from this address")
+
+    def take_of(self, who: str, what: str) -> None:
+        now_us = self._clock.monotonic_us()
+        left, since_us = self._peers.pop(who, (self._burst, now_us))
         left = min(self._burst, left + (now_us - since_us) * self._per_us)
-        self._peers[peer] = (max(0.0, left - 1), now_us)
+        self._peers[who] = (left - 1 if left >= 1 else left, now_us)
         if len(self._peers) > _MOST_PEERS:
             self._peers.popitem(last=False)
         if left < 1:
             wait_s = int((1 - left) / self._per_us / 1e6) + 1
-            raise Problem("too-many-requests", "too many sign-in requests from this address", retry_after_s=wait_s)
+            raise Problem("too-many-requests", what, retry_after_s=wait_s)

@@ -23,7 +23,16 @@ from cloud.postgres import Cluster
 from tests.cloud.gateway import Gateway
 
 HOUR_US = 3_600_000_000
-LIMITS = Limits(receipt_wait_s=5.0, integrate_interval_s=0.005, sweep_interval_s=0.1, connections=6, connection_wait_s=5.0, push_back_s=0.0)
+LIMITS = Limits(
+    receipt_wait_s=5.0,
+    integrate_interval_s=0.005,
+    sweep_interval_s=0.1,
+    connections=6,
+    connection_wait_s=5.0,
+    push_back_s=0.0,
+    requests_per_minute=1e9,
+    requests_burst=1e9,
+)
 _numbers = itertools.count()
 
 
