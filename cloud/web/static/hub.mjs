@@ -50,6 +50,8 @@ async function ask(path, options = {}) {
 
 /** @param {string} path */
 export const get = async (path) => (await ask(path)).json();
+/** @param {string} path */
+export const getBytes = async (path) => new Uint8Array(await (await ask(path)).arrayBuffer());
 
 /**
  * Something that changes something. Where a fresh proof is needed it is asked for, and the same request goes once more; the idempotency key

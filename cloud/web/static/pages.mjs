@@ -13,6 +13,7 @@ export const PAGES = [
   { path: "/supply", name: "supply", title: "Supply", scope: "read:risk", key: "u", load: () => import("./pages/supply.mjs") },
   { path: "/desk", name: "desk", title: "Desk", scope: "read:deals", key: "d", load: () => import("./pages/desk.mjs") },
   { path: "/risk", name: "risk", title: "Risk", scope: "read:risk", key: "r", load: () => import("./pages/risk.mjs") },
+  { path: "/verify", name: "verify", title: "Verify", scope: "read:evidence", key: "v", load: () => import("./pages/verify.mjs") },
   { path: "/account", name: "My account", title: "", scope: "read:field", load: () => import("./pages/account.mjs") },
 ];
 

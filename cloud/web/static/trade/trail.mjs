@@ -2,7 +2,7 @@
 // The last step is fixed to the result it was asked of, so that a shared address shows the same proof for as long as it is kept.
 // @ts-check
 import { html, useEffect, useRef, useState } from "../vendor/core.mjs";
-import { download, get, latest, tick } from "../hub.mjs";
+import { download, get, latest, tags, tick } from "../hub.mjs";
 import { To } from "../place.mjs";
 import { Trouble, useRead } from "../ui.mjs";
 import { Plain, clock, fine, fixed2, known, moment, percent, severity, t, whole } from "../words.mjs";
@@ -77,7 +77,7 @@ function OfTag({ name }) {
   const { line, stream, asset, proof } = trail.value;
   const id = risk.value?.id;
   return html`<h3><${Plain}>${name}<//> <small>${t("newest {n} minute|newest {n} minutes", { n: CHART_S / 60 })}, UTC</small></h3><${Trouble} error=${error} />
-    ${!row ? html`<p class="note">${t("The hub has no samples of this tag.")}</p>` : html`<${Drawn} make="draw" of=${[name, row.unit]} given=${samples} label=${t("samples of {name}", { name })} />`}
+    ${!tags.value ? html`<div class="skeleton" aria-busy="true"></div>` : !row ? html`<p class="note">${t("The hub has no samples of this tag.")}</p>` : html`<${Drawn} make="draw" of=${[name, row.unit]} given=${samples} label=${t("samples of {name}", { name })} />`}
     ${id && !proof && html`<p><${Step} class="act" to=${{ line, stream, asset, tag: name, proof: id }}>${t("Signed batches behind the VaR")}<//></p>`}`;
 }
 
