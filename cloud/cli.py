@@ -1,4 +1,4 @@
-"""`qenergyz hub`: serve, voucher, token, gateways, revoke, tenant, status, completeness (and prices: `market.fetch`). Exit codes: 0 done, 1 it did not work, 2 the command line is wrong.
+"""`qenergyz hub`: serve, voucher, token, gateways, revoke, tenant, person, status, completeness (and prices: `market.fetch`). Exit codes: 0 done, 1 it did not work, 2 the command line is wrong.
 
 Commands other than serve work while the hub runs (its address is in DATA/hub.json) and while it does not: then they start the
 embedded database for the moment. DATA/lock is held by whoever has started the database, so that nobody stops it under another.
@@ -7,7 +7,6 @@ embedded database for the moment. DATA/lock is held by whoever has started the d
 import argparse
 import asyncio
 import contextlib
-import fcntl
 import json
 import logging
 import os
@@ -15,32 +14,27 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final
 
 import psycopg
 
-from cloud import serving
-from cloud.config import HubConfig, Limits, Tls
+from cloud import people_cli, serving
+from cloud.config import HubConfig, Tls
+from cloud.data_folder import LOCK_WAIT_S, CommandError, find_tenant, lock, running, with_database
 from cloud.db import Database, MigrationError, Unavailable, migrate
-from cloud.identity import store
+from cloud.identity import store, token_store
 from cloud.identity.credentials import SCOPES, TOKEN_PREFIX, VOUCHER_PREFIX, hash_secret, is_name, make_secret
 from cloud.postgres import Cluster, ClusterError
 from protocols import tracing
 from protocols.tracing import OFF, Tracing
 
 HOUR_US: Final = 3_600_000_000
-LOCK_WAIT_S: Final = 30.0
 DATABASE_WAIT_S: Final = 60.0
 SWITCH_S: Final = 0.0005  # a thread that verifies or compacts hands over to the loop this soon; Python's 5 ms would add up in every answer
-T = TypeVar("T")
 _logger = logging.getLogger("qenergyz.hub")
-
-
-class CommandError(Exception):
-    """What a person has to change, in a sentence."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -55,7 +49,8 @@ def main(argv: Sequence[str]) -> int:
         "token": _token,
         "revoke": _revoke,
         "gateways": _gateways,
-        "tenant": _tenant,
+        "tenant": people_cli.tenant,
+        "person": people_cli.person,
         "status": _status,
         "completeness": _completeness,
     }
@@ -103,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     gateways = add("gateways", "list gateways and their keys")
     gateways.add_argument("--tenant", default="default")
     gateways.add_argument("--json", action="store_true", help="for machines")
-    add("tenant", "make a tenant").add_argument("--name", required=True)
+    people_cli.add_parsers(add)
     add("status", "ask the running hub how it is")
     complete = add("completeness", "say of every tag of a gateway: all present, or the exact gaps with cause and duration")
     complete.add_argument("--gateway", required=True)
@@ -174,11 +169,11 @@ def _own(data: Path) -> Iterator[None]:
     """Hold the folder for the life of the hub; wait for a command or for a hub that is ending."""
     deadline = time.monotonic() + LOCK_WAIT_S
     while True:
-        with _lock(data) as ours:
+        with lock(data) as ours:
             if ours:
                 yield
                 return
-        if time.monotonic() > deadline or _running(data):
+        if time.monotonic() > deadline or running(data):
             raise CommandError(f"another hub or command uses {data}")
         time.sleep(0.1)
 
@@ -269,11 +264,17 @@ def _voucher(options: argparse.Namespace) -> int:
     secret = make_secret(VOUCHER_PREFIX)
 
     async def add(db: Database) -> None:
-        tenant = await _find_tenant(db, options.tenant)
+        tenant = await find_tenant(db, options.tenant)
         now_us = time.time_ns() // 1000
-        await store.add_voucher(db, tenant.tenant_id, hash_secret(secret), options.gateway, now_us, now_us + int(options.hours * HOUR_US))
+        async with db.tenant(tenant.tenant_id) as connection:
+            ends_us = now_us + int(options.hours * HOUR_US)
+            arguments = (connection, tenant.tenant_id, hash_secret(secret), options.gateway, None, now_us, ends_us)
+            voucher_id = await token_store.add_voucher(*arguments)
+            await people_cli.record(
+                connection, tenant, "make-voucher", f"gateway/{options.gateway}", {"id": voucher_id, "ends_us": ends_us}
+            )
 
-    _with_database(options, add)
+    with_database(options, add)
     print(secret)
     return 0
 
@@ -282,12 +283,16 @@ def _token(options: argparse.Namespace) -> int:
     secret = make_secret(TOKEN_PREFIX)
 
     async def add(db: Database) -> None:
-        tenant = await _find_tenant(db, options.tenant)
+        tenant = await find_tenant(db, options.tenant)
         now_us = time.time_ns() // 1000
         expires_us = now_us + int(options.days * 24 * HOUR_US) if options.days else None
-        await store.add_token(db, tenant.tenant_id, hash_secret(secret), options.name, tuple(options.scope or ["read"]), now_us, expires_us)
+        scopes = sorted(set(options.scope or ["read"]))
+        async with db.tenant(tenant.tenant_id) as connection:
+            arguments = (connection, tenant.tenant_id, hash_secret(secret), options.name, scopes, None, now_us, expires_us)
+            detail = {"id": await token_store.add_token(*arguments), "scopes": scopes, "ends_us": expires_us}
+            await people_cli.record(connection, tenant, "make-token", f"token/{options.name}", detail)
 
-    _with_database(options, add)
+    with_database(options, add)
     print(secret)
     return 0
 
@@ -298,10 +303,14 @@ def _revoke(options: argparse.Namespace) -> int:
         raise CommandError("say which gateway; `qenergyz hub gateways` lists them")
 
     async def revoke(db: Database) -> int:
-        tenant = await _find_tenant(db, options.tenant)
-        return await store.revoke_keys(db, tenant.tenant_id, options.gateway, time.time_ns() // 1000)
+        tenant = await find_tenant(db, options.tenant)
+        async with db.tenant(tenant.tenant_id) as connection:
+            ended = await store.revoke(connection, tenant.tenant_id, options.gateway, time.time_ns() // 1000)
+            if ended:
+                await people_cli.record(connection, tenant, "revoke-keys", f"gateway/{options.gateway}", {"keys": ended})
+        return ended
 
-    count = _with_database(options, revoke)
+    count = with_database(options, revoke)
     if not count:
         raise CommandError(f'gateway "{options.gateway}" has no key that could be revoked; `qenergyz hub gateways` lists them')
     print(f"{count} key(s) of {options.gateway} revoked; a running hub follows within 60 s")
@@ -310,9 +319,9 @@ def _revoke(options: argparse.Namespace) -> int:
 
 def _gateways(options: argparse.Namespace) -> int:
     async def read(db: Database) -> list[store.GatewayKeys]:
-        return await store.gateway_keys(db, (await _find_tenant(db, options.tenant)).tenant_id)
+        return await store.gateway_keys(db, (await find_tenant(db, options.tenant)).tenant_id)
 
-    found = _with_database(options, read)
+    found = with_database(options, read)
     now_us = time.time_ns() // 1000
     if options.json:
         print(json.dumps([one.document(now_us) for one in found]))
@@ -334,25 +343,11 @@ def _until(at_us: int | None) -> str:
     return f" {_moment(at_us)}" if at_us else ""
 
 
-def _tenant(options: argparse.Namespace) -> int:
-    if not is_name(options.name) or set("._") & set(options.name):
-        raise CommandError(f'--name: expected lower-case letters, digits and "-", found "{options.name}"')
-
-    async def make(db: Database) -> store.Tenant:
-        first = (await store.tenants(db))[:1]
-        if not first:
-            raise CommandError("start the hub once before making tenants: it sets the name that log origins begin with")
-        return await store.ensure_tenant(db, options.name, first[0].origin.rpartition("/")[0], time.time_ns() // 1000)
-
-    print(_with_database(options, make).origin)
-    return 0
-
-
 def _status(options: argparse.Namespace) -> int:
     import urllib.error
     import urllib.request
 
-    state = _running(options.data)
+    state = running(options.data)
     if state is None:
         raise CommandError("the hub is not running")
     try:
@@ -380,71 +375,12 @@ def _completeness(options: argparse.Namespace) -> int:
     window = (to_us - int(options.hours * HOUR_US), to_us)
 
     async def ask(db: Database) -> tuple[stated.Stated, ...]:
-        tenant = await _find_tenant(db, options.tenant)
+        tenant = await find_tenant(db, options.tenant)
         try:
             return await stated.of_gateway(db, tenant.tenant_id, options.gateway, options.tag, *window)
         except LookupError as error:
             raise CommandError(str(error)) from error
 
-    found = _with_database(options, ask)
+    found = with_database(options, ask)
     print("\n".join(stated.as_json(options.gateway, *window, found) if options.json else stated.as_text(options.gateway, *window, found)))
     return 0 if all(one.complete for one in found) else 1
-
-
-async def _find_tenant(db: Database, name: str) -> store.Tenant:
-    tenant = await store.tenant_by_name(db, name)
-    if tenant is None:
-        raise CommandError(
-            f'tenant "{name}" does not exist; the first start of the hub makes "default", `qenergyz hub tenant` makes others'
-        )
-    return tenant
-
-
-def _with_database(options: argparse.Namespace, work: Callable[[Database], Awaitable[T]]) -> T:
-    async def run(url: str) -> T:
-        async with Database(url, Limits(connection_wait_s=10.0)) as db:
-            return await work(db)
-
-    data: Path = options.data
-    if not data.is_dir():
-        raise CommandError(f"{data} is not a data folder; start the hub once")
-    deadline = time.monotonic() + LOCK_WAIT_S
-    while True:
-        if state := _running(data):
-            return asyncio.run(run(state["database_url"]))
-        with _lock(data) as ours:
-            if ours:
-                cluster = None if options.database_url else Cluster(data.resolve() / "pg")
-                try:
-                    url = cluster.start() if cluster else str(options.database_url)
-                    migrate(url)
-                    return asyncio.run(run(url))
-                finally:
-                    if cluster:
-                        cluster.stop()
-        if time.monotonic() > deadline:
-            raise CommandError("the hub is starting or ending, or another command is at work; try again")
-        time.sleep(0.1)
-
-
-def _running(data: Path) -> dict[str, Any] | None:
-    """What the running hub wrote about itself. A file left by a killed hub does not count, even where its process number was reused."""
-    try:
-        state: dict[str, Any] = json.loads((data / "hub.json").read_text())
-        os.kill(state["pid"], 0)
-    except (OSError, ValueError, KeyError):
-        return None
-    with _lock(data) as ours:
-        return None if ours else state
-
-
-@contextlib.contextmanager
-def _lock(data: Path) -> Iterator[bool]:
-    """True while we hold the folder; False when somebody else does. Never waits."""
-    with (data / "lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-            return
-        yield True

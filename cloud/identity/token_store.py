@@ -29,7 +29,14 @@ class OpenVoucher:
 
 
 async def add_token(
-    connection: Connection, tenant_id: int, hashed: bytes, name: str, scopes: Sequence[str], made_by: int | None, at_us: int, ends_us: int
+    connection: Connection,
+    tenant_id: int,
+    hashed: bytes,
+    name: str,
+    scopes: Sequence[str],
+    made_by: int | None,
+    at_us: int,
+    ends_us: int | None,
 ) -> int:
     cursor = await connection.execute(
         "INSERT INTO api_token (tenant_id, hash, name, scopes, made_by, created_us, expires_us) VALUES (%s, %b, %s, %s, %s, %s, %s)"

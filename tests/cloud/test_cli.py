@@ -19,7 +19,8 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from cloud.cli import _lock, main
+from cloud.cli import main
+from cloud.data_folder import lock
 from cloud.postgres import Cluster
 from edge.cli import main as edge_main
 from tests.cloud.gateway import Gateway, Reply
@@ -112,7 +113,7 @@ async def test_a_hub_survives_kill_9_of_itself_and_of_its_database(process: Proc
     async with httpx.AsyncClient(base_url=process.url, timeout=30) as client:
         gateway.client = client
         sealed = gateway.seal()
-        assert (await gateway.send(sealed, size=2)).size == 3
+        assert (await gateway.send(sealed, size=3)).size == 4  # the voucher is an entry too
         after = process.cluster.pid()
         assert after
         os.kill(after, signal.SIGKILL)  # the hub starts it again
@@ -182,7 +183,7 @@ def test_a_cluster_in_a_folder_with_a_long_name_has_its_socket_elsewhere() -> No
 def test_a_command_given_while_the_hub_starts_waits_for_it(process: Process) -> None:
     process.data.mkdir()
     printed: list[int] = []
-    with _lock(process.data) as ours:  # as the hub does before it makes its database
+    with lock(process.data) as ours:  # as the hub does before it makes its database
         assert ours
         thread = threading.Thread(target=lambda: printed.append(main(["token", "--data", str(process.data), "--name", "x"])))
         thread.start()
