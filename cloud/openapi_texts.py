@@ -1,0 +1,227 @@
+"""What the description of the API says beyond the code: examples by operation, texts where a route has none, statuses of its own. Data only."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+_HASH: Final = "5f2b1c9e0d7a4c63a1f08e27b94d6c35e8f10a7b2c3d4e5f60718293a4b5c6d7"
+_DEAL: Final = {
+    "id": "D-2026-017",
+    "version": 1,
+    "known_us": 1769904000000000,
+    "book": "north",
+    "counterparty": "Acme",
+    "kind": "forward",
+    "legs": [
+        {
+            "side": "sell",
+            "product": "gas",
+            "place": "TTF",
+            "volume": {"value": "1000", "unit": "MWh"},
+            "first": "2026-03-01",
+            "last": "2026-03-31",
+            "price": {"fixed": {"value": "30.50", "currency": "EUR", "unit": "MWh"}},
+            "physical": True,
+            "granularity": "day",
+            "zone": "Europe/Berlin",
+        }
+    ],
+    "terms": {"take_or_pay": "0", "shortfall": "buy-back", "penalty": "0", "force_majeure": False},
+    "cancelled": False,
+}
+_QUOTE: Final = {
+    "product": "gas",
+    "place": "TTF",
+    "start_us": 1772323200000000,
+    "end_us": 1775001600000000,
+    "price": "30.50",
+    "currency": "EUR",
+    "unit": "MWh",
+    "as_of_us": 1769904000000000,
+}
+_TRANSITION: Final = {
+    "id": 42,
+    "at_us": 1769904000000000,
+    "event": "acknowledge",
+    "by": "control room",
+    "reason": "pump 2 is started",
+    "asset": "P-101",
+    "alarm": "health",
+    "state": "acknowledged",
+    "active": True,
+    "priority": "high",
+    "since_us": 1769904000000000,
+    "active_us": 1769903940000000,
+    "until_us": None,
+    "once": False,
+    "cause": "critical: health 0.31",
+    "evidence": _HASH,
+}
+_MODEL: Final = """[[class]]
+name = "well"
+every = "1s"
+stale = "1min"
+learn = 3600
+
+[class.failure]
+threshold = 0.8
+drift_per_day = 0.0003
+diffusion_per_day = 0.008
+worth = "180d"
+clock_per_year = 0.3
+repair_median = "9d"
+repair_spread = 0.7
+sensor_sd = 0.01
+source = "agreed with maintenance"
+
+[[class.role]]
+name = "pressure"
+unit = "bar"
+resolution = 0.01
+deviation = 0.5
+
+[[site]]
+name = "field"
+[[site.asset]]
+name = "WELL-A"
+class = "well"
+nameplate = 1000.0
+unit = "bbl/d"
+[[site.asset.tag]]
+tag = "rig1/plc1.pressure"
+role = "pressure"
+"""
+_SETTINGS: Final = {
+    "book": "north",
+    "currency": "EUR",
+    "level": 0.95,
+    "reference": "plan",
+    "paths": 2000,
+    "days": 30,
+    "seed": 1,
+    "discount_rate": 0.03,
+    "max_quote_age_s": 604800,
+    "returns": 250,
+    "correlation": 0.3,
+    "site_correlation": 0.1,
+    "products": {"gas": {"kind": "lognormal", "volatility": 0.6, "source": "agreed by the desk"}},
+}
+_KEY: Final = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
+_PROOF: Final = _HASH * 2
+
+# Example of the request body, by operation; where there are several content types, by type
+BODIES: Final[Mapping[str, Any]] = {
+    "POST /v1/enrolments": {"voucher": "qzv_...", "gateway": "rig1", "algorithm": -8, "public_key": _KEY, "proof": _PROOF},
+    "POST /v1/keys": {
+        "old_key_id": _HASH[:32],
+        "algorithm": -8,
+        "public_key": _KEY,
+        "overlap_s": 3600,
+        "proof": _PROOF,
+        "endorsement": _PROOF,
+    },
+    "POST /v1/quotes": [_QUOTE],
+    "PUT /v1/quotes": [_QUOTE],
+    "PUT /v1/history": "day,price\n2026-02-02,30.10\n2026-02-03,30.50\n",
+    "POST /v1/deals": _DEAL,
+    "PUT /v1/calendars": [{"product": "gas", "place": "TTF", "first": "2026-01-01", "last": "2027-12-31", "closed": ["2026-12-25"]}],
+    "POST /v1/alarms/{asset}/{alarm}/acknowledge": {"reason": "pump 2 is started"},
+    "POST /v1/alarms/{asset}/{alarm}/shelve": {"reason": "sensor is being replaced", "until_us": 1769911200000000, "once": True},
+    "PUT /v1/assets": _MODEL,
+    "PUT /v1/risk/settings": _SETTINGS,
+    "PUT /v1/gateways/{gateway}/configuration": '[gateway]\nname = "rig1"\n',
+}
+
+# Bodies that a route reads itself and says nothing of: (content type, what it is)
+RAW: Final[Mapping[str, tuple[str, str]]] = {
+    "POST /v1/batches": ("application/cbor-seq", "signed batches one after the other, as in docs/wire-format.md"),
+    "PUT /v1/tag-tables/{digest}": ("application/cose", "a tag table with its signature, as in docs/wire-format.md"),
+    "POST /v1/certificates": ("application/cose", "a certificate request (PKCS #10) signed by the gateway's key"),
+    "POST /v1/configuration-reports": ("application/cose", "what the gateway runs, signed by its key"),
+    "PUT /v1/gateways/{gateway}/configuration": ("application/toml", "a gateway file, as in docs/reference/gateway.schema.json"),
+}
+
+# Example of the main answer
+ANSWERS: Final[Mapping[str, Any]] = {
+    "GET /v1/gateways": [
+        {
+            "id": 1,
+            "name": "rig1",
+            "urn": "urn:qenergyz:gateway:rig1",
+            "enrolled_us": 1769900000000000,
+            "last_seen_us": 1769904000000000,
+            "backlog": 0,
+            "receipt_us": 1769904000000000,
+            "batches": 3600,
+            "samples": 1800000,
+            "bytes": 5400000,
+        }
+    ],
+    "GET /v1/tags": [
+        {
+            "id": 7,
+            "gateway_id": 1,
+            "gateway": "rig1",
+            "name": "rig1/plc1.pressure",
+            "type": "float32",
+            "unit": "bar",
+            "asset": "WELL-A",
+            "protocol": "modbus",
+        }
+    ],
+    "GET /v1/latest": {"7": [1769904000000000, 61.5, 0]},
+    "GET /v1/tags/{tag_id}/completeness": {"complete": True, "statement": "all present", "gaps": [], "tag": "rig1/plc1.pressure"},
+    "GET /v1/alarms": {
+        "as_of_us": 1769904000000000,
+        "flood": None,
+        "alarms": [{name: value for name, value in _TRANSITION.items() if name not in ("id", "at_us", "event", "by", "reason")}],
+    },
+    "GET /v1/alarms/journal": {"journal": [_TRANSITION], "next": None},
+    "POST /v1/alarms/{asset}/{alarm}/acknowledge": _TRANSITION,
+    "POST /v1/deals": {"deals": [{"id": "D-2026-017", "version": 1, "sha256": _HASH, "stored": True}]},
+    "GET /v1/deals": {"known_us": 1769904000000000, "deals": [_DEAL]},
+    "PUT /v1/quotes": {"stored": 1, "same": 0},
+    "GET /v1/quotes": {"as_of_us": 1769904000000000, "quotes": [_QUOTE]},
+    "PUT /v1/history": {"stored": 2},
+    "PUT /v1/assets": {"version": 3, "sha256": _HASH},
+    "PUT /v1/risk/settings": {"version": 2, "sha256": _HASH},
+    "GET /v1/session": {
+        "tenant": "default",
+        "name": "operator",
+        "role": "operator",
+        "scopes": ["read:assets", "read:evidence", "read:field", "write:alarms"],
+        "csrf": _HASH,
+    },
+    "GET /health": {"state": "up", "components": {"database": {"state": "up", "cause": ""}}},
+}
+
+# Descriptions of routes whose names say it to people who know the code only
+DESCRIPTIONS: Final[Mapping[str, str]] = {
+    "POST /v1/enrolments": "A gateway's key becomes known by a voucher, which is good once, and a proof that the gateway holds the key.",
+    "PUT /v1/tag-tables/{digest}": "What the tags of a gateway's batches are; sent before the first batch that names it.",
+    "GET /v1/tags": "Every tag with its unit, gateway and asset. With `limit` in pages: the header Link names the next one.",
+    "GET /v1/gateways/{gateway_id}/completeness": "The same for all tags of a gateway, with what it says is still waiting there.",
+    "GET /v1/log/consistency": "Proof that the log of `new` entries continues the log of `old` entries.",
+    "GET /v1/calendars": "Delivery calendars as they stand.",
+    "POST /v1/alarms/{asset}/{alarm}/unshelve": "Ends the silence before its time.",
+    "GET /v1/risk/settings": "The desk's settings as they stand.",
+    "DELETE /v1/session": "Sign out; the cookie is worth nothing afterwards.",
+    "POST /v1/session/second": "The second step of signing in, after a 202.",
+    "PUT /v1/me/preferences": "Language, theme, digits, time zone and saved views of whoever is signed in.",
+    "GET /v1/me/sessions": "Where one is signed in.",
+    "DELETE /v1/me/sessions/{session_id}": "Sign out elsewhere.",
+    "DELETE /v1/me/totp": "Signing in asks for no one-time code any more.",
+    "GET /v1/gateways/{gateway}/configuration": "The pushed configuration and what the gateway says it runs; the ETag is the version.",
+    "PUT /v1/gateways/{gateway}/configuration": "The next configuration of a gateway, which fetches it; If-Match names the version it follows.",
+    "GET /v1/people/{person_id}": "One person; the ETag is the version that a change follows.",
+    "DELETE /v1/vouchers/{voucher_id}": "Withdraw a voucher before it is used.",
+    "GET /metrics": "Counters of the hub for Prometheus.",
+}
+
+# Statuses of success beside the declared one
+ALSO: Final[Mapping[str, Mapping[str, str]]] = {
+    "POST /v1/session": {"202": "A second factor has to follow"},
+    "POST /v1/deals": {"201": "Something was stored"},
+    "PUT /v1/tag-tables/{digest}": {"201": "It was new"},
+    "POST /v1/configuration-reports": {"204": "There is no newer configuration"},
+    "GET /health": {"503": "Something is down; the document says what"},
+}
