@@ -137,7 +137,8 @@ class Agent:
         log.info("agent_stopped gateway=%s collected=%d", self._config.name, self._intake.collected)
 
     def _meet_hub(self, enrolment: enrolments.Enrolment, client: httpx.AsyncClient, tls: Tls) -> None:
-        self._forwarder = Forwarder(self._intake, self._config.hub, enrolment, self._clock, client, self._tracing, tls.explain)
+        parts = (self._intake, self._config.hub, enrolment, self._clock, client, self._tracing, tls.explain)
+        self._forwarder = Forwarder(*parts, self._full_in_s)
         self._intake.on_sealed(self._forwarder.wake)
         self._upkeep = Upkeep(self._config, self._signer, client, tls, self._clock)
         if self._config.access.remote_configuration:

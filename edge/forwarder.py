@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from edge import hubtls, rewind
-from edge.buffer import BACKFILL, EVENT, LIVE, Sealed
+from edge.buffer import BACKFILL, EVENT, LIVE, Backlog, Sealed
 from edge.control import NoFork
 from edge.enrolment import Enrolment
 from edge.intake import Intake
@@ -110,12 +110,13 @@ class Forwarder:
         client: httpx.AsyncClient,
         tracing: Tracing = OFF,
         explain: Explain = in_words,
+        full_in_s: Callable[[Backlog], float | None] = lambda _: None,
     ) -> None:
         self._tracing = tracing
         self._intake, self._hub, self._enrolment, self._clock, self._client = intake, hub, enrolment, clock, client
         self._log_key = checkpoint.LogKey.parse(enrolment.log_key)
         self._log = self._log_key.verifier()
-        self._explain = explain
+        self._explain, self._full_in_s = explain, full_in_s
         self._wake = asyncio.Event()
         self._trusted: checkpoint.Checkpoint | None = None
         self._fork: LogForked | None = None
@@ -167,9 +168,9 @@ class Forwarder:
             self._intake.live_acknowledged(0)
             return 0
         await self._offer_tag_tables(batches)
-        backlog = (await self._intake.backlog()).sealed_batches - len(batches)
+        waiting = self._waiting(await self._intake.backlog(), len(batches))
         try:
-            reply = await self._post(batches, self._trusted, backlog)
+            reply = await self._post(batches, self._trusted, waiting)
         except (httpx.ConnectError, httpx.ConnectTimeout):
             await self._intake.call(lambda: self._intake.buffer.not_offered(fresh))
             raise
@@ -183,13 +184,19 @@ class Forwarder:
         await self._clear(reply.content, batches)
         return len(batches)
 
-    async def _post(self, batches: Sequence[Sealed], trusted: checkpoint.Checkpoint | None, backlog: int) -> httpx.Response:
+    def _waiting(self, found: Backlog, sent: int) -> dict[str, int]:
+        """What still waits when these were sent, as the hub shows it to people."""
+        full_in_s = self._full_in_s(found)
+        told = {"backlog": found.sealed_batches - sent, "oldest_us": found.oldest_sealed_us}
+        return told if full_in_s is None else told | {"full_in_s": int(full_in_s)}
+
+    async def _post(self, batches: Sequence[Sealed], trusted: checkpoint.Checkpoint | None, waiting: dict[str, int]) -> httpx.Response:
         headers = {"content-type": "application/cbor-seq"} | await self._vouched([batch.statement for batch in batches])
         content = b"".join(batch.statement for batch in batches)
         with self._tracing.span("forward", batches=len(batches), bytes=len(content)) as parent:
             return await self._client.post(
                 f"{self._hub}/v1/batches",
-                params={"size": trusted.size if trusted else 0, "backlog": backlog},
+                params={"size": trusted.size if trusted else 0, **waiting},
                 content=content,
                 headers=headers | ({HEADER: parent} if parent else {}),
             )
@@ -220,7 +227,7 @@ class Forwarder:
                 break
             batch = None
         if batch is not None:
-            reply = await self._post([batch], self._trusted, 0)
+            reply = await self._post([batch], self._trusted, {"backlog": 0})
             if reply.status_code == 200:
                 await self._clear(reply.content, [batch])
             elif reply.status_code != 424:  # a tag table that the restored hub lacks is sent with the batches
@@ -338,7 +345,7 @@ class Forwarder:
         except BatchError:
             return None
         anchor = checkpoint.Checkpoint(self._enrolment.origin, held.size, held.root)
-        reply = await self._post([batch], anchor, 0)
+        reply = await self._post([batch], anchor, {"backlog": 0})
         if reply.status_code != 200:
             if reply.status_code == 424:
                 return None

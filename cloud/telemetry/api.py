@@ -5,6 +5,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from cloud.identity.peer import peer_of
+from cloud.telemetry.contacts import Waiting
 from cloud.telemetry.intake import Caller, Intake
 from cloud.telemetry.vouching import HEADER
 from protocols.tracing import HEADER as PARENT
@@ -20,11 +21,15 @@ def gateway_routes(intake: Intake, tracing: Tracing = OFF) -> APIRouter:
     router = APIRouter(tags=["gateway"])
 
     @router.post("/v1/batches")
-    async def post_batches(request: Request, size: Whole = 0, backlog: Whole = 0) -> Response:
-        """One to 64 signed batches as a CBOR sequence; answers with receipts that belong to one checkpoint."""
+    async def post_batches(
+        request: Request, size: Whole = 0, backlog: Whole = 0, oldest_us: Whole | None = None, full_in_s: Whole | None = None
+    ) -> Response:
+        """One to 64 signed batches as a CBOR sequence; answers with receipts that belong to one checkpoint. backlog, oldest_us, full_in_s: what
+        still waits at the gateway, when the oldest of it was sealed, and when it will be full, if it fills."""
         body = await request.body()
+        waiting = Waiting(backlog, oldest_us, full_in_s)
         with tracing.span("ingest", request.headers.get(PARENT, ""), bytes=len(body)):
-            return Response(await intake.accept(body, size, backlog, _caller(request)), media_type="application/cbor")
+            return Response(await intake.accept(body, size, waiting, _caller(request)), media_type="application/cbor")
 
     @router.put("/v1/tag-tables/{digest}")
     async def put_tag_table(request: Request, digest: Annotated[str, Path(pattern="^[0-9a-f]{64}$")]) -> Response:

@@ -27,6 +27,7 @@ from cloud.metrics import Metrics
 from cloud.telemetry import epochs, ingest, store, vouching
 from cloud.telemetry.admission import Admission, Throttle
 from cloud.telemetry.arrivals import Arrivals, BatchKey
+from cloud.telemetry.contacts import Contact, Waiting
 from cloud.telemetry.epochs import Held
 from cloud.telemetry.ingest import Refusal, Verified
 from cloud.telemetry.latest import Latest
@@ -69,7 +70,7 @@ class _Request:
     address: str
     tokens: float
     at_us: int
-    backlog: int
+    waiting: Waiting
 
     @property
     def key_id(self) -> bytes:
@@ -98,13 +99,13 @@ class Intake:
         self._findings = Throttle(FINDINGS_PER_SECOND, FINDINGS_BURST, limits.known_keys)
         self._last_unknown_s = 0.0
         self._in_hand = 0
-        self.receipted: dict[tuple[int, int], int] = {}  # (tenant, gateway) -> time of the last receipt; written with the next contact
+        self.receipted: dict[tuple[int, int], Contact] = {}  # (tenant, gateway) -> the last; its receipt is written with the next one
 
-    async def accept(self, body: bytes, old_size: int, backlog: int, caller: Caller) -> bytes:
+    async def accept(self, body: bytes, old_size: int, waiting: Waiting, caller: Caller) -> bytes:
         """The reply of POST /v1/batches. Raises Problem."""
         self._in_hand += 1
         try:
-            return await self._accept(body, old_size, backlog, caller)
+            return await self._accept(body, old_size, waiting, caller)
         finally:
             self._in_hand -= 1
 
@@ -113,11 +114,11 @@ class Intake:
         """Requests are in hand: what can wait, should."""
         return self._in_hand > 0
 
-    async def _accept(self, body: bytes, old_size: int, backlog: int, caller: Caller) -> bytes:
+    async def _accept(self, body: bytes, old_size: int, waiting: Waiting, caller: Caller) -> bytes:
         started_s = time.perf_counter()
         at_us = self._clock.now_us()
         statements, refusal = await self._run(lambda: ingest.split(body, self._limits))
-        request = _Request(statements, refusal, caller.address, self._admission.weigh(len(statements), len(body)), at_us, backlog)
+        request = _Request(statements, refusal, caller.address, self._admission.weigh(len(statements), len(body)), at_us, waiting)
         async with self._admitted(caller.address, request.key_id, request.tokens):
             keys = {kid: await self._keys.get(kid) for kid in {one.key_id for one in statements}}
             vouched = await self._known_caller(caller, keys.get(request.key_id), at_us)
@@ -180,7 +181,8 @@ class Intake:
         refusal = found or refusal
         outcome = _Outcome()
         if verified and first:
-            outcome = await self._commit(first, verified, at_us, request.backlog, vouched)
+            outcome = await self._commit(first, verified, at_us, request.waiting.batches, vouched)
+            self._contact(first, verified[-1], request)
             refusal = outcome.refusal or refusal
         if refusal:
             await self._note(keys.get(refusal.known.key_id) if refusal.known else first, refusal, at_us)
@@ -190,7 +192,8 @@ class Intake:
         """One transaction for the request. The refusal is that of a broken chain or an equivocation."""
         span_us = max((one.opened.t_max_us or 0) - (one.opened.t_min_us or 0) for one in verified)
         async with self._db.tenant(key.tenant_id) as connection:
-            held = await store.seen(connection, key, at_us, backlog, span_us, self.receipted.get((key.tenant_id, key.gateway_id)))
+            last = self.receipted.get((key.tenant_id, key.gateway_id))
+            held = await store.seen(connection, key, at_us, backlog, span_us, last.receipt_us if last else None)
             links = await store.links(connection, key, ingest.neighbours(verified))
             new, known, broken = ingest.judge_chain(verified, links)
             rival = await self._judge_epoch(connection, key, new[0], held, at_us) if new else None
@@ -248,6 +251,13 @@ class Intake:
         self._metrics.samples.inc(sum(one.opened.payload.samples for one in new))
         self._metrics.bytes.inc(sum(len(one.opened.statement.data) for one in new))
 
+    def _contact(self, key: GatewayKey, newest: Verified, request: _Request) -> None:
+        """What its request tells of the gateway itself; a batch without a clock leaves what was known of it."""
+        place = (key.tenant_id, key.gateway_id)
+        last = self.receipted.get(place, Contact(0))
+        clock = newest.opened.payload.clock or last.clock
+        self.receipted[place] = Contact(request.at_us, request.waiting, clock, last.receipt_us)
+
     async def _receipts(self, key: GatewayKey, outcome: _Outcome, old_size: int) -> LogReply:
         reply = await self._log.receipts(key.tenant_id, outcome.entries, old_size, fresh=outcome.fresh, wait_s=self._limits.receipt_wait_s)
         if reply is None:
@@ -255,7 +265,8 @@ class Intake:
                 "unavailable", "the batches are stored, the log has no checkpoint yet; send again", retry_after_s=self._limits.retry_after_s
             )
         if any(reply.receipts):
-            self.receipted[key.tenant_id, key.gateway_id] = self._clock.now_us()
+            last = self.receipted.get((key.tenant_id, key.gateway_id), Contact(0))
+            self.receipted[key.tenant_id, key.gateway_id] = replace(last, receipt_us=self._clock.now_us())
         return reply
 
     async def _note(self, key: GatewayKey | None, refusal: Refusal, at_us: int) -> None:

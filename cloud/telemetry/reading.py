@@ -13,6 +13,7 @@ from cloud.errors import Problem
 from cloud.identity.credentials import Principal
 from cloud.telemetry import series, series_store, store
 from cloud.telemetry.channels import values_of
+from cloud.telemetry.contacts import NOTHING, Contact
 from cloud.telemetry.latest import Latest
 from cloud.telemetry.store import TagRow
 from cloud.telemetry.window import Windows
@@ -42,14 +43,16 @@ def check_window(from_us: int, to_us: int) -> None:
         raise Problem("invalid-request", f"to_us must be after from_us, found {from_us} to {to_us}")
 
 
-async def gateways_json(connection: Connection, tenant_id: int, receipted: Mapping[tuple[int, int], int]) -> bytes:
+async def gateways_json(connection: Connection, tenant_id: int, receipted: Mapping[tuple[int, int], Contact]) -> bytes:
     rows = await store.gateways(connection, tenant_id)
     totals = await series_store.totals(connection, tenant_id)
     documents = []
     for row in rows:
         batches, samples, size = totals.get(row.id, (0, 0, 0))
-        receipt_us = receipted.get((tenant_id, row.id), row.receipt_us)
-        documents.append({**asdict(row), "receipt_us": receipt_us, "batches": batches, "samples": samples, "bytes": size})
+        known = receipted.get((tenant_id, row.id))
+        receipt_us = known.receipt_us if known and known.receipt_us else row.receipt_us
+        stored = {"batches": batches, "samples": samples, "bytes": size}
+        documents.append({**asdict(row), "receipt_us": receipt_us, **stored, **(known.members() if known else NOTHING)})
     return orjson.dumps(documents)
 
 
@@ -62,16 +65,17 @@ async def tags_json(connection: Connection, tenant_id: int) -> bytes:
 def routes(
     windows: Windows,
     latest: Latest,
-    receipted: Mapping[tuple[int, int], int],
+    receipted: Mapping[tuple[int, int], Contact],
     reader: Reader,
 ) -> APIRouter:
-    """receipted: (tenant, gateway) -> time of the newest receipt, newer than what the table says."""
+    """receipted: (tenant, gateway) -> its last contact, newer than what the table says."""
     router = APIRouter(tags=["telemetry"])
     who = Annotated[Principal, Depends(reader)]
 
     @router.get("/v1/gateways")
     async def get_gateways(principal: who) -> Response:
-        """Each with its backlog as it last reported it, and what is stored of it."""
+        """Each with its backlog as it last reported it, what is stored of it, and, since this hub began, when its oldest waiting batch was
+        sealed, when its buffer will be full, and how its clock stands (null: not told)."""
         async with windows.db.tenant(principal.tenant_id) as connection:
             return Response(await gateways_json(connection, principal.tenant_id, receipted), media_type="application/json")
 

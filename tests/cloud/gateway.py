@@ -109,10 +109,9 @@ class Gateway:
         self.heads[stream, epoch] = (header.seq, statement.entry_hash(data))
         return data
 
-    async def post(self, *statements: bytes, size: int = 0, backlog: int = 0) -> httpx.Response:
-        return await self.client.post(
-            "/v1/batches", params={"size": size, "backlog": backlog}, content=b"".join(statements), headers=SEQUENCE
-        )
+    async def post(self, *statements: bytes, size: int = 0, backlog: int = 0, **told: int) -> httpx.Response:
+        params = {"size": size, "backlog": backlog, **told}
+        return await self.client.post("/v1/batches", params=params, content=b"".join(statements), headers=SEQUENCE)
 
     async def send(self, *statements: bytes, size: int = 0) -> Reply:
         response = await self.post(*statements, size=size)

@@ -2,13 +2,15 @@
 
 import asyncio
 import math
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from cloud.telemetry import window
 from protocols import quality
-from protocols.batch.columns import Group
+from protocols.batch.columns import ClockRecord, Group
 from protocols.batch.statement import Payload
 from tests.cloud.conftest import TestHub
 from tests.cloud.gateway import problem, tag_table
@@ -36,6 +38,27 @@ async def test_gateways_tags_and_latest_values_are_listed(hub: TestHub) -> None:
     ]
     latest = (await hub.client.get("/v1/latest", headers=token)).json()
     assert latest == {str(tags[0]["id"]): [3_000_000, 0.04, 0], str(tags[1]["id"]): [3_000_000, 0.05, 0]}
+
+
+async def test_a_gateway_is_listed_with_what_it_told_of_its_buffer_and_its_clock(hub: TestHub) -> None:
+    gateway = await hub.gateway(tags=2)
+    token = await hub.token()
+
+    async def listed() -> dict[str, Any]:
+        (row,) = (await hub.client.get("/v1/gateways", headers=token)).json()
+        return dict(row)
+
+    before = await listed()
+    assert [before[name] for name in ("told_us", "oldest_us", "full_us", "clock")] == [None] * 4
+    clocked = replace(gateway.payload(), clock=ClockRecord(2, -1_500, 20_000, bytes(16), 5))
+    await gateway.post(gateway.seal(clocked), backlog=7, oldest_us=1_700_000_000_000_000, full_in_s=3_600)
+    row = await listed()
+    assert row["oldest_us"] == 1_700_000_000_000_000
+    assert row["full_us"] == row["told_us"] + 3_600_000_000
+    assert row["clock"] == {"source": "synchronised", "offset_us": -1_500, "error_us": 20_000}
+    await gateway.post(gateway.seal(), backlog=0, oldest_us=1_700_000_000_000_000)
+    row = await listed()
+    assert (row["oldest_us"], row["full_us"], row["clock"]["offset_us"]) == (None, None, -1_500)
 
 
 async def test_a_window_takes_its_beginning_and_leaves_its_end(hub: TestHub) -> None:

@@ -28,6 +28,7 @@ class HubSimulator:
         self.before: list[
             Callable[[], httpx.Response | None]
         ] = []  # next replies that are not the usual one; None = store, then lose the reply
+        self.told: dict[str, str] = {}  # beside the last body: what the gateway says of itself
         self.receipt_signer = self.signer
         self.integrates = True
         self.longest_body = 1 << 30  # a longer one does not come through in time
@@ -49,6 +50,7 @@ class HubSimulator:
         if reply is not None:
             return reply
         self.bodies.append(request.content)
+        self.told = dict(request.url.params)
         done = self._take(request.content, int(request.url.params["size"]))
         if unusual:
             raise httpx.ReadError("connection reset", request=request)

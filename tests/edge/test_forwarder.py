@@ -80,6 +80,24 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
     await made.intake.close()
 
 
+async def test_the_hub_is_told_what_still_waits_since_when_and_when_it_is_full(site: Site, tmp_path: Path) -> None:
+    await site.seal(1)
+    oldest_us = (await site.backlog()).oldest_sealed_us
+    await site.seal(*range(2, 67))
+    telling = Forwarder(
+        site.intake,
+        "http://hub.test",
+        site.hub.enrolment,
+        site.clock,
+        site.hub.client(),
+        full_in_s=lambda found: found.sealed_batches * 1.5,
+    )
+    assert await telling.send_once() == 64
+    assert site.hub.told == {"size": "0", "backlog": "2", "oldest_us": str(oldest_us), "full_in_s": "99"}
+    await site.forwarder.send_once()
+    assert "full_in_s" not in site.hub.told
+
+
 async def test_verified_receipts_free_the_batches_and_are_kept(site: Site) -> None:
     await site.seal(1, 2, 3)
     assert await site.forwarder.send_once() == 3

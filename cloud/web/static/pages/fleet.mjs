@@ -4,7 +4,7 @@ import { html, signal, useEffect } from "../vendor/core.mjs";
 import { freshness, gateways, get, may, now } from "../hub.mjs";
 import { To, go, onward } from "../place.mjs";
 import { Figure, Freshness, Later, Table } from "../ui.mjs";
-import { Plain, bytes, fine, known, lasting, moment, t, whole } from "../words.mjs";
+import { Plain, bytes, fine, lasting, moment, t, whole } from "../words.mjs";
 
 const EVERY_MS = 15_000;
 const MOST_READ = 50; // gateways whose configuration is read without being opened
@@ -35,10 +35,13 @@ export function Oldest({ row }) {
   const age_s = oldest_s(row);
   return age_s === undefined ? html`<${Unknown} why=${toldNothing()} />` : age_s === 0 ? html`<span class="muted">${t("none waits")}</span>` : html`<${Plain}>${lasting(age_s)}<//>`;
 }
+/** Seconds until the buffer is full, as the gateway foresaw it; null when it does not fill or has not told. @param {any} row */
+export const full_s = (row) => (row.full_us ? Math.max(0, row.full_us / 1e6 - now.value / 1e3) : null);
 /** @param {{ row: any }} properties */
 export function Full({ row }) {
-  if (known(row.full_in_s)) return html`<span class=${row.full_in_s < SOON_S ? "bad" : ""}><${Plain}>${lasting(row.full_in_s)}<//></span>`;
-  return row.backlog === 0 || row.clock ? html`<span class="muted">${t("does not fill")}</span>` : html`<${Unknown} why=${toldNothing()} />`;
+  const left_s = full_s(row);
+  if (left_s !== null) return html`<span class=${left_s < SOON_S ? "bad" : ""}><${Plain}>${lasting(left_s)}<//></span>`;
+  return row.told_us ? html`<span class="muted">${t("does not fill")}</span>` : html`<${Unknown} why=${toldNothing()} />`;
 }
 /** @param {{ row: any }} properties */
 export function Clock({ row }) {
@@ -54,7 +57,7 @@ const COLUMNS = () => [
   { name: "seen", title: t("Heard"), number: true, value: (/** @type {any} */ row) => row.last_seen_us, show: (/** @type {any} */ row) => (row.last_seen_us ? html`<${Plain}>${lasting(now.value / 1e3 - row.last_seen_us / 1e6)}<//>` : t("never")) },
   { name: "backlog", title: t("Waiting batches"), number: true, value: (/** @type {any} */ row) => row.backlog, show: (/** @type {any} */ row) => html`<span class=${row.backlog > 0 ? "uncertain" : ""}><${Plain}>${whole(row.backlog)}<//></span>` },
   { name: "oldest", title: t("Oldest waiting"), number: true, wide: true, value: oldest_s, show: (/** @type {any} */ row) => html`<${Oldest} row=${row} />` },
-  { name: "full", title: t("Full in"), number: true, wide: true, value: (/** @type {any} */ row) => row.full_in_s, show: (/** @type {any} */ row) => html`<${Full} row=${row} />` },
+  { name: "full", title: t("Full in"), number: true, wide: true, value: full_s, show: (/** @type {any} */ row) => html`<${Full} row=${row} />` },
   { name: "clock", title: t("Clock off by"), number: true, wide: true, value: (/** @type {any} */ row) => row.clock?.offset_us, show: (/** @type {any} */ row) => html`<${Clock} row=${row} />` },
   { name: "configuration", title: t("Configuration"), wide: true, value: (/** @type {any} */ row) => configurations.value[row.name]?.state, show: (/** @type {any} */ row) => html`<${Sync} ...${configurations.value[row.name] ?? {}} />` },
   { name: "samples", title: t("Samples"), number: true, wide: true, value: (/** @type {any} */ row) => row.samples, show: (/** @type {any} */ row) => html`<${Plain}>${whole(row.samples)}<//>` },
