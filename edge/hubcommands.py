@@ -37,6 +37,8 @@ def enrol(gateway: GatewayConfig, options: argparse.Namespace) -> int:
         print(Masker([voucher]).masked(f"not enrolled: {hubtls.plain(error)}"), file=sys.stderr)  # a hub may repeat what it was sent
         return 1
     print(f"{done.gateway} enrolled with tenant {done.tenant}, log {done.origin}")
+    kid = enrolment.load_or_make_key(gateway.data, gateway.access.key).key_id.hex()
+    print(f"key {' '.join(kid[at : at + 4] for at in range(0, 32, 4))}: compare it with what the hub shows")
     return 0
 
 

@@ -278,9 +278,10 @@ def test_gateway_lives_with_a_hub_that_asks_for_certificates_by_commands_alone(t
         assert "revoked-key" in capsys.readouterr().err
         again = _print(capsys, "voucher", *data, "--gateway", "rig1")
         assert edge_main(["enrol", str(gateway), "--voucher", again, "--new-key"]) == 0
-        capsys.readouterr()
+        printed = capsys.readouterr().out
         (found,) = json.loads(_print(capsys, "gateways", *data, "--json"))
         assert [key["state"] for key in found["keys"]] == ["ended", "ended", "good"]
+        assert found["keys"][-1]["kid"][:32] in printed.replace(" ", "")
     finally:
         if process.running:
             process.end()
