@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from dataclasses import replace
 from urllib.parse import parse_qs, urlparse
 
 import httpx
@@ -10,6 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Route, expect
 
+from protocols.batch.columns import ClockRecord
 from tests.cloud.conftest import TestHub
 from tests.cloud.gateway import Gateway
 from tests.cloud.web.browser import Site, Tab
@@ -83,6 +85,21 @@ def test_a_silent_gateway_comes_first_and_is_marked(site: Site, tab: Tab) -> Non
     assert rows[0][0] == "quiet"
     assert rows[0][1:3] == ["WAITING", "never"]
     expect(tab.page.get_by_role("row", name=re.compile("rig1")).get_by_text("LIVE")).to_be_visible()
+
+
+def test_a_gateway_that_is_behind_shows_since_when_and_when_it_is_full(site: Site, tab: Tab) -> None:
+    async def behind(hub: TestHub) -> None:
+        gateway = await hub.gateway("behind")
+        now_us = int(time.time() * 1e6)
+        clocked = replace(gateway.payload(), clock=ClockRecord(1, 250_000, 400_000, bytes(16), 5))
+        reply = await gateway.post(gateway.seal(clocked), backlog=12, oldest_us=now_us - 3 * 3_600_000_000, full_in_s=5 * 3_600)
+        assert reply.status_code == 200
+
+    site.run(behind)
+    tab.sign_in("field-engineer")
+    tab.open("/fleet?fleet.find=behind")
+    (row,) = _table(tab, "Gateways")
+    assert row[3:7] == ["12", "3 h", "5 h", "250 ms not synchronised"]
 
 
 def test_a_row_is_opened_by_keys(tab: Tab) -> None:
