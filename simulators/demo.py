@@ -9,12 +9,14 @@ import argparse
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +34,7 @@ from simulators.stories import STORIES, DeskStory, Story
 MARK: Final = ".qenergyz-demo"
 READY_S: Final = 120.0
 DRAIN_S: Final = 60.0
+ROLES: Final = ("field_engineer", "operator", "trader", "risk_manager", "compliance_officer", "esg_analyst", "auditor", "admin")
 Sites = Mapping[str, str]  # gateway -> scenario
 
 
@@ -141,6 +144,32 @@ def start_hub(programs: Programs, folder: Path, listen: str) -> Hub:
     programs.start("hub", "hub", "serve", "--data", str(data), "--listen", listen)
     url = programs.wait_file("hub", data / "hub.json")["url"]
     return Hub(url, token(folder, "demo", "read"))
+
+
+def make_people(folder: Path, hub: Hub) -> list[dict[str, str]]:
+    """One login per role with one generated password, as an operator makes them; for machines in logins.json, readable by its owner alone."""
+    password = secrets.token_urlsafe(12)
+
+    def make(role: str) -> dict[str, str]:
+        name = role.replace("_", "-")
+        arguments = ("hub", "person", "--data", str(folder / "hub"), "--name", name, "--role", role, "--password-stdin")
+        done = subprocess.run(command(*arguments), input=password, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise DemoError(f"qenergyz hub person failed for {name}: {done.stderr.strip()}")
+        return {"name": name, "role": role, "password": password}
+
+    with ThreadPoolExecutor(4) as threads:
+        people = list(threads.map(make, ROLES))
+    logins = folder / "logins.json"
+    logins.touch(0o600)
+    logins.write_text(json.dumps({"url": hub.url, "people": people}, indent=1) + "\n")
+    return people
+
+
+def print_logins(hub: Hub, people: Sequence[Mapping[str, str]], page: str) -> None:
+    print(f"pages: {hub.url}{page}   (API: {hub.url}/openapi.json)")
+    print(f"sign in as {', '.join(person['name'] for person in people)}")
+    print(f"with the password {people[0]['password']}", flush=True)
 
 
 def start_site(
@@ -313,7 +342,7 @@ def play(folder: Path, listen: str, seconds: float | None, story: Story) -> dict
     with Programs(folder) as programs:
         print("starting the hub with its own PostgreSQL ...", flush=True)
         hub = start_hub(programs, folder, listen)
-        print(f"hub: {hub.url}   page: {hub.url}/{'desk.html' if story.desk else ''}#token={hub.token}", flush=True)
+        print_logins(hub, make_people(folder, hub), "/risk" if story.desk else "/fleet")
         for gateway, scenario in story.sites.items():
             print(f"starting site {gateway} (scenario {scenario}) ...", flush=True)
             start_site(programs, folder, hub, gateway, scenario, (), story.seal_every)
