@@ -35,7 +35,18 @@ from cloud.http.correlation import Correlation
 from cloud.http.idempotency import Idempotency
 from cloud.http.sniffing import Sniffing
 from cloud.identity import api as identity_api
-from cloud.identity import approvals_api, certificates_api, factors_api, me_api, people_api, people_store, session_api, tokens_api
+from cloud.identity import (
+    approvals_api,
+    certificates_api,
+    factors_api,
+    me_api,
+    people_api,
+    people_store,
+    privacy_api,
+    session_api,
+    tenant_api,
+    tokens_api,
+)
 from cloud.identity import store as identity_store
 from cloud.identity.access import AccessTokens
 from cloud.identity.actor import Actor
@@ -49,6 +60,7 @@ from cloud.identity.me_api import Myself
 from cloud.identity.passwords import Sealer
 from cloud.identity.peer import PeerNeeded
 from cloud.identity.people import GRANT_ADMIN, People
+from cloud.identity.privacy import ERASE, Privacy
 from cloud.identity.session_api import Sessions
 from cloud.identity.tenants import SHORTEN, Tenants
 from cloud.identity.throttle import Throttle
@@ -284,12 +296,14 @@ def _include_people(app: FastAPI, hub: Hub) -> None:
     sessions, myself = Sessions(door, limits.session_s), Myself(door, gate)
     approvals = Approvals(hub.clock, record)
     tenants = Tenants(hub.clock, approvals, record)
-    people = People(door, approvals, tenants)
-    decisions = Decisions(hub.db, hub.clock, record, {GRANT_ADMIN: people.grant_admin, SHORTEN: tenants.shorten})
+    people, privacy = People(door, approvals, tenants), Privacy(hub.clock, approvals, record)
+    decisions = Decisions(hub.db, hub.clock, record, {GRANT_ADMIN: people.grant_admin, SHORTEN: tenants.shorten, ERASE: privacy.erase})
     app.include_router(session_api.routes(sessions, gate, hub.access, throttle))
     app.include_router(me_api.routes(door, myself, limits.session_idle_s))
     app.include_router(factors_api.routes(door, myself, hub.threads, record))
     app.include_router(people_api.routes(people, door, gate, sessions, throttle, hub.threads))
     app.include_router(approvals_api.routes(hub.db, hub.clock, decisions, gate))
     app.include_router(tokens_api.routes(hub.db, hub.clock, gate, myself, record))
+    app.include_router(tenant_api.routes(hub.db, tenants, gate))
+    app.include_router(privacy_api.routes(hub.db, people, privacy, gate, myself))
     app.include_router(journal_api.routes(hub.db, gate.needs("read:journal"), people_store.called))

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cloud.db import Database
 from cloud.errors import Problem
-from cloud.identity import store
+from cloud.identity import store, tenants
 from cloud.identity.actor import Record
 from cloud.identity.credentials import Principal, hash_secret, is_possessed, is_signed
 from cloud.identity.gate import Asker
@@ -147,6 +147,7 @@ async def _enrol(db: Database, now_us: int, body: EnrolmentRequest) -> store.Ten
         if not await store.use_voucher(connection, tenant.tenant_id, hashed, now_us):
             raise Problem("bad-voucher", "the voucher was used in the same moment; issue a new one")
         urn = gateway_urn(body.gateway)
+        await tenants.room_for_gateway(connection, tenant.tenant_id, body.gateway)
         if not await store.enrol(connection, tenant.tenant_id, body.gateway, urn, verifier.key_id, body.algorithm, public, now_us):
             raise Problem("bad-proof", "this key is already enrolled; every enrolment needs a new key")
     return tenant

@@ -16,6 +16,9 @@ Id = Annotated[int, Path(ge=1, le=(1 << 63) - 1)]
 Me = tuple[Principal, Person]
 
 
+ViewText = Annotated[str, Field(max_length=2_000, pattern=r"^[^\x00]*$")]
+
+
 class Preferences(BaseModel):
     """How the pages look to this person. language: of the pages; digits: of numbers in Arabic pages; zone: an IANA name, "site" or "browser"."""
 
@@ -25,7 +28,7 @@ class Preferences(BaseModel):
     digits: Annotated[str, Field(pattern="^(latn|arab)$")] = "latn"
     zone: Annotated[str, Field(pattern=r"^[A-Za-z0-9_+\-/]{1,64}$")] = "UTC"
     gains: Annotated[str, Field(pattern="^(blue-orange|green-red)$")] = "blue-orange"
-    views: Annotated[dict[str, str], Field(max_length=100)] = {}
+    views: Annotated[dict[ViewText, ViewText], Field(max_length=100)] = {}
 
 
 class Myself:

@@ -231,6 +231,21 @@ async def set_recovery(connection: Connection, tenant_id: int, person_id: int, h
         )
 
 
+async def set_hold(connection: Connection, tenant_id: int, person_id: int, since_us: int | None, reason: str) -> None:
+    await connection.execute(
+        "UPDATE person SET held_us = %s, held_reason = %s WHERE tenant_id = %s AND person_id = %s", (since_us, reason, tenant_id, person_id)
+    )
+
+
+async def erase(connection: Connection, tenant_id: int, person_id: int, pseudonym: str, login: bytes, at_us: int) -> None:
+    """What is left is a number and a pseudonym; login: found by nobody."""
+    await connection.execute(
+        "UPDATE person SET login = %b, name = %s, display = %s, issuer = '', subject = '', preferences = '{}', held_reason = '',"
+        " version = version + 1, disabled_us = COALESCE(disabled_us, %s), erased_us = %s WHERE tenant_id = %s AND person_id = %s",
+        (login, pseudonym, pseudonym, at_us, at_us, tenant_id, person_id),
+    )
+
+
 async def use_recovery(connection: Connection, tenant_id: int, person_id: int, hashed: bytes, at_us: int) -> bool:
     cursor = await connection.execute(
         "UPDATE recovery_code SET used_us = %s WHERE tenant_id = %s AND person_id = %s AND hash = %b AND used_us IS NULL",

@@ -112,6 +112,12 @@ async def end_everything(connection: Connection, tenant_id: int, person_id: int,
     return cursor.rowcount
 
 
+async def forget_sessions(connection: Connection, tenant_id: int, person_id: int) -> None:
+    """Them and the refresh tokens, with what they say of the person's browser."""
+    await connection.execute("DELETE FROM session WHERE tenant_id = %s AND person_id = %s", (tenant_id, person_id))
+    await connection.execute("DELETE FROM refresh_token WHERE tenant_id = %s AND person_id = %s", (tenant_id, person_id))
+
+
 async def sessions(connection: Connection, tenant_id: int, person_id: int, at_us: int, idle_us: int) -> list[dict[str, Any]]:
     """The good ones of a person, the newest first."""
     cursor = await connection.execute(

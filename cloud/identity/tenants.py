@@ -128,3 +128,15 @@ class Tenants:
         most = (await read(connection, tenant_id)).people
         if most is not None and await people_store.count(connection, tenant_id) >= most:
             raise Problem("quota", f"the tenant may have {most} people and has them; disable somebody, or ask for a larger quota")
+
+
+async def room_for_gateway(connection: Connection, tenant_id: int, gateway: str) -> None:
+    """One that is there already may be enrolled again. Raises Problem when the tenant has as many gateways as it may."""
+    most = (await read(connection, tenant_id)).gateways
+    if most is None:
+        return
+    await people_store.lock(connection, tenant_id)
+    cursor = await connection.execute("SELECT count(*) FROM gateway WHERE tenant_id = %s AND name <> %s", (tenant_id, gateway))
+    row: Any = await cursor.fetchone()
+    if row[0] >= most:
+        raise Problem("quota", f"the tenant may have {most} gateways and has them; ask for a larger quota (PUT /v1/tenant)")
