@@ -223,5 +223,7 @@ ALSO: Final[Mapping[str, Mapping[str, str]]] = {
     "POST /v1/deals": {"201": "Something was stored"},
     "PUT /v1/tag-tables/{digest}": {"201": "It was new"},
     "POST /v1/configuration-reports": {"204": "There is no newer configuration"},
+    "POST /v1/people": {"202": "Somebody else has to agree first"},
+    "PATCH /v1/people/{person_id}": {"202": "Somebody else has to agree first"},
     "GET /health": {"503": "Something is down; the document says what"},
 }
