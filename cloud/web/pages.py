@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 STATIC: Final = Path(__file__).parent / "static"
 LOOK: Final = "qz_look"
 # Addresses that the pages themselves read; below those of NESTED stands the name of one gateway, asset ...
-ROUTES: Final = ("account", "admin", "alarms", "assets", "desk", "enrol", "fleet", "risk", "sites", "supply", "verify", "welcome")
+ROUTES: Final = ("account", "admin", "alarms", "approvals", "assets", "desk", "enrol", "fleet", "risk", "sites", "supply", "verify", "welcome")
 NESTED: Final = ("assets", "fleet")
 HEADERS: Final = (
     (

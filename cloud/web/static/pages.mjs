@@ -14,6 +14,8 @@ export const PAGES = [
   { path: "/desk", name: "desk", title: "Desk", scope: "read:deals", key: "d", load: () => import("./pages/desk.mjs") },
   { path: "/risk", name: "risk", title: "Risk", scope: "read:risk", key: "r", load: () => import("./pages/risk.mjs") },
   { path: "/verify", name: "verify", title: "Verify", scope: "read:evidence", key: "v", load: () => import("./pages/verify.mjs") },
+  { path: "/approvals", name: "approvals", title: "Approvals", scope: "approve", key: "p", load: () => import("./pages/approvals.mjs") },
+  { path: "/admin", name: "admin", title: "Admin", scope: "read:people", key: "m", load: () => import("./pages/admin.mjs") },
   { path: "/account", name: "My account", title: "", scope: "read:field", load: () => import("./pages/account.mjs") },
 ];
 

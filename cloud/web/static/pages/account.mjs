@@ -9,7 +9,7 @@ const passkeys = () => import("../people/passkeys.mjs").then((made) => made.Pass
 const LEAST = 12;
 
 /** @param {{ title: string, children?: any }} properties */
-const Section = ({ title, children }) => html`<section class="card wide-card" aria-label=${title}><h2>${title}</h2>${children}</section>`;
+const Section = ({ title, children }) => html`<section class="panel" aria-label=${title}><h2>${title}</h2>${children}</section>`;
 
 // said: system, light, dark
 function Looks() {

@@ -26,7 +26,7 @@ export function Passkeys() {
     await add(form.elements.called.value.trim()).then(async () => { form.reset(); tell(""); toast(t("The passkey is good from now on.")); await askSession(); again(); }, (error_) => tell(error_.message));
   };
   const remove = (/** @type {any} */ one) => send("DELETE", `/v1/me/passkeys/${one.id}`).then(async () => { toast(t("The passkey was removed.")); await askSession(); again(); }, (error_) => tell(error_.message));
-  return html`<section class="card wide-card" aria-label=${t("Passkeys")}><h2>${t("Passkeys")}</h2>
+  return html`<section class="panel" aria-label=${t("Passkeys")}><h2>${t("Passkeys")}</h2>
     ${rows.length ? html`<ul class="list">${rows.map((/** @type {any} */ one) => html`<li key=${one.id}><${Plain}>${one.name}<//> <${Stamp} at_us=${one.created_us} /> <button type="button" class="link" onClick=${() => remove(one)}>${t("Remove")}</button></li>`)}</ul>` : html`<p class="note">${t("None yet.")}</p>`}
     <form onSubmit=${submit} class="acts"><${Field} label=${t("Name of the new passkey")} fault=${fault}><input name="called" required maxlength="100" /><//><button type="submit" class="act">${t("Add a passkey")}</button></form></section>`;
 }
