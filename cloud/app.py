@@ -40,6 +40,7 @@ from cloud.identity import (
     certificates_api,
     factors_api,
     me_api,
+    passkeys_api,
     people_api,
     people_store,
     privacy_api,
@@ -57,6 +58,7 @@ from cloud.identity.gate import Gate
 from cloud.identity.keyring import KeyRing
 from cloud.identity.login import Door
 from cloud.identity.me_api import Myself
+from cloud.identity.passkeys_api import Passkeys
 from cloud.identity.passwords import Sealer
 from cloud.identity.peer import PeerNeeded
 from cloud.identity.people import GRANT_ADMIN, People
@@ -301,6 +303,7 @@ def _include_people(app: FastAPI, hub: Hub) -> None:
     app.include_router(session_api.routes(sessions, gate, hub.access, throttle))
     app.include_router(me_api.routes(door, myself, limits.session_idle_s))
     app.include_router(factors_api.routes(door, myself, hub.threads, record))
+    app.include_router(passkeys_api.routes(Passkeys(door, hub.config.origin), gate, myself, sessions, throttle))
     app.include_router(people_api.routes(people, door, gate, sessions, throttle, hub.threads))
     app.include_router(approvals_api.routes(hub.db, hub.clock, decisions, gate))
     app.include_router(tokens_api.routes(hub.db, hub.clock, gate, myself, record))

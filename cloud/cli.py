@@ -81,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE|own",
         help="gateways must show a certificate of this authority (PEM), or with `own` one that this hub issues; may be given several times",
     )
+    serve.add_argument("--origin", metavar="URL", help="where people's pages come from when a proxy stands before the hub")
     serve.add_argument("--name", default="hub.localhost", help="name of the hub in its log origins (default %(default)s)")
     voucher = add("voucher", "make a one-time voucher for a gateway and print it")
     voucher.add_argument("--gateway", required=True)
@@ -115,7 +116,9 @@ def _serve(options: argparse.Namespace) -> int:
     host, _, port = options.listen.rpartition(":")
     if not host or not port.isdigit():
         raise CommandError(f'--listen: expected host:port, found "{options.listen}"')
-    config = HubConfig(options.data.resolve(), options.name, host.strip("[]"), int(port), options.database_url, _tls(options))
+    config = HubConfig(
+        options.data.resolve(), options.name, host.strip("[]"), int(port), options.database_url, _tls(options), options.origin
+    )
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     config.data.mkdir(parents=True, exist_ok=True)
     with _own(config.data):

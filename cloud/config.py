@@ -62,7 +62,10 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class HubConfig:
-    """name: becomes the first part of every log origin, and cannot change once tenants exist. database_url: None = embedded."""
+    """name: becomes the first part of every log origin, and cannot change once tenants exist. database_url: None = embedded.
+
+    origin: where people's pages come from, such as https://hub.example.com, when a proxy stands before the hub; None: as each request says.
+    """
 
     data: Path
     name: str = "hub.localhost"
@@ -70,6 +73,7 @@ class HubConfig:
     port: int = 8400
     database_url: str | None = None
     tls: Tls | None = None
+    origin: str | None = None
     limits: Limits = field(default_factory=Limits)
 
     @property

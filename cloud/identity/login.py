@@ -73,7 +73,7 @@ class Door:
         right = await self._is_password(person.password if person else "", password)
         if person is None:
             raise refused()
-        await self._settle(person, right)
+        await self.settle(person, right)
         async with self.db.tenant(person.tenant_id) as connection:
             factors = await people_store.second_factors(connection, person)
             if not factors:
@@ -100,7 +100,7 @@ class Door:
             right, method = await self._is_code(person, code), "otp"
         else:
             right, method = await self._is_recovery(person, recovery or ""), "rec"
-        await self._settle(person, right)
+        await self.settle(person, right)
         async with self.db.tenant(person.tenant_id) as connection:
             await people_store.clear_failures(connection, person.tenant_id, person.id)
         return method
@@ -137,7 +137,7 @@ class Door:
         assert person.totp is not None
         return self.sealer.open(person.totp, person.place)
 
-    async def _settle(self, person: Person, right: bool) -> None:
+    async def settle(self, person: Person, right: bool) -> None:
         """Count a wrong answer; refuse a wrong one, and any while the person is locked."""
         now_us = self.clock.now_us()
         if person.locked_us > now_us:

@@ -19,6 +19,8 @@ OPEN: Final = {
     ("POST", "/v1/configuration-reports"),
     ("POST", "/v1/session"),
     ("POST", "/v1/session/second"),
+    ("POST", "/v1/session/passkey/options"),
+    ("POST", "/v1/session/passkey"),
     ("POST", "/v1/access-tokens"),
     ("POST", "/v1/invitations"),
     ("GET", "/health"),
