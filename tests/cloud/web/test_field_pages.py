@@ -69,8 +69,9 @@ def test_the_fleet_lists_every_gateway_with_what_is_stored_of_it(site: Site, tab
     known = {row["name"]: row for row in site.get("/v1/gateways")}
     assert {"rig1", "rig2"} <= shown.keys() == known.keys()
     assert shown["rig1"][3] == str(known["rig1"]["backlog"])
-    assert shown["rig1"][8] == f"{known['rig1']['samples']:,}"
+    assert shown["rig1"][9] == f"{known['rig1']['samples']:,}"
     expect(tab.page.get_by_role("row", name=re.compile("rig1")).get_by_text("IN_SYNC")).to_be_visible()
+    expect(tab.page.get_by_role("row", name=re.compile("rig1"))).to_contain_text("no end is set")
 
 
 def test_a_silent_gateway_comes_first_and_is_marked(site: Site, tab: Tab) -> None:
@@ -456,6 +457,24 @@ def test_a_new_transition_comes_without_asking(unwell: Site, tab: Tab) -> None:
     expect(state).to_contain_text("unacknowledged")
     assert httpx.post(f"{unwell.url}/v1/alarms/A/health/acknowledge", headers=unwell.token).status_code == 200
     expect(state).not_to_contain_text("unacknowledged")
+
+
+def test_the_journal_goes_back_page_by_page(unwell: Site, tab: Tab) -> None:
+    _sounding(unwell)
+    for _ in range(51):
+        body = {"reason": "test", "until_us": int(time.time() * 1e6) + 60_000_000}
+        assert httpx.post(f"{unwell.url}/v1/alarms/A/health/shelve", headers=unwell.token, json=body).status_code == 200
+        assert httpx.post(f"{unwell.url}/v1/alarms/A/health/unshelve", headers=unwell.token).status_code == 200
+    everything = unwell.get("/v1/alarms/journal", limit=1000)["journal"]
+    tab.sign_in("auditor")
+    tab.open("/alarms")
+    journal = tab.page.locator("section.table").filter(has=tab.page.get_by_role("heading", name="Journal"))
+    expect(journal.get_by_role("heading")).to_contain_text("100 rows")
+    while tab.page.get_by_role("button", name="Older").count():
+        before = journal.get_by_role("heading").inner_text()
+        tab.page.get_by_role("button", name="Older").click()
+        expect(journal.get_by_role("heading")).not_to_have_text(before)
+    expect(journal.get_by_role("heading")).to_contain_text(f"{len(everything)} rows")
 
 
 def test_a_flood_names_what_came_first(tab: Tab) -> None:

@@ -33,7 +33,7 @@ function Contributions({ asset }) {
   const shares = new Map((asset.health?.reasons ?? []).flatMap((/** @type {any} */ [role, share, names]) => names.map((/** @type {string} */ name) => [name, share])));
   const rows = [...asset.tags].sort((a, b) => (shares.get(b.tag) ?? 0) - (shares.get(a.tag) ?? 0));
   const picked = place.value.query.tag;
-  return html`<section aria-label=${t("Contributions")}><div class="tools"><h2>${t("Contributions")}</h2></div><div class="scroll"><table><caption>${t("Share of what speaks against the asset; pick a tag to see it alone")}</caption>
+  return html`<section aria-label=${t("Contributions")}><div class="tools"><h2>${t("Contributions")}</h2></div><div class="scroll" tabindex="0" role="region" aria-label=${t("Share of what speaks against the asset; pick a tag to see it alone")}><table><caption>${t("Share of what speaks against the asset; pick a tag to see it alone")}</caption>
     <thead><tr><th scope="col">${t("role")}</th><th scope="col">${t("tag")}</th><th scope="col" class="number">${t("share")}</th><th scope="col" class="wide"><span class="said">${t("share")}</span></th><th scope="col" class="number">${t("value")}</th><th scope="col" class="wide">${t("quality")}</th></tr></thead>
     <tbody>${rows.map((one) => {
       const tag = boundTag(one.tag);
@@ -52,7 +52,7 @@ function Alarms({ name }) {
   const { value: told, error } = useRead(() => get(`/v1/alarms/journal?asset=${encodeURIComponent(name)}&limit=20`), [name, found.map((one) => one.id ?? one.since_us).join(" ")]);
   return html`<section aria-label=${t("Alarms")}><div class="tools"><h2>${t("Alarms")}</h2><${To} path="/alarms" query=${{ "alarms.find": name }}>${t("In the list")}<//></div><${Trouble} error=${error} />
     ${found.length ? html`<ul class="plain">${found.map((one) => html`<li key=${one.alarm}><${Priority} priority=${one.priority} /> ${t(one.alarm)}: ${t(one.state)} <${Plain}>${moment(one.since_us)}<//> <span class="muted">${one.cause}</span></li>`)}</ul>` : html`<p class="note">${t("No alarm of this asset stands.")}</p>`}
-    ${told?.journal.length > 0 && html`<div class="scroll"><table><caption>${t("Last transitions")}</caption><thead><tr><th scope="col">${t("at")}</th><th scope="col">${t("alarm")}</th><th scope="col">${t("event")}</th><th scope="col">${t("by")}</th><th scope="col">${t("state after")}</th></tr></thead>
+    ${told?.journal.length > 0 && html`<div class="scroll" tabindex="0" role="region" aria-label=${t("Last transitions")}><table><caption>${t("Last transitions")}</caption><thead><tr><th scope="col">${t("at")}</th><th scope="col">${t("alarm")}</th><th scope="col">${t("event")}</th><th scope="col">${t("by")}</th><th scope="col">${t("state after")}</th></tr></thead>
       <tbody>${told.journal.map((/** @type {any} */ one) => html`<tr key=${one.id}><td><${Plain}>${moment(one.at_us)}<//></td><td>${t(one.alarm)}</td><td>${t(one.event)}</td><td><${Plain}>${one.by}<//></td><td>${t(one.state)}</td></tr>`)}</tbody></table></div>`}</section>`;
 }
 
@@ -70,7 +70,7 @@ function Evidence({ asset }) {
     <p class="acts"><button type="button" class="act" disabled=${busy} onClick=${() => keep(row?.id ?? asset.row)}>${t("Download the proof of this health")}</button>
       <button type="button" class="act" disabled=${busy} onClick=${open}>${t("Signed batches")}</button><${To} path="/verify" query=${{ evidence: row?.id ?? asset.row }} class="act">${t("Check it here")}<//></p>
     ${row && html`<p>${t("Health of")} <${Plain}>${row.subject}<//>, <${Plain}>${moment(row.as_of_us)}<//>: <${Plain} class="hash">${row.id}<//> ${row.position === null ? t("in the log in a moment") : html`${t("in the log at")} <${Plain}>${whole(row.position)}<//>`}</p>
-      ${batches.length ? html`<div class="scroll"><table><caption>${t("Signed batches that came since the health before")}</caption><thead><tr><th scope="col">${t("gateway")}</th><th scope="col">${t("stream")}</th><th scope="col" class="number">${t("epoch")}</th><th scope="col" class="number">${t("number")}</th><th scope="col">${t("entry hash (SHA-256)")}</th></tr></thead>
+      ${batches.length ? html`<div class="scroll" tabindex="0" role="region" aria-label=${t("Signed batches that came since the health before")}><table><caption>${t("Signed batches that came since the health before")}</caption><thead><tr><th scope="col">${t("gateway")}</th><th scope="col">${t("stream")}</th><th scope="col" class="number">${t("epoch")}</th><th scope="col" class="number">${t("number")}</th><th scope="col">${t("entry hash (SHA-256)")}</th></tr></thead>
         <tbody>${batches.slice(0, MOST_BATCHES).map((/** @type {any} */ one) => html`<tr key=${one.entry}><td><${Plain}>${one.gateway}<//></td><td><${Plain}>${one.stream}<//></td><td class="number"><${Plain}>${one.epoch}<//></td><td class="number"><${Plain}>${whole(one.seq)}<//></td><td class="hash"><${Plain}>${one.entry}<//></td></tr>`)}</tbody></table></div>` : html`<p class="note">${t("No batch came between this health and the one before.")}</p>`}
       ${row.inputs.rows.previous && html`<p><button type="button" class="act" disabled=${busy} onClick=${() => run(async () => show(await get(`/v1/evidence/${row.inputs.rows.previous}`)))}>${t("The health before")}</button></p>`}`}</section>`;
 }
@@ -86,7 +86,7 @@ export function Asset({ name }) {
     return tag ? [{ id: tag.id, name: one.tag, unit: tagsById.value.get(tag.id)?.unit ?? "", said: spoken(one.role) }] : [];
   });
   return html`<nav aria-label=${t("Where this is")}><ol class="crumbs"><li><${To} path="/sites">${t("Sites")}<//></li><li><${To} path="/assets" query=${{ site: asset.site }}><${Plain}>${asset.site}<//><//></li><li><span aria-current="page"><${Plain}>${name}<//></span></li></ol></nav>
-    <h1><${Plain}>${name}<//></h1><div class="halves"><${Wellness} asset=${asset} /><${Contributions} asset=${asset} /></div>
+    <h1><${Plain}>${name}<//></h1><div class="halves uneven"><${Wellness} asset=${asset} /><${Contributions} asset=${asset} /></div>
     ${shown.length > 0 && html`<${Later} load=${trends} title=${t("Trends")} tags=${shown} />`}
     <${Alarms} name=${name} /><${Evidence} asset=${asset} />`;
 }

@@ -10,14 +10,32 @@ const EVERY_MS = 15_000;
 const MOST_READ = 50; // gateways whose configuration is read without being opened
 const SOON_S = 86_400;
 const OFF_US = 100_000; // a clock further off than this is told
-/** What GET /v1/gateways/{name}/configuration said last. */
+/** What GET /v1/gateways/{name}/configuration and /keys said last. */
 export const configurations = signal(/** @type {Record<string, any>} */ ({}));
+const keys = signal(/** @type {Record<string, any>} */ ({}));
 const ofGateway = () => import("./gateway.mjs").then((module) => module.Gateway);
 
 /** @param {string[]} names */
-async function readConfigurations(names) {
-  const found = await Promise.all(names.map((name) => get(`/v1/gateways/${encodeURIComponent(name)}/configuration`).catch(() => null)));
-  configurations.value = { ...configurations.value, ...Object.fromEntries(names.flatMap((name, at) => (found[at] ? [[name, found[at]]] : []))) };
+export async function readDetails(names) {
+  const read = async (/** @type {string} */ what, /** @type {typeof keys} */ into) => {
+    const found = await Promise.all(names.map((name) => get(`/v1/gateways/${encodeURIComponent(name)}/${what}`).catch(() => null)));
+    into.value = { ...into.value, ...Object.fromEntries(names.flatMap((name, at) => (found[at] ? [[name, found[at]]] : []))) };
+  };
+  await Promise.all([read("configuration", configurations), read("keys", keys)]);
+}
+
+/** Of a gateway: "good" (no end is set), "good until" with the end, "ended", or undefined while it is read. @param {any} row */
+function keyOf(row) {
+  const held = keys.value[row.name]?.keys;
+  return held && (held.find((/** @type {any} */ one) => one.state === "good") ?? held.filter((/** @type {any} */ one) => one.state !== "ended").sort((/** @type {any} */ a, /** @type {any} */ b) => b.ends_us - a.ends_us)[0] ?? { state: "ended", ends_us: null });
+}
+// said: good, ended
+/** @param {{ row: any }} properties */
+function KeyEnd({ row }) {
+  const key = keyOf(row);
+  if (!key) return html`<${Unknown} why=${t("being read")} />`;
+  if (key.state === "ended") return html`<span class="bad">■ ${t("ended")}</span>`;
+  return key.ends_us ? html`<span class="uncertain"><${Plain}>${moment(key.ends_us)}<//></span>` : html`<span class="muted">${t("no end is set")}</span>`;
 }
 
 /** A dash that says why there is no figure. @param {{ why: string }} properties */
@@ -60,6 +78,7 @@ const COLUMNS = () => [
   { name: "full", title: t("Full in"), number: true, wide: true, value: full_s, show: (/** @type {any} */ row) => html`<${Full} row=${row} />` },
   { name: "clock", title: t("Clock off by"), number: true, wide: true, value: (/** @type {any} */ row) => row.clock?.offset_us, show: (/** @type {any} */ row) => html`<${Clock} row=${row} />` },
   { name: "configuration", title: t("Configuration"), wide: true, value: (/** @type {any} */ row) => configurations.value[row.name]?.state, show: (/** @type {any} */ row) => html`<${Sync} ...${configurations.value[row.name] ?? {}} />` },
+  { name: "key", title: t("Key ends"), wide: true, value: (/** @type {any} */ row) => keyOf(row)?.ends_us ?? keyOf(row)?.state, show: (/** @type {any} */ row) => html`<${KeyEnd} row=${row} />` },
   { name: "samples", title: t("Samples"), number: true, wide: true, value: (/** @type {any} */ row) => row.samples, show: (/** @type {any} */ row) => html`<${Plain}>${whole(row.samples)}<//>` },
   { name: "size", title: t("Per sample"), unit: "B", number: true, wide: true, value: (/** @type {any} */ row) => (row.samples ? row.bytes / row.samples : null), show: (/** @type {any} */ row) => (row.samples ? html`<${Plain}>${fine(Number((row.bytes / row.samples).toPrecision(3)))}<//>` : html`<${Unknown} why=${t("no sample is stored")} />`) },
 ];
@@ -72,7 +91,7 @@ function Fleet() {
   const names = (rows ?? []).map((row) => row.name).slice(0, MOST_READ);
   useEffect(() => {
     if (!names.length) return undefined;
-    const read = () => { if (!document.hidden) readConfigurations(names); };
+    const read = () => { if (!document.hidden) readDetails(names); };
     const [soon, timer] = [setTimeout(read, 500), setInterval(read, EVERY_MS)];
     return () => { clearTimeout(soon); clearInterval(timer); };
   }, [names.join(" ")]);

@@ -5,7 +5,7 @@ import { freshness, gateways, get, latest, listen, may, now, send, tags, tick } 
 import { To, place, range, turn, window_us } from "../place.mjs";
 import { Dialog, Empty, Field, Figure, Freshness, Later, Table, Trouble, toast, useRead } from "../ui.mjs";
 import { Plain, bytes, fine, known, lasting, moment, severity, t, whole } from "../words.mjs";
-import { Clock, Full, Oldest, Sync, configurations } from "./fleet.mjs";
+import { Clock, Full, Oldest, Sync, configurations, readDetails } from "./fleet.mjs";
 
 const SPARK_POINTS = 60;
 const MOST_EVENTS = 50;
@@ -49,11 +49,11 @@ function Spark({ id }) {
 const newest = (tag) => latest.get(tag.id) ?? [null, null, 0x80320000];
 const COLUMNS = () => [
   { name: "tag", title: t("Tag"), value: (/** @type {any} */ tag) => tag.name, show: (/** @type {any} */ tag) => html`<${Plain}>${tag.name}<//>` },
-  { name: "value", title: t("Value"), number: true, value: (/** @type {any} */ tag) => newest(tag)[1], show: (/** @type {any} */ tag) => html`<${Plain} class=${freshness(newest(tag)[0]) === "LIVE" ? "" : "muted"}>${fine(newest(tag)[1])}<//>` },
+  { name: "value", title: t("Value"), number: true, value: (/** @type {any} */ tag) => newest(tag)[1], show: (/** @type {any} */ tag) => html`<${Plain} class=${`held ${freshness(newest(tag)[0]).toLowerCase()}`}>${fine(newest(tag)[1])}<//>` },
   { name: "unit", title: t("Unit"), value: (/** @type {any} */ tag) => tag.unit, show: (/** @type {any} */ tag) => html`<${Plain} class="unit">${tag.unit}<//>` },
   { name: "quality", title: t("Quality"), value: (/** @type {any} */ tag) => severity(newest(tag)[2]), show: (/** @type {any} */ tag) => html`<${Quality} code=${newest(tag)[2]} />` },
   { name: "age", title: t("Age"), number: true, value: (/** @type {any} */ tag) => newest(tag)[0] && now.value / 1e3 - newest(tag)[0] / 1e6, show: (/** @type {any} */ tag) => (newest(tag)[0] ? html`<span class=${freshness(newest(tag)[0]) === "STALE" ? "bad" : freshness(newest(tag)[0]) === "DELAYED" ? "uncertain" : "muted"}><${Plain}>${lasting(now.value / 1e3 - newest(tag)[0] / 1e6)}<//></span>` : html`<span class="muted">${t("no sample yet")}</span>`) },
-  { name: "course", title: t("Course"), wide: true, value: () => "", show: (/** @type {any} */ tag) => html`<${Spark} id=${tag.id} />` },
+  { name: "course", title: t("Since opened"), wide: true, value: () => "", show: (/** @type {any} */ tag) => html`<${Spark} id=${tag.id} />` },
   { name: "asset", title: t("Asset"), wide: true, value: (/** @type {any} */ tag) => tag.asset, show: (/** @type {any} */ tag) => html`<${Plain}>${tag.asset}<//>` },
   { name: "protocol", title: t("Protocol"), wide: true, value: (/** @type {any} */ tag) => tag.protocol, show: (/** @type {any} */ tag) => html`<${Plain}>${tag.protocol}<//>` },
 ];
@@ -67,7 +67,7 @@ function Completeness({ name, path, read_ms }) {
   }, [path, preset, from_us, to_us], read_ms);
   const missing_s = (told?.gaps ?? []).reduce((/** @type {number} */ sum, /** @type {any} */ gap) => sum + gap.duration_s, 0);
   return html`<h3><${Plain}>${name}<//> ${told && html`<small class=${told.complete ? "" : "uncertain"}>${told.complete ? t("all present") : t("{n} gap|{n} gaps", { n: told.gaps.length })}${missing_s > 0 && html`, <${Plain}>${lasting(missing_s)}<//>`}</small>`}</h3><${Trouble} error=${error} />
-    ${told && !told.complete && html`<div class="scroll"><table><caption>${t("What is missing in the range, and why")}</caption><thead><tr><th scope="col">${t("from")}</th><th scope="col">${t("until")}</th><th scope="col" class="number">${t("for")}</th><th scope="col">${t("Cause")}</th></tr></thead>
+    ${told && !told.complete && html`<div class="scroll" tabindex="0" role="region" aria-label=${t("What is missing in the range, and why")}><table><caption>${t("What is missing in the range, and why")}</caption><thead><tr><th scope="col">${t("from")}</th><th scope="col">${t("until")}</th><th scope="col" class="number">${t("for")}</th><th scope="col">${t("Cause")}</th></tr></thead>
       <tbody>${told.gaps.slice(0, 100).map((/** @type {any} */ gap) => html`<tr key=${`${gap.from_us} ${gap.cause}`}><td><${Plain}>${moment(gap.from_us)}<//></td><td><${Plain}>${moment(gap.to_us)}<//></td><td class="number"><${Plain}>${lasting(gap.duration_s)}<//></td><td class="long"><${Plain}>${gap.cause}<//></td></tr>`)}</tbody></table></div>`}`;
 }
 
@@ -79,7 +79,7 @@ function Events({ name }) {
   const next = older ? older.next : found?.next;
   const page = () => get(`/v1/events?gateway=${encodeURIComponent(name)}&limit=${MOST_EVENTS}&before=${next}`).then((got) => more({ events: [...(older?.events ?? []), ...got.events], next: got.next }), (fault) => toast(fault.message));
   return html`<section aria-label=${t("Events")}><div class="tools"><h2>${t("Events")}</h2></div><${Trouble} error=${error} />
-    ${found && (rows.length ? html`<div class="scroll"><table><caption>${t("Newest first, each from a signed batch")}</caption><thead><tr><th scope="col">${t("at")}</th><th scope="col">${t("kind")}</th><th scope="col">${t("device")}</th><th scope="col">${t("what")}</th></tr></thead>
+    ${found && (rows.length ? html`<div class="scroll" tabindex="0" role="region" aria-label=${t("Newest first, each from a signed batch")}><table><caption>${t("Newest first, each from a signed batch")}</caption><thead><tr><th scope="col">${t("at")}</th><th scope="col">${t("kind")}</th><th scope="col">${t("device")}</th><th scope="col">${t("what")}</th></tr></thead>
       <tbody>${rows.map((one, at) => html`<tr key=${`${one.batch.entry} ${at}`}><td><${Plain}>${moment(one.source_us)}<//></td><td>${t(one.kind)}</td><td><${Plain}>${one.device} ${one.source}<//></td><td class="long"><${Plain}>${one.message}<//></td></tr>`)}</tbody></table></div>` : html`<p class="note">${t("This gateway has reported no event.")}</p>`)}
     ${next && html`<p><button type="button" class="act" onClick=${page}>${t("Older")}</button></p>`}</section>`;
 }
@@ -95,7 +95,7 @@ function Keys({ name }) {
   const keys = found?.keys ?? [];
   return html`<section aria-label=${t("Keys")}><div class="tools"><h2>${t("Keys")}</h2></div>
     ${error?.status === 404 ? html`<p class="note">${t("This hub does not list keys.")}</p>` : html`<${Trouble} error=${error} />`}
-    ${keys.length > 0 && html`<div class="scroll"><table><caption>${t("What the gateway signs with; compare the fingerprint with what it prints itself")}</caption><thead><tr><th scope="col">${t("fingerprint")}</th><th scope="col">${t("since")}</th><th scope="col">${t("ends")}</th></tr></thead>
+    ${keys.length > 0 && html`<div class="scroll" tabindex="0" role="region" aria-label=${t("What the gateway signs with; compare the fingerprint with what it prints itself")}><table><caption>${t("What the gateway signs with; compare the fingerprint with what it prints itself")}</caption><thead><tr><th scope="col">${t("fingerprint")}</th><th scope="col">${t("since")}</th><th scope="col">${t("ends")}</th></tr></thead>
       <tbody>${keys.map((/** @type {any} */ key) => html`<tr key=${key.kid}><td><${Fingerprint} kid=${key.kid} /></td><td><${Plain}>${moment(key.not_before_us)}<//></td>
         <td>${key.ends_us ? html`<span class=${keyEnded(key) ? "bad" : ""}><${Plain}>${moment(key.ends_us)}<//> ${keyEnded(key) ? t("ended") : ""}</span>` : html`<span class="muted">${t("open")}</span>`}</td></tr>`)}</tbody></table></div>`}</section>`;
 }
@@ -139,7 +139,7 @@ function Facts({ row }) {
 export function Gateway({ name }) {
   const [revoking, revoke] = useState(false);
   useEffect(() => { trails.clear(); heard(Object.fromEntries(latest)); return listen("latest", heard); }, [name]);
-  useEffect(() => { get(`/v1/gateways/${encodeURIComponent(name)}/configuration`).then((found) => { configurations.value = { ...configurations.value, [name]: found }; }, () => {}); }, [name]);
+  useEffect(() => { readDetails([name]); }, [name]);
   const row = gateways.value?.find((one) => one.name === name);
   if (!gateways.value) return html`<h1><${Plain}>${name}<//></h1><div class="skeleton" aria-busy="true"></div>`;
   if (!row) return html`<h1><${Plain}>${name}<//></h1><${Empty} next=${html`<${To} path="/fleet">${t("All gateways")}<//>`}>${t("There is no gateway of this name.")}<//>`;

@@ -184,6 +184,6 @@ export function Trends({ tags, title, height = 170, compare = true }) {
       <button type="button" class="quiet" aria-label=${t("Nearer")} title=${t("Nearer")} onClick=${() => shift(0, 0.5)}>+</button>
       <button type="button" class="quiet" aria-label=${t("Wider")} title=${t("Wider")} onClick=${() => shift(0, 2)}>−</button>
       <button type="button" class="quiet" onClick=${back}>${t("Back")}</button></div>
-    ${tags.map((tag) => html`<${Trend} key=${tag.id} tag=${tag} compared=${compare && compared} height=${height} title=${tag.said && html`<${Plain}>${tag.name}<//> <span class="muted">${tag.said}</span>`} />`)}
+    <div class=${`trends ${tags.length > 1 ? "many" : ""}`}>${tags.map((tag) => html`<${Trend} key=${tag.id} tag=${tag} compared=${compare && compared} height=${height} title=${tag.said && html`<${Plain}>${tag.name}<//> <span class="muted">${tag.said}</span>`} />`)}</div>
     <p class="note">${t("Drag over a chart to look closer, double click to go back. Hatched: nothing came. Dots: quality uncertain.")}</p></section>`;
 }
