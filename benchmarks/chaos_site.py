@@ -257,9 +257,9 @@ class Site:
         return found
 
     def oldest_waiting(self) -> int:
-        """Number of the oldest batch without a receipt in the agent's file."""
+        """Of which time the oldest batch without a receipt in the agent's file is: with the oldest times the cap begins."""
         with contextlib.closing(sqlite3.connect(f"file:{self.data / 'buffer.db'}?mode=ro", uri=True, timeout=10)) as connection:
-            return int(connection.execute("SELECT coalesce(min(id), 0) FROM batch WHERE state = 'sealed'").fetchone()[0])
+            return int(connection.execute("SELECT coalesce(min(first_us), 0) FROM batch WHERE state = 'sealed'").fetchone()[0])
 
     def fill(self, size: int) -> None:
         """Give the agent's file the backlog of an old outage: about so many bytes of batches, bad samples that no simulator served."""
