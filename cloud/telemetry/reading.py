@@ -11,8 +11,9 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from cloud.db import Connection
 from cloud.errors import Problem
 from cloud.identity.credentials import Principal
-from cloud.telemetry import series, series_store, store
+from cloud.telemetry import series_store, store
 from cloud.telemetry.channels import values_of
+from cloud.telemetry.charting import Chart, chart
 from cloud.telemetry.contacts import NOTHING, Contact
 from cloud.telemetry.latest import Latest
 from cloud.telemetry.store import TagRow
@@ -94,16 +95,23 @@ def routes(
     async def get_samples(
         principal: who, tag_id: TagId, from_us: Time, to_us: Time, points: Annotated[int | None, Query(ge=8, le=100_000)] = None
     ) -> Response:
-        """Samples with from_us <= source time < to_us in the order of time. `points`: at most so many, extremes kept. No value: null."""
+        """Samples with from_us <= source time < to_us in the order of time. No value: null.
+
+        `points`: at most so many, with the lowest and the highest of each bucket. `read` says whether they are samples or, in long windows,
+        extremes of buckets of whole minutes, whose times are those of the minutes.
+        """
         check_window(from_us, to_us)
         tag = await find_tag(windows, principal.tenant_id, tag_id)
-        found = await windows.samples(principal.tenant_id, tag, from_us, to_us)
-        total = found.times_us.size
+        if points is None:
+            found = await windows.samples(principal.tenant_id, tag, from_us, to_us)
+            drawn = Chart(found, found.times_us.size, 0)
+        else:
+            drawn = await chart(windows, principal.tenant_id, tag, from_us, to_us, points)
 
         def write() -> Response:
-            shown = found if points is None else series.decimate(found, points)
-            columns = {"times_us": shown.times_us, "values": shown.values, "quality": shown.quality}
-            return json_columns({"tag": asdict(tag), "samples": total, **columns})
+            columns = {"times_us": drawn.points.times_us, "values": drawn.points.values, "quality": drawn.points.quality}
+            read = {"from": "minutes" if drawn.bucket_us else "samples", "bucket_us": drawn.bucket_us}
+            return json_columns({"tag": asdict(tag), "samples": drawn.size, "read": read, **columns})
 
         return await asyncio.get_running_loop().run_in_executor(windows.threads, write)
 

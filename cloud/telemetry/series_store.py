@@ -181,6 +181,17 @@ async def range_of(
             yield [Uncompacted(row[2], row[3], row[4], row[5], bytes(row[6]), bytes(row[7])) if row[0] else bytes(row[7]) for row in rows]
 
 
+async def tail_of(connection: Connection, tenant_id: int, gateway_id: int, from_us: int, to_us: int) -> list[Uncompacted]:
+    """Batches not yet compacted that overlap [from_us, to_us), in the order of storing."""
+    cursor = await connection.execute(
+        "SELECT gateway_id, stream, epoch, seq, tag_table, statement FROM batch WHERE tenant_id = %s AND gateway_id = %s AND NOT compacted"
+        " AND t_min_us < %s AND t_max_us >= %s ORDER BY log_id",
+        (tenant_id, gateway_id, to_us, from_us),
+        binary=True,
+    )
+    return [Uncompacted(row[0], row[1], row[2], row[3], bytes(row[4]), bytes(row[5])) for row in await _rows(cursor)]
+
+
 async def holes(connection: Connection, tenant_id: int, gateway_id: int) -> list[Hole]:
     """Numbers that no stored batch has, below the highest of each chain, with the times of the nearest batches that have any."""
     cursor = await connection.execute(

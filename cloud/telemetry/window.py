@@ -37,7 +37,7 @@ class Windows:
             async for rows in series_store.range_of(connection, tenant_id, tag.gateway_id, tag.id, from_us, to_us):
                 tail = [row for row in rows if isinstance(row, Uncompacted)]
                 tables = await compactor.known_tables(self.tables, tenant_id, tail, connection)
-                found = await loop.run_in_executor(self.threads, _decode, rows, tables, tag.id)
+                found = await loop.run_in_executor(self.threads, decode, rows, tables, tag.id)
                 parts.append(found.between(from_us, to_us))
                 size += parts[-1].times_us.size
                 if size > MAX_SAMPLES:
@@ -68,7 +68,7 @@ class Windows:
         return max((one for one in allowed if one is not None), default=None) if None not in allowed else None
 
 
-def _decode(rows: Sequence[bytes | Uncompacted], tables: Mapping[tuple[int, bytes], TagMap], tag_id: int) -> Samples:
+def decode(rows: Sequence[bytes | Uncompacted], tables: Mapping[tuple[int, bytes], TagMap], tag_id: int) -> Samples:
     parts: list[Samples] = []
     for row in rows:
         if isinstance(row, bytes):
