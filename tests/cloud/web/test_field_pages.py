@@ -189,7 +189,7 @@ def test_a_reader_is_not_offered_to_revoke_or_enrol(tab: Tab) -> None:
 
 
 def _voucher(tab: Tab) -> str:
-    text = tab.page.locator(".paste pre").inner_text()
+    text = tab.page.get_by_label("commands that introduce and start the gateway").inner_text()
     found = re.search(r"printf '%s' '([^']+)'", text)
     assert found, text
     return found[1]
@@ -240,7 +240,7 @@ def test_a_key_that_is_another_is_revoked_from_the_wizard(site: Site, tab: Tab) 
     tab.open("/enrol")
     tab.page.get_by_label("Name of the gateway").fill("stranger")
     tab.page.get_by_role("button", name="Make a voucher").click()
-    expect(tab.page.locator(".paste pre")).to_be_visible()
+    expect(tab.page.get_by_label("commands that introduce and start the gateway")).to_be_visible()
     voucher = _voucher(tab)
 
     async def enrol(hub: TestHub) -> None:
@@ -260,7 +260,7 @@ def test_a_voucher_that_ended_says_how_to_make_another(tab: Tab) -> None:
     tab.open("/enrol?gateway=late&ends=1000000")
     expect(tab.page.get_by_role("alert")).to_contain_text("Make another one and paste the commands again")
     tab.page.get_by_role("button", name="Make another voucher").click()
-    expect(tab.page.locator(".paste pre")).to_contain_text("--name late")
+    expect(tab.page.get_by_label("command that writes the gateway's file")).to_contain_text("--name late")
 
 
 def test_a_site_shows_its_lowest_health_and_leads_to_its_assets(unwell: Site, tab: Tab) -> None:

@@ -48,9 +48,10 @@ function Paste({ text, label }) {
   return html`<div class="paste"><pre tabindex="0" aria-label=${label}><${Plain}>${text}<//></pre><button type="button" class="act" onClick=${copy}>${t("Copy")}</button></div>`;
 }
 
-/** What is pasted on the gateway; the voucher goes into a file, so that it stands in no list of processes. @param {string} name @param {string} voucher */
-export const commands = (name, voucher) => `printf '%s' '${voucher}' > voucher && chmod 600 voucher
-qenergyz edge init . --name ${name} --hub ${location.origin}
+/** Asks for the device, so that nothing may be pasted behind it. @param {string} name */
+const prepare = (name) => `qenergyz edge init . --name ${name} --hub ${location.origin}`;
+/** The voucher goes into a file, so that it stands in no list of processes. @param {string} voucher */
+const introduce = (voucher) => `(umask 077 && printf '%s' '${voucher}' > voucher)
 qenergyz edge enrol gateway.toml --voucher @voucher && rm voucher
 qenergyz edge run gateway.toml`;
 
@@ -61,8 +62,8 @@ function Voucher({ name, ends_us, used, again }) {
   const another = html`<button type="button" class="act" onClick=${again}>${t("Make another voucher")}</button>`;
   if (used) return html`<p class="note">${t("The key that came with this voucher was ended. To let the right gateway in, make another voucher.")}</p><p>${another}</p>`;
   if (left_s <= 0) return html`<div class="trouble" role="alert"><span aria-hidden="true">■</span> <span>${t("The voucher ended at {at} without being used. Make another one and paste the commands again; what was set up on the gateway stays.", { at: moment(ends_us) })}</span></div><p>${another}</p>`;
-  return html`<p>${t("Paste this on the gateway, in an empty folder:")}</p>
-    ${mine ? html`<${Paste} text=${commands(name, mine.voucher)} label=${t("commands for the gateway")} />` : html`<p class="note">${t("The voucher was shown once and is not kept. If it was not used, make another one.")}</p><p>${another}</p>`}
+  return html`<p>${t("On the gateway, in an empty folder, write its file; you are asked for the first device and its address:")}</p><${Paste} text=${prepare(name)} label=${t("command that writes the gateway's file")} />
+    <p>${t("Then introduce it and start it:")}</p>${mine ? html`<${Paste} text=${introduce(mine.voucher)} label=${t("commands that introduce and start the gateway")} />` : html`<p class="note">${t("The voucher was shown once and is not kept. If it was not used, make another one.")}</p><p>${another}</p>`}
     <p class="muted">${t("It works once, for this name only, and for another {time}.", { time: lasting(left_s) })}</p>
     <p role="status"><span class="waiting" aria-hidden="true"></span>${t("Waiting for the gateway to introduce itself …")}</p>`;
 }

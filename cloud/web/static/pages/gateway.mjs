@@ -145,7 +145,7 @@ export function Gateway({ name }) {
   if (!row) return html`<h1><${Plain}>${name}<//></h1><${Empty} next=${html`<${To} path="/fleet">${t("All gateways")}<//>`}>${t("There is no gateway of this name.")}<//>`;
   tick.value;
   const own = (tags.value ?? []).filter((tag) => tag.gateway_id === row.id);
-  const picked = own.find((tag) => tag.name === place.value.query.tag) ?? own[0];
+  const picked = own.find((tag) => tag.name === place.value.query.tag) ?? own.find((tag) => severity(newest(tag)[2]) === "good") ?? own[0];
   const bad = own.filter((tag) => severity(newest(tag)[2]) === "bad").length;
   const heard_ms = range.value.live ? 10_000 : 0;
   const configuration = configurations.value[name];

@@ -160,7 +160,7 @@ function Summary({ samples, gaps }) {
   const { from_us, to_us } = samples;
   const values = samples.values.filter((/** @type {any} */ value, /** @type {number} */ at) => known(value) && severity(samples.quality[at]) !== "bad");
   const missing_s = gaps.reduce((/** @type {number} */ sum, /** @type {Gap} */ gap) => sum + Math.max(0, Math.min(gap.to_us, to_us) - Math.max(gap.from_us, from_us)) / 1e6, 0);
-  return html`${t("{n} sample|{n} samples", { n: samples.samples })}${values.length > 0 && html`, <${Plain}>${fine(values.reduce((/** @type {number} */ a, /** @type {number} */ b) => Math.min(a, b)))} … ${fine(values.reduce((/** @type {number} */ a, /** @type {number} */ b) => Math.max(a, b)))}<//>`}${missing_s > 0 && html`, <span class="uncertain">${t("{s} s missing", { s: Math.round(missing_s) })}</span>`}`;
+  return html`${t("{n} sample|{n} samples", { n: samples.samples })}${values.length > 0 && html`, <${Plain}>${fine(values.reduce((/** @type {number} */ a, /** @type {number} */ b) => Math.min(a, b)))} … ${fine(values.reduce((/** @type {number} */ a, /** @type {number} */ b) => Math.max(a, b)))}<//>`}${!values.length && samples.samples > 0 && html`, <span class="uncertain">${t("none with a value")}</span>`}${missing_s > 0 && html`, <span class="uncertain">${t("{s} s missing", { s: Math.round(missing_s) })}</span>`}`;
 }
 
 /** What is drawn, said to be thinned where it is. @param {Tag} tag @param {any} found */
