@@ -75,9 +75,9 @@ const DEALS = () => [
 /** A deal with its terms and every version of it. @param {{ id: string }} properties */
 function Deal({ id }) {
   const { value, error } = useRead(() => get(`/v1/deals/${encodeURIComponent(id)}/versions`), [id]);
-  const versions = /** @type {any[]|undefined} */ (Array.isArray(value) ? value : value?.versions ?? value?.deals);
+  const versions = /** @type {any[]|undefined} */ (value?.versions.map((/** @type {any} */ one) => ({ ...one.deal, sha256: one.sha256 })));
   return html`<${Dialog} title=${t("Deal {id}", { id })} close=${() => turn({ deal: null })}><${Trouble} error=${error} />
-    ${versions?.map((/** @type {any} */ one) => html`<section key=${one.version}><h3>${t("version {n}", { n: one.version })} <small><${Plain}>${moment(one.known_us)}<//></small></h3>
+    ${versions?.map((/** @type {any} */ one) => html`<section key=${one.version}><h3>${t("version {n}", { n: one.version })} <small><${Plain}>${moment(one.known_us)}<//></small></h3><p class="note">SHA-256 <code dir="ltr">${one.sha256}</code></p>
       <dl class="facts"><div><dt>${t("kind")}</dt><dd>${t(one.kind)}${one.cancelled ? ` (${t("cancelled")})` : ""}</dd></div><div><dt>${t("counterparty")}</dt><dd><${Plain}>${one.counterparty}<//></dd></div>
       ${Object.entries({ ...(one.terms ?? {}), ...(one.option ?? {}) }).map(([name, given]) => html`<div key=${name}><dt><${Plain}>${name.replaceAll("_", " ")}<//></dt><dd><${Plain}>${typeof given === "object" && given ? `${given.value} ${given.currency}/${given.unit}` : String(given)}<//></dd></div>`)}</dl>
       <ul>${one.legs.map((/** @type {any} */ leg, /** @type {number} */ at) => html`<li key=${at}>${t(leg.side)} <${Plain}>${exactly(exact(leg.volume.value))} ${leg.volume.unit} ${leg.product}, ${leg.place}, ${leg.first} – ${leg.last}, ${priced(leg.price)}<//></li>`)}</ul></section>`)}
