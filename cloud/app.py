@@ -40,6 +40,7 @@ from cloud.identity import (
     certificates_api,
     factors_api,
     me_api,
+    oidc_api,
     passkeys_api,
     people_api,
     people_store,
@@ -58,6 +59,8 @@ from cloud.identity.gate import Gate
 from cloud.identity.keyring import KeyRing
 from cloud.identity.login import Door
 from cloud.identity.me_api import Myself
+from cloud.identity.oidc import Providers
+from cloud.identity.oidc_api import CompanySignIn
 from cloud.identity.passkeys_api import Passkeys
 from cloud.identity.passwords import Sealer
 from cloud.identity.peer import PeerNeeded
@@ -304,6 +307,8 @@ def _include_people(app: FastAPI, hub: Hub) -> None:
     app.include_router(me_api.routes(door, myself, limits.session_idle_s))
     app.include_router(factors_api.routes(door, myself, hub.threads, record))
     app.include_router(passkeys_api.routes(Passkeys(door, hub.config.origin), gate, myself, sessions, throttle))
+    company = CompanySignIn(door, Providers(hub.clock), tenants, hub.config.keys, hub.config.origin)
+    app.include_router(oidc_api.routes(company, sessions, throttle))
     app.include_router(people_api.routes(people, door, gate, sessions, throttle, hub.threads))
     app.include_router(approvals_api.routes(hub.db, hub.clock, decisions, gate))
     app.include_router(tokens_api.routes(hub.db, hub.clock, gate, myself, record))

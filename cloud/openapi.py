@@ -135,7 +135,7 @@ def _say_what(name: str, operation: dict[str, Any]) -> None:
             media["schema"] = media["schema"] | {"examples": ["product,place,start_us,end_us,price,currency,unit,as_of_us,..."]}
     for status, meaning in ALSO.get(name, {}).items():
         operation["responses"].setdefault(status, {"description": meaning})
-    main = next(iter(sorted(status for status in operation["responses"] if status.startswith("2"))))
+    main = next(iter(sorted(status for status in operation["responses"] if status.startswith(("2", "3")))))
     if name in ANSWERS:
         operation["responses"][main].setdefault("content", {}).setdefault("application/json", {"schema": {}})["example"] = ANSWERS[name]
 

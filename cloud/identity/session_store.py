@@ -206,3 +206,12 @@ async def end_family(connection: Connection, tenant_id: int, family: bytes, at_u
         "UPDATE refresh_token SET ended_us = %s WHERE tenant_id = %s AND family = %b AND ended_us IS NULL", (at_us, tenant_id, family)
     )
     return cursor.rowcount
+
+
+async def use_state(connection: Connection, tenant_id: int, hashed: bytes, ends_us: int, at_us: int) -> bool:
+    """True for the one who comes first with this state of another identity provider. Those that have ended anyway are forgotten."""
+    await connection.execute("DELETE FROM oidc_state WHERE tenant_id = %s AND ends_us < %s", (tenant_id, at_us))
+    cursor = await connection.execute(
+        "INSERT INTO oidc_state (tenant_id, hash, ends_us) VALUES (%s, %b, %s) ON CONFLICT DO NOTHING", (tenant_id, hashed, ends_us)
+    )
+    return cursor.rowcount == 1

@@ -20,7 +20,8 @@ EXAMPLE: dict[str, Any] = {"jurisdiction": "GY", "zone": "America/Guyana", "gate
 
 
 class ProviderBody(BaseModel):
-    """secret_file: a file in the folder of the hub's keys that its operator put there. roles: value of the claim -> role; nobody else comes in."""
+    """secret_file: a file in the folder of the hub's keys that its operator put there. roles: value of the claim -> role, anything but
+    admin, which two people of the tenant give; nobody else comes in."""
 
     model_config = ConfigDict(extra="forbid")
     issuer: Annotated[str, Field(min_length=8, max_length=300, pattern=r"^https?://[^\s?#\x00]+$")]
@@ -28,6 +29,13 @@ class ProviderBody(BaseModel):
     secret_file: Annotated[str, Field(max_length=64, pattern=r"^[a-z0-9][a-z0-9-]*\.oidc$")]
     claim: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00]+$")]
     roles: Annotated[dict[Annotated[str, Field(max_length=200, pattern=r"^[^\x00]+$")], Role], Field(max_length=100)]
+
+    @field_validator("roles")
+    @classmethod
+    def without_admin(cls, roles: dict[str, Role]) -> dict[str, Role]:
+        if Role.ADMIN in roles.values():
+            raise ValueError("no claim makes an admin: grant it to a person, which a second one agrees to")
+        return roles
 
 
 class SettingsBody(BaseModel):

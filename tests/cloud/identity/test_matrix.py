@@ -21,6 +21,8 @@ OPEN: Final = {
     ("POST", "/v1/session/second"),
     ("POST", "/v1/session/passkey/options"),
     ("POST", "/v1/session/passkey"),
+    ("GET", "/v1/oidc/{tenant}/login"),
+    ("GET", "/v1/oidc/{tenant}/callback"),
     ("POST", "/v1/access-tokens"),
     ("POST", "/v1/invitations"),
     ("GET", "/health"),
