@@ -82,7 +82,7 @@ export function Table({ name, title, columns, rows, id, pick, open, picked, heig
   useEffect(() => {
     const onKey = (/** @type {KeyboardEvent} */ event) => {
       const target = /** @type {HTMLElement} */ (event.target);
-      if (event.key.startsWith("Arrow") || target.closest("input, select, textarea, dialog, .rows, .chart")) return;
+      if (event.defaultPrevented || event.key.startsWith("Arrow") || target.closest("input, select, textarea, dialog, .rows, .chart")) return;
       if (box.current && document.querySelector("main .rows") === box.current) walking.current(event);
     };
     document.addEventListener("keydown", onKey);
@@ -147,16 +147,16 @@ export function Field({ label, hint, fault, children }) {
 /** One figure with its unit and what it means. @param {{ label: string, value: any, unit?: string, note?: any, tone?: string }} properties */
 export const Figure = ({ label, value, unit, note, tone = "" }) => html`<div class=${`figure ${tone}`}><span class="label">${label}</span><strong><${Plain}>${value}${unit && html` <span class="unit">${unit}</span>`}<//></strong>${note && html`<small>${note}</small>`}</div>`;
 
-const toasts = signal(/** @type {{ id: number, text: string, undo?: () => void }[]} */ ([]));
+const toasts = signal(/** @type {{ id: number, text: string, undo?: () => void, act?: string }[]} */ ([]));
 let count = 0;
-/** A short message; where `undo` is given it can be taken back for ten seconds. @param {string} text @param {() => void} [undo] */
-export function toast(text, undo) {
+/** A short message; where `undo` is given it can be taken back for ten seconds, or, with `act` as its word, done for a minute. @param {string} text @param {() => void} [undo] @param {string} [act] */
+export function toast(text, undo, act) {
   const id = ++count;
-  toasts.value = [...toasts.value, { id, text, undo }];
-  setTimeout(() => { toasts.value = toasts.value.filter((one) => one.id !== id); }, undo ? 10_000 : 5_000);
+  toasts.value = [...toasts.value, { id, text, undo, act }];
+  setTimeout(() => { toasts.value = toasts.value.filter((one) => one.id !== id); }, act ? 60_000 : undo ? 10_000 : 5_000);
 }
 export const Toasts = () => html`<div class="toasts" role="status" aria-live="polite">${toasts.value.map((one) => html`<div key=${one.id} class="toast">${one.text}
-  ${one.undo && html`<button type="button" onClick=${() => { one.undo?.(); toasts.value = toasts.value.filter((other) => other.id !== one.id); }}>${t("Undo")}</button>`}</div>`)}</div>`;
+  ${one.undo && html`<button type="button" onClick=${() => { one.undo?.(); toasts.value = toasts.value.filter((other) => other.id !== one.id); }}>${one.act ?? t("Undo")}</button>`}</div>`)}</div>`;
 
 /**
  * Reads something once and whenever `keys` change, and again every `every_ms` while the page is seen.

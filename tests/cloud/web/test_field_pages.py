@@ -7,11 +7,13 @@ from dataclasses import replace
 from urllib.parse import parse_qs, urlparse
 
 import httpx
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Route, expect
 
-from protocols.batch.columns import ClockRecord
+from protocols.batch.columns import ClockRecord, Group
+from protocols.batch.statement import Payload
 from tests.cloud.conftest import TestHub
 from tests.cloud.gateway import Gateway
 from tests.cloud.web.browser import Site, Tab
@@ -138,6 +140,49 @@ def test_a_picked_tag_stands_in_the_address_and_its_trend_says_how_many_samples_
     expect(figure).to_contain_text(f"{count} samples")
     tab.page.reload()
     expect(tab.page.locator("figure.trend").get_by_text("plc1.t1", exact=True)).to_be_visible()
+
+
+def test_a_value_that_is_old_is_not_shown_as_live(site: Site, tab: Tab) -> None:
+    now_us = int(time.time() * 1e6)
+
+    async def slow(hub: TestHub) -> None:
+        gateway = await hub.gateway("slow", tags=3)
+        ages = {0: -5, 1: 9, 2: 60}
+        one = np.ones((1, 1), np.int32)
+        groups = tuple(Group(np.array([tag], np.uint32), np.array([now_us - age * 1_000_000]), one) for tag, age in ages.items())
+        assert (await gateway.post(gateway.seal(Payload(gateway.table.digest, groups, ())))).status_code == 200
+
+    site.run(slow)
+    tab.sign_in("operator")
+    tab.open("/fleet/slow")
+    values = tab.page.get_by_role("region", name="Live tags").last.locator("tbody bdi.held")
+    expect(values).to_have_count(3)
+    assert [values.nth(at).get_attribute("class") for at in range(3)] == ["held live", "held delayed", "held stale"]
+
+
+def test_a_trend_breaks_where_quality_is_bad_or_nothing_came_and_dots_what_is_uncertain(tab: Tab) -> None:
+    tab.sign_in("operator")
+    tab.open("/fleet")
+    samples = {"times_us": [1e6, 2e6, 3e6, 9e6], "values": [1, 2, 3, 4], "quality": [0, 0x80000000, 0x40000000, 0], "samples": 4}
+    gap = {"from_us": 3e6, "to_us": 9e6, "cause": "", "duration_s": 6}
+    drawn = tab.page.evaluate("async ([samples, gap]) => (await import('/ui/trend.mjs')).columns(samples, [gap])", [samples, gap])
+    assert drawn == [[1, 2, 3, 6, 9], [1, None, 3, None, 4], [None, None, 3, None, None]]
+
+
+def test_the_file_of_a_trend_is_what_is_drawn_with_unit_and_zone(site: Site, tab: Tab) -> None:
+    tab.sign_in("operator")
+    tab.open(f"/fleet/rig1?{RANGE}&tag=plc1.t0")
+    expect(tab.page.locator("figure.trend canvas")).to_be_visible()
+    with tab.page.expect_download() as download:
+        tab.page.get_by_role("button", name="CSV of plc1.t0").click()
+    lines = download.value.path().read_text(encoding="utf-8-sig").splitlines()
+    tag = next(tag["id"] for tag in site.get("/v1/tags") if (tag["gateway"], tag["name"]) == ("rig1", "plc1.t0"))
+    found = site.get(f"/v1/tags/{tag}/samples", from_us=990_000_000, to_us=1_260_000_000, points=1000)
+    assert lines[0] == "# all samples"
+    assert lines[2] == "time (UTC),time_us,plc1.t0 [bar],quality"
+    assert [line.split(",")[1:3] for line in lines[3:]] == [
+        [str(us), f"{value:g}"] for us, value in zip(found["times_us"], found["values"], strict=True)
+    ]
 
 
 def test_gaps_and_their_causes_are_those_of_the_api(site: Site, tab: Tab) -> None:
@@ -376,6 +421,17 @@ def test_alarms_are_listed_as_the_hub_orders_them_and_acknowledged_by_a_key(unwe
     newest = unwell.get("/v1/alarms/journal", limit=1)["journal"][0]
     assert (newest["event"], newest["by"].rpartition("/")[2]) == ("acknowledge", "operator")
     expect(tab.page.get_by_role("region", name="Journal").last).to_contain_text("acknowledge")
+
+
+def test_going_to_a_page_by_its_letter_acknowledges_nothing(unwell: Site, tab: Tab) -> None:
+    _sounding(unwell)
+    tab.sign_in("operator")
+    tab.open("/alarms?alarm=A%2Fhealth")
+    expect(tab.page.get_by_text("1 chosen")).to_be_visible()
+    tab.page.keyboard.press("g")
+    tab.page.keyboard.press("a")
+    expect(tab.page.get_by_role("heading", name="Assets", level=1)).to_be_visible()
+    assert _alarms(unwell, "A", "health", "unacknowledged")
 
 
 def test_shelving_needs_a_reason_and_ends_by_a_click(unwell: Site, tab: Tab) -> None:

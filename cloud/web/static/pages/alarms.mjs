@@ -17,6 +17,12 @@ const PAGE = 100;
 /** Which are ticked, by `idOf`. */
 const ticked = signal(/** @type {Set<string>} */ (new Set()));
 const said = signal(""); // the last transition, for those who listen
+const stirred = signal(0); // moves after transitions, at most so often that a flood does not become one of requests
+const SETTLE_MS = 1_000;
+let settling = 0;
+function stir() {
+  settling ||= setTimeout(() => { settling = 0; stirred.value += 1; }, SETTLE_MS);
+}
 /** Those that somebody else was faster with: what they are now. */
 const losers = signal(/** @type {string[]} */ ([]));
 
@@ -97,7 +103,7 @@ function List() {
   };
   useEffect(() => {
     const onKey = (/** @type {KeyboardEvent} */ event) => {
-      if (!works || event.ctrlKey || event.metaKey || event.altKey || /** @type {HTMLElement} */ (event.target).closest("input:not([type=checkbox]), select, textarea, dialog")) return;
+      if (!works || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || /** @type {HTMLElement} */ (event.target).closest("input:not([type=checkbox]), select, textarea, dialog")) return;
       if (event.key === "a") on("acknowledge");
       else if (event.key === "s") { event.preventDefault(); on("shelve"); }
     };
@@ -117,7 +123,7 @@ function List() {
 
 /** The flood that lasts, and what came first in it. */
 function Flood() {
-  const { value: told, error } = useRead(() => get("/v1/alarms"), [said.value], 10_000);
+  const { value: told, error } = useRead(() => get("/v1/alarms"), [stirred.value], 10_000);
   if (error) return html`<${Trouble} error=${error} />`;
   if (!told?.flood) return null;
   const { first, from_us } = told.flood;
@@ -130,7 +136,7 @@ function Figures() {
   const ofRange = !live || span_s > DAY_S;
   const [low, high] = window_us().map(Math.round);
   const path = ofRange && span_s <= MOST_DAYS_S ? `/v1/alarms/kpis?from_us=${low}&to_us=${high}` : "/v1/alarms/kpis";
-  const { value: found, error } = useRead(() => get(path), [name, from_us, to_us, said.value], 60_000);
+  const { value: found, error } = useRead(() => get(path), [name, from_us, to_us, stirred.value], 60_000);
   if (!found) return html`<${Trouble} error=${error} />`;
   const { annunciations, by_priority } = found;
   return html`<section aria-label=${t("Figures")}><div class="tools"><h2>${t("Figures")} <small><${Plain}>${moment(found.from_us)}<//> – <${Plain}>${moment(found.to_us)}<//></small></h2></div>
@@ -147,7 +153,7 @@ function Figures() {
 function Journal() {
   const [pages, keep] = useState(/** @type {any[][]} */ ([]));
   const [next, go] = useState(/** @type {number|null} */ (null));
-  const { value: newest, error } = useRead(() => get(`/v1/alarms/journal?limit=${PAGE}`), [said.value]);
+  const { value: newest, error } = useRead(() => get(`/v1/alarms/journal?limit=${PAGE}`), [stirred.value]);
   const listed = newest?.journal ?? [];
   const last = listed.length ? listed[listed.length - 1].id : 0;
   const rows = [...listed, ...pages.flat().filter((one) => one.id < last)];
@@ -165,6 +171,6 @@ function Journal() {
 }
 
 export function Page() {
-  useEffect(() => listen("alarm", (one) => { if (one.asset) said.value = `${one.id} ${t(one.priority)}: ${one.asset}, ${t(one.alarm)}, ${t(one.state)}`; else said.value = String(one.skipped ?? ""); }), []);
-  return html`<h1>${t("Alarms")}</h1><p class="said" aria-live="polite">${said.value.replace(/^\d+ /, "")}</p><${Flood} /><${List} /><${Figures} /><${Journal} />`;
+  useEffect(() => listen("alarm", (one) => { said.value = `${t(one.priority)}: ${one.asset}, ${t(one.alarm)}, ${t(one.state)}`; stir(); }), []);
+  return html`<h1>${t("Alarms")}</h1><p class="said" aria-live="polite">${said.value}</p><${Flood} /><${List} /><${Figures} /><${Journal} />`;
 }

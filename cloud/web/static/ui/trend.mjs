@@ -100,7 +100,7 @@ const maker = (tag, compared, height) => (/** @type {HTMLElement} */ box, /** @t
 };
 
 /** Bad values are no values; a gap breaks the line even where no bad sample tells of it. @param {Samples} samples @param {Gap[]} gaps @param {number} shift_s */
-function columns(samples, gaps, shift_s = 0) {
+export function columns(samples, gaps, shift_s = 0) {
   const rows = samples.times_us.map((us, at) => [us / 1e6 + shift_s, severity(samples.quality[at]) === "bad" ? null : samples.values[at], samples.quality[at]]);
   const breaks = gaps.filter((gap) => gap.to_us > gap.from_us).map((gap) => [(gap.from_us + gap.to_us) / 2e6 + shift_s, null, 0]);
   const all = [...rows, ...breaks].sort((a, b) => Number(a[0]) - Number(b[0]));
@@ -166,7 +166,7 @@ function Summary({ samples, gaps }) {
 /** What is drawn, said to be thinned where it is. @param {Tag} tag @param {any} found */
 function keep(tag, found) {
   const rows = found.times_us.map((/** @type {number} */ us, /** @type {number} */ at) => ({ us, value: found.values[at], quality: found.quality[at] }));
-  const thinned = rows.length < found.samples ? t("{shown} of {all} samples, extremes kept", { shown: whole(rows.length), all: whole(found.samples) }) : t("all samples");
+  const thinned = rows.length < found.samples ? (found.read?.from === "minutes" ? t("lowest and highest of {s} s each, of {all} samples", { s: found.read.bucket_us / 1e6, all: whole(found.samples) }) : t("{shown} of {all} samples, extremes kept", { shown: whole(rows.length), all: whole(found.samples) })) : t("all samples");
   const text = csv([
     { name: "time", title: `${t("time")} (${zone()})`, value: (row) => moment(row.us) }, { name: "us", title: "time_us", value: (row) => row.us },
     { name: "value", title: tag.name, unit: tag.unit, value: (row) => row.value }, { name: "quality", title: t("quality"), value: (row) => `${severity(row.quality)} 0x${row.quality.toString(16).padStart(8, "0")}` },
