@@ -4,6 +4,8 @@ The document is written with the language and theme of the cookie `qz_look`, so 
 ETag, so that a new version of the hub is never mixed with modules of the old one for longer than one load.
 """
 
+import asyncio
+import hashlib
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -13,10 +15,26 @@ from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cloud.web import offline
+
 STATIC: Final = Path(__file__).parent / "static"
 LOOK: Final = "qz_look"
 # Addresses that the pages themselves read; below those of NESTED stands the name of one gateway, asset ...
-ROUTES: Final = ("account", "admin", "alarms", "approvals", "assets", "desk", "enrol", "fleet", "risk", "sites", "supply", "verify", "welcome")
+ROUTES: Final = (
+    "account",
+    "admin",
+    "alarms",
+    "approvals",
+    "assets",
+    "desk",
+    "enrol",
+    "fleet",
+    "risk",
+    "sites",
+    "supply",
+    "verify",
+    "welcome",
+)
 NESTED: Final = ("assets", "fleet")
 HEADERS: Final = (
     (
@@ -66,6 +84,11 @@ def document(look: str) -> str:
     )
 
 
+def sheet() -> bytes:
+    """The style of the pages and that of the charts in one file: a request less."""
+    return b"\n".join((STATIC / name).read_bytes() for name in ("app.css", "vendor/uplot.css"))
+
+
 def install(app: FastAPI) -> None:
     """After all routes and handlers: whatever they do not answer is looked for among the files."""
     app.add_middleware(SecurityHeaders)
@@ -81,7 +104,20 @@ def install(app: FastAPI) -> None:
         headers = {"cache-control": "no-cache", "vary": "cookie"}
         return Response(document(request.cookies.get(LOOK, "")), headers=headers, media_type="text/html; charset=utf-8")
 
+    async def style(request: Request) -> Response:
+        text = sheet()
+        etag = f'"{hashlib.sha256(text).hexdigest()[:32]}"'
+        headers = {"cache-control": "no-cache", "etag": etag}
+        same = request.headers.get("if-none-match") == etag
+        return Response(b"" if same else text, 304 if same else 200, headers, media_type="text/css")
+
+    async def shell(_: Request) -> Response:
+        made = await asyncio.to_thread(offline.worker, STATIC)
+        return Response(made, headers={"cache-control": "no-cache"}, media_type="text/javascript; charset=utf-8")
+
     app.add_exception_handler(Exception, with_headers)
+    app.add_route("/sw.js", shell, include_in_schema=False)
+    app.add_route("/app.css", style, include_in_schema=False)
     for route in ("/", "/index.html", *(f"/{name}" for name in ROUTES), *(f"/{name}/{{rest:path}}" for name in NESTED)):
         app.add_route(route, page, include_in_schema=False)
     app.mount("/", _Files(directory=STATIC), name="pages")

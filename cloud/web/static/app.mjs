@@ -1,11 +1,10 @@
 // The application: who is signed in, which page the address names, and the frame around it. Pages are fetched when they are first opened.
 // @ts-check
 import { effect, html, render, signal, useEffect, useState } from "./vendor/core.mjs";
-import { alarms, askProofBy, askSession, connected, follow, liveness, may, now, send, session, unfollow } from "./hub.mjs";
-import { DEFAULT_RANGE, PRESETS, To, go, place, range, site, turn } from "./place.mjs";
+import { alarms, askProofBy, askSession, connected, follow, heard_ms, liveness, may, now, send, session, unfollow } from "./hub.mjs";
+import { DEFAULT_RANGE, go, pageOf, PAGES, place, PRESETS, range, site, To, turn } from "./place.mjs";
 import { Dialog, Empty, Field, Freshness, Toasts, Trouble } from "./ui.mjs";
-import { Plain, clock, language, look, prefer, speak, t, zone } from "./words.mjs";
-import { PAGES, pageOf } from "./pages.mjs";
+import { Plain, clock, language, look, moment, prefer, speak, t, zone } from "./words.mjs";
 
 // said: last 15m, last 1h, last 6h, last 24h, last 7d, last 30d, system, light, dark, token
 // said: field_engineer, operator, trader, risk_manager, compliance_officer, esg_analyst, auditor, admin
@@ -127,7 +126,7 @@ function App() {
   if (place.value.path === "/welcome" || who === null) return door ? html`<main id="main" class="door"><${door.Page} /></main><${Toasts} />` : html`<p class="note start">Qenergyz</p>`;
   if (who === undefined) return html`<p class="note start">${t("The hub cannot be reached; trying again.")}</p>`;
   return html`<a class="skip" href="#main">${t("Skip to content")}</a><${Head} />
-    ${connected.value === false && html`<p class="offline" role="alert"><span aria-hidden="true">■</span> ${t("OFFLINE")}: ${t("no connection to the hub; what is shown is the last that was heard. Trying again.")}</p>`}
+    ${connected.value === false && html`<p class="offline" role="alert"><span aria-hidden="true">■</span> ${t("OFFLINE")}: ${t("no connection to the hub; what is shown is the last that was heard. Trying again.")} ${heard_ms.value > 0 && html`<${Plain}>${moment(heard_ms.value * 1e3)}<//>`}</p>`}
     <div class=${`frame ${open.value === "menu" ? "opened" : ""}`}><${Nav} /><main id="main" tabindex="-1"><${Page} /></main></div>
     ${open.value === "help" && html`<${Help} />`}${open.value === "palette" && html`<${Palette} />`}<${Proof} /><${Toasts} />`;
 }
@@ -145,12 +144,14 @@ effect(() => {
   });
 });
 
+const without = () => import("./offline.mjs");
+
 async function start() {
   await speak(language.value);
   for (;;) {
-    try { await askSession(); break; } catch { await new Promise((resume) => setTimeout(resume, 2000)); }
+    try { await askSession(); break; } catch { await without().then((one) => one.restore()).catch(() => {}); await new Promise((resume) => setTimeout(resume, 2000)); }
   }
-  if ("serviceWorker" in navigator) setTimeout(() => navigator.serviceWorker.register("/sw.js").catch(() => {}), 3000);
+  setTimeout(() => without().then((one) => one.begin()).catch(() => {}), 3000);
 }
 
 document.addEventListener("keydown", onKey);

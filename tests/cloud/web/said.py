@@ -21,7 +21,7 @@ def texts() -> dict[str, str]:
         source = module.read_text(encoding="utf-8")
         said = [next(group for group in match if group is not None and group != "") for match in _TEXT.findall(source) if any(match)]
         said += [word.strip() for line in _WORDS.findall(source) for word in line.split(",")]
-        if module.name == "pages.mjs":
+        if module.name == "place.mjs":
             said += _TITLES.findall(source)
         for text in said:
             found.setdefault(json.loads(f'"{text}"') if "\\" in text else text, str(module.relative_to(pages.STATIC)))

@@ -15,7 +15,6 @@ export const theme = signal(shownTheme());
 const retheme = () => { theme.value = shownTheme(); };
 dark.addEventListener("change", retheme);
 new MutationObserver(retheme).observe(document.documentElement, { attributeFilter: ["data-theme"] });
-if (!document.querySelector('link[href$="vendor/uplot.css"]')) document.head.append(Object.assign(document.createElement("link"), { rel: "stylesheet", href: "/vendor/uplot.css" }));
 export const width = (/** @type {HTMLElement} */ box) => Math.max(200, box.clientWidth - 16);
 export const colour = (/** @type {string} */ name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 export const part = (/** @type {number} */ from, /** @type {number} */ to) => (/** @type {any} */ plot, /** @type {number[]} */ splits) =>
