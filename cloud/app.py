@@ -119,7 +119,7 @@ class Hub:
         self.latest = Latest()
         self.arrivals = Arrivals()
         self.windows = Windows(self.db, self.tables, self.threads)
-        self.compactor = Compactor(self.db, self.tables, self._tenant_ids, self.threads)
+        self.compactor = Compactor(self.db, self.tables, self._tenant_ids, self.threads, lambda: self.intake.busy)
         self.closing = asyncio.Event()
         self.listeners: list[Callable[[int], None]] = []
         self.results = Results()

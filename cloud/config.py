@@ -26,8 +26,8 @@ class Limits:
     batches_per_second: float = 500.0  # per gateway
     batches_burst: float = 4000.0
     token_bytes: int = 16 * KIB  # a request counts for its batches, or for so many bytes each
-    strangers_per_second: float = 50.0  # requests per address under keys that were not yet proven from there
-    strangers_burst: float = 500.0
+    strangers_per_second: float = 20.0  # requests per address under keys that were not yet proven from there
+    strangers_burst: float = 100.0
     requests_in_line: int = 32  # per gateway; they are verified one after the other
     bodies_per_address: int = 64  # on their way at the same time
     body_s: float = 60.0  # for a whole request body to arrive
