@@ -98,7 +98,8 @@ def _enrol(site: Site, tab: Tab, name: str) -> Gateway:
     tab.open("/enrol")
     tab.page.locator("input[name=gateway]").fill(name)
     tab.page.locator("form button[type=submit]").click()
-    found = re.search(r"printf '%s' '([^']+)'", tab.page.locator(".paste pre").inner_text())
+    expect(tab.page.locator(".paste pre").last).to_be_visible()
+    found = re.search(r"printf '%s' '([^']+)'", " ".join(tab.page.locator(".paste pre").all_inner_texts()))
     assert found
     voucher = found[1]
 
