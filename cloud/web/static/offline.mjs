@@ -50,11 +50,10 @@ export async function begin() {
   setInterval(() => { keep().catch(() => {}); }, KEEP_MS);
   effect(() => { if (session.value === null) caches.delete(STATE); });
   keep().catch(() => {});
-  const had = navigator.serviceWorker.controller;
-  let reloading = false;
-  navigator.serviceWorker.addEventListener("controllerchange", () => { if (had && !reloading) { reloading = true; location.reload(); } });
+  let by = navigator.serviceWorker.controller; // the first one takes over a page that needs no reload, the next ones do
+  navigator.serviceWorker.addEventListener("controllerchange", () => { if (by) location.reload(); by = navigator.serviceWorker.controller; });
   const registration = await navigator.serviceWorker.register("/sw.js");
-  if (registration.waiting && had) offer(registration.waiting);
+  if (registration.waiting && by) offer(registration.waiting);
   registration.addEventListener("updatefound", () => {
     const worker = registration.installing;
     worker?.addEventListener("statechange", () => { if (worker.state === "installed" && navigator.serviceWorker.controller) offer(worker); });
