@@ -16,6 +16,8 @@ from protocols.batch import evidence, pedigree
 from tests.cloud.web.browser import Site, Tab
 
 T = TypeVar("T")
+SMALL = """[...document.querySelectorAll("main a, main button")]
+  .filter((one) => one.checkVisibility() && one.getBoundingClientRect().height < 18).map((one) => one.outerHTML)"""
 WIDTHS = [(360, "ar", "dark"), (768, "en", "light"), (1440, "ar", "light")]
 
 
@@ -276,14 +278,11 @@ def test_pages_of_other_roles_stay_closed(tab: Tab) -> None:
 
 
 @pytest.mark.parametrize(("width", "language", "theme"), WIDTHS)
-@pytest.mark.parametrize("path", ["/risk", "/desk", "/supply"])
-def test_the_pages_fit_their_window(site: Site, trader: Tab, path: str, width: int, language: str, theme: str) -> None:
+def test_the_pages_fit_their_window(trader: Tab, width: int, language: str, theme: str) -> None:
     trader.look(language, theme)
     trader.page.set_viewport_size({"width": width, "height": 800})
-    trader.open(path)
-    expect(trader.page.locator("main table").first).to_be_visible()
-    trader.fits()
-    small = trader.page.evaluate(
-        "[...document.querySelectorAll('main a, main button')].filter((one) => one.checkVisibility() && one.getBoundingClientRect().height < 18).map((one) => one.outerHTML)"
-    )
-    assert small == []
+    for path in ("/risk", "/desk", "/supply"):
+        trader.open(path)
+        expect(trader.page.locator("main table").first).to_be_visible()
+        trader.fits()
+        assert trader.page.evaluate(SMALL) == []
