@@ -16,37 +16,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+from cloud.buckets import Buckets
 from cloud.config import Limits
 from cloud.errors import Problem
 
 STRANGER: Final = b""
 Claim = tuple[str, bytes]  # address, key id; STRANGER where that key was not proven from there
-
-
-class Throttle:
-    """A token bucket per key. Bounded: the one unused for longest is forgotten."""
-
-    def __init__(self, per_second: float, burst: float, size: int) -> None:
-        self._rate, self._burst, self._size = per_second, burst, size
-        self._buckets: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
-
-    def take(self, key: Hashable, tokens: float, now_s: float) -> float:
-        """0 when allowed, otherwise seconds until it will be. What is more than a full bucket costs a full bucket."""
-        tokens = min(tokens, self._burst)
-        left, at_s = self._buckets.get(key, (self._burst, now_s))
-        left = min(self._burst, left + (now_s - at_s) * self._rate)
-        allowed = left >= tokens
-        self._buckets[key] = (left - tokens if allowed else left, now_s)
-        self._buckets.move_to_end(key)
-        if len(self._buckets) > self._size:
-            self._buckets.popitem(last=False)
-        return 0.0 if allowed else (tokens - left) / self._rate
-
-    def charge(self, key: Hashable, tokens: float) -> None:
-        """Take what a request turned out to cost, even where it is not there; at most a full bucket is owed."""
-        if key in self._buckets:
-            left, at_s = self._buckets[key]
-            self._buckets[key] = (max(-self._burst, left - tokens), at_s)
 
 
 @dataclass(slots=True)
@@ -83,9 +58,9 @@ class Admission:
 
     def __init__(self, limits: Limits, monotonic_s: Callable[[], float]) -> None:
         self._limits, self._now_s = limits, monotonic_s
-        self._claims = Throttle(limits.batches_per_second, limits.batches_burst, limits.known_keys)
-        self._gateways = Throttle(limits.batches_per_second, limits.batches_burst, limits.known_keys)
-        self._strangers = Throttle(limits.strangers_per_second, limits.strangers_burst, limits.known_keys)
+        self._claims = Buckets(limits.batches_per_second, limits.batches_burst, limits.known_keys)
+        self._gateways = Buckets(limits.batches_per_second, limits.batches_burst, limits.known_keys)
+        self._strangers = Buckets(limits.strangers_per_second, limits.strangers_burst, limits.known_keys)
         self._turns = Turns(limits.requests_in_line)
         self._proven: OrderedDict[Claim, None] = OrderedDict()
 

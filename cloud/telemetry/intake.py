@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from cloud.audit import store as log_store
 from cloud.audit.log import Log, LogReply
+from cloud.buckets import Buckets
 from cloud.config import Limits
 from cloud.db import Connection, Database
 from cloud.errors import FINDING_SLUGS, Problem
@@ -25,7 +26,7 @@ from cloud.identity.keyring import GatewayKey, KeyRing
 from cloud.identity.peer import Peer
 from cloud.metrics import Metrics
 from cloud.telemetry import epochs, ingest, store, vouching
-from cloud.telemetry.admission import Admission, Throttle
+from cloud.telemetry.admission import Admission
 from cloud.telemetry.arrivals import Arrivals, BatchKey
 from cloud.telemetry.contacts import Contact, Waiting
 from cloud.telemetry.epochs import Held
@@ -96,7 +97,7 @@ class Intake:
         self._latest, self._arrivals, self._metrics = latest, arrivals, metrics
         self._clock, self._limits, self._threads = clock, limits, threads
         self._admission = Admission(limits, time.monotonic)
-        self._findings = Throttle(FINDINGS_PER_SECOND, FINDINGS_BURST, limits.known_keys)
+        self._findings = Buckets(FINDINGS_PER_SECOND, FINDINGS_BURST, limits.known_keys)
         self._last_unknown_s = 0.0
         self._in_hand = 0
         self.receipted: dict[tuple[int, int], Contact] = {}  # (tenant, gateway) -> the last; its receipt is written with the next one

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloud.buckets import Buckets
 from cloud.config import Limits
 from cloud.errors import Problem
-from cloud.telemetry.admission import STRANGER, Admission, Throttle, Turns
+from cloud.telemetry.admission import STRANGER, Admission, Turns
 from protocols.signing import Ed25519Signer
 from tests.cloud.conftest import RunHub, TestHub
 from tests.cloud.gateway import SEQUENCE, Gateway, problem
@@ -128,7 +129,7 @@ async def test_an_address_has_a_share_of_the_bodies_on_their_way(run_hub: RunHub
 
 @given(steps=st.lists(st.tuples(st.floats(0, 3), st.integers(1, 7)), max_size=40))
 def test_a_bucket_never_gives_more_than_its_rate_and_burst(steps: list[tuple[float, int]]) -> None:
-    bucket, now_s, given_out = Throttle(2.0, 5.0, 10), 0.0, 0.0
+    bucket, now_s, given_out = Buckets(2.0, 5.0, 10), 0.0, 0.0
     for pause_s, tokens in steps:
         now_s += pause_s
         if bucket.take("one", tokens, now_s) == 0.0:
@@ -137,7 +138,7 @@ def test_a_bucket_never_gives_more_than_its_rate_and_burst(steps: list[tuple[flo
 
 
 def test_a_bucket_is_right_about_when_to_come_again() -> None:
-    bucket = Throttle(2.0, 5.0, 10)
+    bucket = Buckets(2.0, 5.0, 10)
     assert bucket.take("one", 5, 0.0) == 0.0
     wait_s = bucket.take("one", 3, 0.0)
     assert bucket.take("one", 3, wait_s - 0.01) > 0.0
@@ -145,7 +146,7 @@ def test_a_bucket_is_right_about_when_to_come_again() -> None:
 
 
 def test_what_was_charged_has_to_come_back_first() -> None:
-    bucket = Throttle(2.0, 5.0, 10)
+    bucket = Buckets(2.0, 5.0, 10)
     assert bucket.take("one", 1, 0.0) == 0.0
     bucket.charge("one", 100)
     assert bucket.take("one", 1, 0.0) == 3.0
@@ -158,7 +159,7 @@ async def test_rubbish_costs_its_address_what_it_weighs(run_hub: RunHub) -> None
 
 
 def test_more_than_a_full_bucket_is_let_through_when_it_is_full() -> None:
-    bucket = Throttle(2.0, 5.0, 10)
+    bucket = Buckets(2.0, 5.0, 10)
     assert bucket.take("one", 50, 0.0) == 0.0
     assert bucket.take("one", 50, 0.0) == 2.5
 
