@@ -98,7 +98,7 @@ class Admission:
         """Before each "not now": who sends as fast as the answers come gets them slowly, who does as told would wait anyway."""
         await asyncio.sleep(self._limits.push_back_s)
 
-    def _ask(self, bucket: Throttle, key: Hashable, tokens: float) -> None:
+    def _ask(self, bucket: Buckets, key: Hashable, tokens: float) -> None:
         wait_s = bucket.take(key, tokens, self._now_s())
         if wait_s > 0:
             raise Problem("too-many-requests", "this gateway sends faster than it may", retry_after_s=max(1, int(wait_s + 0.999)))

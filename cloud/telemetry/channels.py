@@ -75,6 +75,7 @@ class Channel:
         self._marks: dict[str, object] = {}
         self._written: dict[int, tuple[int, bytes]] = {}  # version a reader has -> what brings it to the version beside, of this tick
         self._joined = 0
+        self._read_anew = False  # a document, since the last tick
         self._work: list[asyncio.Task[None]] = []
 
     @contextlib.contextmanager
@@ -120,7 +121,10 @@ class Channel:
             if version != known or (owed and slow):
                 known, owed = version, not slow
                 self.tick, self._written = tick, {}
-                self.ring()
+            elif not self._read_anew:
+                continue
+            self._read_anew = False
+            self.ring()
 
     async def _ending(self) -> None:
         await self._shared.closing.wait()
@@ -155,7 +159,7 @@ class Channel:
         data = await one.read(connection, self.tenant_id)
         if data != before:
             self.documents[one.event] = (number + 1, data)
-            self.ring()
+            self._read_anew = True  # told with the next tick: a frame less for each reader
 
 
 def _write(found: LatestColumns, tag_ids: NDArray[np.int64] | None = None) -> tuple[int, bytes]:
