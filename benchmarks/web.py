@@ -159,25 +159,22 @@ def stream(seconds: float) -> dict[str, Any]:
 
 
 def floor(size: int, seconds: float) -> float:
-    """Cores of writing so many bytes to READERS sockets four times a second."""
-    pairs = [socket.socketpair() for _ in range(READERS)]
-    data = b"x" * size
-    for ours, theirs in pairs:
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * size)
-        theirs.setblocking(False)
-    spent, rounds = 0.0, int(seconds / TICK_S)
+    """Cores of writing so many bytes to READERS sockets of the loopback four times a second."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        theirs = [socket.create_connection(server.getsockname()) for _ in range(READERS)]
+        ours = [server.accept()[0] for _ in range(READERS)]
+    data, spent, rounds = b"x" * size, 0.0, int(seconds / TICK_S)
     for _ in range(rounds):
         began = time.thread_time()
-        for ours, _theirs in pairs:
-            ours.sendall(data)
+        for one in ours:
+            one.sendall(data)
         spent += time.thread_time() - began
-        for _ours, theirs in pairs:
+        for one in theirs:
             left = size
             while left:
-                left -= len(theirs.recv(1 << 20))
-    for pair in pairs:
-        for one in pair:
-            one.close()
+                left -= len(one.recv(left))
+    for one in (*ours, *theirs):
+        one.close()
     return spent / seconds
 
 
