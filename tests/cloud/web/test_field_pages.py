@@ -9,7 +9,6 @@ from urllib.parse import parse_qs, urlparse
 import httpx
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Route, expect
 
 from protocols.batch.columns import ClockRecord, Group
@@ -544,30 +543,3 @@ def test_a_flood_names_what_came_first(tab: Tab) -> None:
     expect(banner).to_contain_text("Flood of alarms")
     banner.get_by_role("button", name="A health").click()
     expect(tab.page).to_have_url(re.compile("alarm=A%2Fhealth"))
-
-
-PAGES = ("/fleet", "/fleet/rig1", "/enrol", "/sites", "/assets", "/assets/A", "/alarms")
-
-
-@pytest.mark.parametrize("language", ["en", "ar"])
-@pytest.mark.parametrize("width", [360, 768, 1440])
-def test_nothing_sticks_out_sideways(site: Site, tab: Tab, language: str, width: int) -> None:
-    tab.page.set_viewport_size({"width": width, "height": 800})
-    tab.look(language)
-    tab.sign_in("field-engineer")
-    for path in PAGES:
-        tab.open(path)
-        expect(tab.page.locator("main .skeleton")).to_have_count(0)
-        tab.fits()
-
-
-@pytest.mark.parametrize(("language", "theme"), [("en", "light"), ("en", "dark"), ("ar", "light")])
-def test_nothing_serious_stands_in_the_way_of_anybody(unwell: Site, tab: Tab, language: str, theme: str) -> None:
-    tab.look(language, theme)
-    tab.sign_in("field-engineer")
-    for path in PAGES:
-        tab.open(path)
-        expect(tab.page.locator("main .skeleton")).to_have_count(0)
-        found = Axe().run(tab.page).response["violations"]
-        serious = [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found if one["impact"] in ("serious", "critical")]
-        assert serious == [], path
