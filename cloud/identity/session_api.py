@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from cloud.errors import Problem
 from cloud.identity import people_store, session_store, store
 from cloud.identity.access import ACCESS_S, AccessTokens, Holder
+from cloud.identity.actor import HUB, Actor, person_ref
 from cloud.identity.credentials import Principal, hash_secret
 from cloud.identity.gate import COOKIE, SECURE_COOKIE, Gate, csrf_token, secret_answer, session_cookie
 from cloud.identity.login import Door, refused
@@ -206,6 +207,7 @@ async def _refresh(door: Door, access: AccessTokens, secret: str) -> Response:
         person = await people_store.by_id(connection, found.tenant_id, found.person_id)
         if not ours:
             await session_store.end_family(connection, found.tenant_id, found.family, now_us)
+            await door.record(connection, Actor(found.tenant_id, HUB), "refresh-token-reused", person_ref(found.person_id), {})
     if not ours:
         raise Problem("unauthorized", "the refresh token was used before; every token that came of it has ended, sign in again")
     if person is None or person.disabled_us is not None:

@@ -201,6 +201,7 @@ async def test_a_refresh_token_is_good_once_and_its_second_use_ends_the_family(h
     second = (await program(hub, refresh_token=first["refresh_token"])).json()
     assert (await program(hub, refresh_token=first["refresh_token"])).status_code == 401
     assert (await program(hub, refresh_token=second["refresh_token"])).status_code == 401
+    assert hub.rows("SELECT by, name, subject FROM action") == [("hub", "refresh-token-reused", "person/1")]
     other = (await program(hub, name="tara", password=PASSWORD)).json()
     assert (await program(hub, refresh_token=other["refresh_token"])).status_code == 201
 
