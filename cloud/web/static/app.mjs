@@ -4,12 +4,12 @@ import { effect, html, render, signal, useEffect, useState } from "./vendor/core
 import { alarms, askProofBy, askSession, connected, follow, heard_ms, liveness, may, now, send, session, unfollow } from "./hub.mjs";
 import { DEFAULT_RANGE, go, pageOf, PAGES, place, PRESETS, range, site, To, turn } from "./place.mjs";
 import { Dialog, Empty, Field, Freshness, Toasts, Trouble } from "./ui.mjs";
-import { Plain, clock, language, look, moment, prefer, speak, t, zone } from "./words.mjs";
+import { Plain, clock, language, look, moment, prefer, roleName, speak, t, zone } from "./words.mjs";
 
 // said: last 15m, last 1h, last 6h, last 24h, last 7d, last 30d, system, light, dark, token
 // said: field_engineer, operator, trader, risk_manager, compliance_officer, esg_analyst, auditor, admin
 const open = signal(/** @type {"help"|"palette"|"menu"|null} */ (null));
-const proof = signal(/** @type {{ factors: string[], answer: (given: Record<string, string>|null) => void }|null} */ (null));
+const proof = signal(/** @type {{ factors: string[], answer: (given: Record<string, any>|null) => void }|null} */ (null));
 askProofBy((factors) => new Promise((answer) => { proof.value = { factors, answer }; }));
 
 const shown = () => PAGES.filter((page) => page.title && may(page.scope));
@@ -49,7 +49,7 @@ function Head() {
     <button type="button" class="quiet" onClick=${() => { open.value = "palette"; }} title="Ctrl-K" aria-label=${t("Search and commands")}>⌕</button>
     <button type="button" class="quiet" onClick=${() => keep({ theme: next })} aria-label=${t("Theme: {now}", { now: t(look.value.theme) })}>${{ dark: "◐", light: "○", system: "◑" }[look.value.theme]}</button>
     <button type="button" class="quiet" lang=${language.value === "en" ? "ar" : "en"} onClick=${() => keep({ language: language.value === "en" ? "ar" : "en" })}>${language.value === "en" ? "العربية" : "English"}</button>
-    <${To} path="/account" class="who"><${Plain}>${who?.display ?? who?.name}<//> <small class="muted">${t(who?.role ?? "token")}</small><//></header>`;
+    <${To} path="/account" class="who"><${Plain}>${who?.display ?? who?.name}<//> <small class="muted">${roleName(who?.role)}</small><//></header>`;
 }
 
 /** @type {Record<string, any>} */
@@ -64,7 +64,7 @@ function Page() {
   }, [key]);
   useEffect(() => { document.title = `${found ? t(found.page.title || found.page.name) : t("Not found")} · Qenergyz`; }, [key, language.value]);
   if (!found) return html`<${Empty} next=${html`<${To} path="/">${t("Go to the first page")}<//>`}>${t("There is no page at this address.")}<//>`;
-  if (!may(found.page.scope)) return html`<${Empty} next=${html`<${To} path="/">${t("Go to the first page")}<//>`}>${t("The role {role} does not open this page.", { role: t(session.value?.role ?? "token") })}<//>`;
+  if (!may(found.page.scope)) return html`<${Empty} next=${html`<${To} path="/">${t("Go to the first page")}<//>`}>${t("The role {role} does not open this page.", { role: roleName(session.value?.role) })}<//>`;
   const made = fetched[key];
   return made ? html`<${made.Page} key=${found.parts.join("/")} parts=${found.parts} />` : html`<div class="skeleton" aria-busy="true"></div>`;
 }
@@ -73,16 +73,17 @@ function Proof() {
   const [fault, tell] = useState("");
   if (!proof.value) return null;
   const { factors, answer } = proof.value;
-  const done = (/** @type {Record<string, string>|null} */ given) => { proof.value = null; answer(given); };
+  const done = (/** @type {Record<string, any>|null} */ given) => { proof.value = null; answer(given); };
   const submit = (/** @type {any} */ event) => {
     event.preventDefault();
     const given = event.target.elements.given.value.trim();
     if (!given) tell(t("Type it in first"));
     else done(factors.length ? (given.includes("-") ? { recovery: given } : { code: given }) : { password: given });
   };
+  const byPasskey = () => import("./people/passkeys.mjs").then((made) => made.answer(null)).then((found) => done({ session: found }), (error) => tell(error.message));
   return html`<${Dialog} title=${t("Prove that it is you")} close=${() => done(null)}><form onSubmit=${submit}>
     <${Field} label=${factors.length ? t("One-time code (or a recovery code)") : t("Password")} fault=${fault}><input name="given" type=${factors.length ? "text" : "password"} inputmode=${factors.length ? "numeric" : undefined} autocomplete=${factors.length ? "one-time-code" : "current-password"} autofocus /><//>
-    <p class="acts"><button type="submit" class="act">${t("Continue")}</button><button type="button" class="quiet" onClick=${() => done(null)}>${t("Cancel")}</button></p></form><//>`;
+    <p class="acts"><button type="submit" class="act">${t("Continue")}</button>${factors.includes("passkey") && html`<button type="button" class="act" onClick=${byPasskey}>${t("Use a passkey")}</button>`}<button type="button" class="quiet" onClick=${() => done(null)}>${t("Cancel")}</button></p></form><//>`;
 }
 
 // said: go to a page by its letter, find in the table, next and previous row, open the row, search and commands, this help, close

@@ -30,7 +30,7 @@ export class Refusal extends Error {
   }
 }
 
-/** @type {(factors: string[]) => Promise<Record<string, string>|null>} how a fresh proof is asked for: set by the shell */
+/** @type {(factors: string[]) => Promise<Record<string, any>|null>} how a fresh proof is asked for: set by the shell; `session` where the proof was given already */
 let askProof = async () => null;
 export function askProofBy(/** @type {typeof askProof} */ ask) { askProof = ask; }
 
@@ -66,7 +66,7 @@ export async function send(method, path, body = undefined, headers = {}) {
     if (!(error instanceof Refusal) || error.slug !== "step-up") throw error;
     const proof = await askProof(session.value?.second_factors ?? []);
     if (!proof) throw error;
-    session.value = await read(await ask("/v1/session/step-up", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(proof) }));
+    session.value = proof.session ?? await read(await ask("/v1/session/step-up", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(proof) }));
     return read(await ask(path, options));
   }
 }

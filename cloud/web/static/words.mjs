@@ -42,6 +42,9 @@ export function t(text, values = {}) {
   return said.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? (typeof values[name] === "number" ? whole_(values[name]) : String(values[name])) : whole));
 }
 
+/** The name of a role, or of who has none: a token. @param {string|null|undefined} role */
+export const roleName = (role) => t(role ?? "token").replaceAll("_", " ");
+
 const locale = () => (language.value === "ar" ? `ar-u-nu-${look.value.digits}` : "en-GB");
 /** @param {Intl.NumberFormatOptions} options */
 const format = (options) => {

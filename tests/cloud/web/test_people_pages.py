@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 from cloud.identity import totp
 from cloud.identity.roles import Role
 from tests.cloud.conftest import TestHub
-from tests.cloud.identity.people import PASSWORD, add_person
+from tests.cloud.identity.people import PASSWORD, add_person, execute
 from tests.cloud.web.browser import Site, Tab
 
 NUMBERS = itertools.count()
@@ -105,6 +105,42 @@ def test_one_time_codes_are_set_up_and_recovery_codes_are_shown_once(site: Site,
 
 def code_of(key: str) -> str:
     return totp.code(base64.b32decode(key), int(time.time()))
+
+
+def with_authenticator(tab: Tab) -> None:
+    """A passkey of this machine that says yes; passkeys need a name for the host, numbers are none."""
+    session = tab.context.new_cdp_session(tab.page)
+    session.send("WebAuthn.enable")
+    options = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True, "isUserVerified": True}
+    session.send("WebAuthn.addVirtualAuthenticator", {"options": {**options, "automaticPresenceSimulation": True}})
+    tab.site = Site(tab.site.url.replace("127.0.0.1", "localhost"), tab.site.database_url)
+
+
+def test_a_passkey_is_added_signs_in_and_steps_up(site: Site, tab: Tab) -> None:
+    with_authenticator(tab)
+    name = arrive(tab, site, Role.ADMIN, "/account")
+    passkeys = tab.page.get_by_role("region", name="Passkeys")
+    passkeys.get_by_label("Name of the new passkey").fill("this machine")
+    passkeys.get_by_role("button", name="Add a passkey").click()
+    dialog(tab.page, "Recovery codes").get_by_role("button", name="I have kept them").click()
+    expect(passkeys.get_by_role("listitem")).to_contain_text("this machine")
+    tab.context.clear_cookies()
+    tab.page.goto(f"{tab.site.url}/account")
+    tab.page.get_by_label("Name").fill(name)
+    tab.page.get_by_label("Password").fill(PASSWORD)
+    tab.page.get_by_role("button", name="Sign in").click()
+    tab.page.get_by_role("button", name="Use a passkey").click()
+    expect(tab.page.get_by_role("heading", name="My account")).to_be_visible()
+    site.run(make_stale)
+    passkeys.get_by_role("button", name="Remove this machine").click()
+    dialog(tab.page, "Prove that it is you").get_by_role("button", name="Use a passkey").click()
+    expect(passkeys).to_contain_text("None yet.")
+    quiet(tab, "401", "403")
+
+
+async def make_stale(hub: TestHub) -> None:
+    """As if everybody had proved themselves an hour ago."""
+    execute(hub, "UPDATE session SET strong_us = strong_us - 3600000000")
 
 
 QR_TEXTS = [

@@ -1,9 +1,10 @@
 // One's own account: how pages look, password, second factors with recovery codes, sessions. What others may change is on the admin page.
 // @ts-check
 import { html, useState } from "../vendor/core.mjs";
-import { askSession, get, save, send, session } from "../hub.mjs";
+import { askSession, get, send, session } from "../hub.mjs";
 import { Dialog, Field, Later, Stamp, Table, Trouble, toast, useRead } from "../ui.mjs";
-import { Plain, language, look, moment, prefer, t } from "../words.mjs";
+import { Codes } from "../people/parts.mjs";
+import { Plain, language, look, moment, prefer, roleName, t } from "../words.mjs";
 
 const passkeys = () => import("../people/passkeys.mjs").then((made) => made.Passkeys);
 const LEAST = 12;
@@ -48,15 +49,6 @@ function Password() {
     <p class="acts"><button type="submit" class="act">${t("Change password")}</button></p></form><//>`;
 }
 
-/** Shown once: nothing brings them back. @param {{ codes: string[], close: () => void }} properties */
-function Codes({ codes, close }) {
-  const text = codes.join("\n");
-  return html`<${Dialog} title=${t("Recovery codes")} close=${close}><p>${t("Each code replaces the one-time code once. They are shown now and never again: print them or keep the file in a safe place.")}</p>
-    <ul class="codes" aria-label=${t("Recovery codes")}>${codes.map((code) => html`<li key=${code}><code dir="ltr">${code}</code></li>`)}</ul>
-    <p class="acts"><button type="button" class="act" onClick=${() => save(new Blob([`Qenergyz ${session.value?.tenant} ${session.value?.name}\n${text}\n`], { type: "text/plain" }), "recovery-codes.txt")}>${t("Download")}</button>
-      <button type="button" class="act" onClick=${() => print()}>${t("Print")}</button><button type="button" class="act" onClick=${close}>${t("I have kept them")}</button></p><//>`;
-}
-
 const grouped = (/** @type {string} */ key) => (key.match(/.{1,4}/g) ?? []).join(" ");
 
 /** @param {{ begun: any, done: (codes: string[]) => void, close: () => void }} properties */
@@ -96,13 +88,16 @@ function Totp() {
 /** What a browser calls itself, in a word or two. @param {string} agent */
 const browser = (agent) => [/Edg|OPR|Firefox|Chrome|Safari|curl|python/i.exec(agent)?.[0], /Android|iPhone|iPad|Windows|Mac OS|Linux/.exec(agent)?.[0]].filter(Boolean).join(", ") || agent.slice(0, 40);
 
-// said: pwd, totp, recovery, passkey, mfa, oidc
+// said: password, one-time code, recovery code, passkey, company sign-in
+const METHODS = /** @type {Record<string, string>} */ ({ pwd: "password", otp: "one-time code", rec: "recovery code", hwk: "passkey", oidc: "company sign-in" });
+const methods = (/** @type {string[]} */ given) => given.flatMap((one) => (METHODS[one] ? [t(METHODS[one])] : [])).join(", ");
+
 function Sessions() {
   const { value, error, again } = useRead(() => get("/v1/me/sessions"), [], 30_000);
   const end = (/** @type {any} */ one) => send("DELETE", `/v1/me/sessions/${one.id}`).then(() => { toast(t("The session has ended.")); again(); }, (fault) => toast(fault.message));
   const columns = [
     { name: "where", title: t("browser"), value: (/** @type {any} */ one) => browser(one.agent ?? ""), show: (/** @type {any} */ one) => html`<span title=${one.agent}><${Plain}>${browser(one.agent ?? "")}<//></span>${one.current ? html` <strong>${t("this one")}</strong>` : ""}` },
-    { name: "by", title: t("signed in by"), wide: true, value: (/** @type {any} */ one) => (one.methods ?? []).map((/** @type {string} */ method) => t(method)).join(", ") },
+    { name: "by", title: t("signed in by"), wide: true, value: (/** @type {any} */ one) => methods(one.methods ?? []) },
     { name: "since", title: t("since"), wide: true, value: (/** @type {any} */ one) => one.created_us, show: (/** @type {any} */ one) => html`<${Stamp} at_us=${one.created_us} />` },
     { name: "seen", title: t("last seen"), value: (/** @type {any} */ one) => one.seen_us, show: (/** @type {any} */ one) => html`<${Plain}>${moment(one.seen_us)}<//>` },
     { name: "end", title: t("action"), value: () => "", show: (/** @type {any} */ one) => (one.current ? "" : html`<button type="button" class="quiet" onClick=${() => end(one)}>${t("End")}</button>`) },
@@ -113,6 +108,6 @@ function Sessions() {
 export function Page() {
   const who = session.value;
   if (!who?.role) return html`<h1>${t("My account")}</h1><p class="note">${t("This is for a person who is signed in, not for an API token.")}</p>`;
-  return html`<h1>${t("My account")}</h1><dl class="facts"><div><dt>${t("Name")}</dt><dd><${Plain}>${who.name}<//></dd></div><div><dt>${t("Role")}</dt><dd>${t(who.role)}</dd></div><div><dt>${t("Tenant")}</dt><dd><${Plain}>${who.tenant}<//></dd></div></dl>
+  return html`<h1>${t("My account")}</h1><dl class="facts"><div><dt>${t("Name")}</dt><dd><${Plain}>${who.name}<//></dd></div><div><dt>${t("Role")}</dt><dd>${roleName(who.role)}</dd></div><div><dt>${t("Tenant")}</dt><dd><${Plain}>${who.tenant}<//></dd></div></dl>
     <${Looks} /><div class="halves"><${Totp} /><${Password} /></div><${Later} load=${passkeys} /><${Sessions} />`;
 }

@@ -28,7 +28,8 @@ function SecondStep({ waiting, done, failed }) {
       done(await send("POST", "/v1/session/second", { challenge: waiting.challenge, ...(given.includes("-") ? { recovery: given } : { code: given }) }));
     } catch (error) { failed(error); }
   };
-  return html`<form onSubmit=${submit}><${Field} label=${t("One-time code (or a recovery code)")}><input name="code" autocomplete="one-time-code" inputmode="numeric" required autofocus dir="ltr" /><//>
+  const byPasskey = () => import("../people/passkeys.mjs").then((made) => made.answer(waiting.challenge)).then(done, failed);
+  return html`<form onSubmit=${submit}>${waiting.second_factors?.includes("passkey") && html`<p class="acts"><button type="button" class="act" onClick=${byPasskey}>${t("Use a passkey")}</button></p>`}<${Field} label=${t("One-time code (or a recovery code)")}><input name="code" autocomplete="one-time-code" inputmode="numeric" required autofocus dir="ltr" /><//>
     <p class="acts"><button type="submit" class="act">${t("Continue")}</button></p></form>`;
 }
 

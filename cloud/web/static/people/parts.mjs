@@ -1,7 +1,7 @@
 // What the pages about people have in common: confirmation by typing, a secret shown once, and what somebody else changed meanwhile.
 // @ts-check
 import { html, useState } from "../vendor/core.mjs";
-import { send } from "../hub.mjs";
+import { save, send, session } from "../hub.mjs";
 import { Dialog, Field, Trouble, toast } from "../ui.mjs";
 import { Plain, moment, t } from "../words.mjs";
 
@@ -20,6 +20,15 @@ export function Secret({ title, secret, children, close }) {
   const copy = () => navigator.clipboard.writeText(secret).then(() => toast(t("Copied")), () => toast(t("The browser did not copy it; select it and copy it by hand.")));
   return html`<${Dialog} title=${title} close=${close}>${children}<p><input class="secret" dir="ltr" readonly value=${secret} aria-label=${title} onFocus=${(/** @type {any} */ event) => event.target.select()} /></p>
     <p>${t("It is shown now and never again.")}</p><p class="acts"><button type="button" class="act" onClick=${copy}>${t("Copy")}</button><button type="button" class="quiet" onClick=${close}>${t("Close")}</button></p><//>`;
+}
+
+/** Shown once: nothing brings them back. @param {{ codes: string[], close: () => void }} properties */
+export function Codes({ codes, close }) {
+  const text = codes.join("\n");
+  return html`<${Dialog} title=${t("Recovery codes")} close=${close}><p>${t("Each code replaces the one-time code once. They are shown now and never again: print them or keep the file in a safe place.")}</p>
+    <ul class="codes" aria-label=${t("Recovery codes")}>${codes.map((code) => html`<li key=${code}><code dir="ltr">${code}</code></li>`)}</ul>
+    <p class="acts"><button type="button" class="act" onClick=${() => save(new Blob([`Qenergyz ${session.value?.tenant} ${session.value?.name}\n${text}\n`], { type: "text/plain" }), "recovery-codes.txt")}>${t("Download")}</button>
+      <button type="button" class="act" onClick=${() => print()}>${t("Print")}</button><button type="button" class="act" onClick=${close}>${t("I have kept them")}</button></p><//>`;
 }
 
 const shown = (/** @type {any} */ value) => (value === null || value === undefined || value === "" ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value));

@@ -4,7 +4,7 @@ import { html, useState } from "../vendor/core.mjs";
 import { get, may, save, send, session } from "../hub.mjs";
 import { place, turn } from "../place.mjs";
 import { Dialog, Field, Stamp, Table, Trouble, toast, useRead } from "../ui.mjs";
-import { Plain, moment, t } from "../words.mjs";
+import { Plain, moment, roleName, t } from "../words.mjs";
 import { Meanwhile, Secret, Typed, changed, waits } from "./parts.mjs";
 
 const PAGE = 500;
@@ -29,7 +29,7 @@ const Invited = ({ invited, close }) => html`<${Secret} title=${t("Address of th
   <p>${t("Send this address to {name} on a way that nobody else reads. It is good until {moment}, once.", { name: invited.person.name, moment: moment(invited.ends_us) })}</p>
   ${invited.approval && html`<p class="uncertain">▲ ${t("It opens only after a second person has agreed.")}</p>`}<//>`;
 
-const Roles = ({ value }) => html`<select name="role" value=${value}>${ROLES.map((role) => html`<option key=${role} value=${role}>${t(role)}</option>`)}</select>`;
+const Roles = ({ value }) => html`<select name="role" value=${value}>${ROLES.map((role) => html`<option key=${role} value=${role}>${roleName(role)}</option>`)}</select>`;
 
 function Invite({ close, done }) {
   const [error, fail] = useState(/** @type {any} */ (null));
@@ -93,7 +93,7 @@ function Person({ given, close, again, invited }) {
 const COLUMNS = () => [
   { name: "name", title: t("Name"), value: (/** @type {any} */ one) => one.name, show: (/** @type {any} */ one) => html`<${Plain}>${one.name}<//>` },
   { name: "display", title: t("Shown as"), wide: true, value: (/** @type {any} */ one) => one.display },
-  { name: "role", title: t("Role"), value: (/** @type {any} */ one) => t(one.role) },
+  { name: "role", title: t("Role"), value: (/** @type {any} */ one) => roleName(one.role) },
   { name: "state", title: t("State"), value: (/** @type {any} */ one) => t(one.state), show: (/** @type {any} */ one) => html`<span class=${one.state === "locked" ? "uncertain" : one.state === "active" ? "" : "muted"}>${one.state === "locked" ? "▲ " : ""}${t(one.state)}</span>` },
   { name: "factors", title: t("second factors"), wide: true, value: (/** @type {any} */ one) => one.second_factors.map((/** @type {string} */ factor) => t(factor)).join(", "), show: (/** @type {any} */ one) => one.second_factors.map((/** @type {string} */ factor) => t(factor)).join(", ") || html`<span class="muted">${t("none")}</span>` },
 ];
