@@ -114,7 +114,7 @@ class Hub:
         self.log.on_integrated(lambda tenant_id, size: self.metrics.log_size.labels(str(tenant_id)).set(size))
         self.authority = Authority.load_or_make(config.keys, config.name) if config.tls and config.tls.issue else None
         self.keys = KeyRing(self.db, clock, limits.key_validity_s, limits.known_keys)
-        self.configurations = Configurations(self.db, self.keys, clock, log_keys.signer, self._origin, self.log.wake)
+        self.configurations = Configurations(self.db, self.keys, clock, log_keys.signer, self._origin, self.log.wake, self.record)
         self.tables = TagTables(self.db, limits.known_tag_tables)
         self.latest = Latest()
         self.arrivals = Arrivals()

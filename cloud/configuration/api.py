@@ -21,6 +21,7 @@ from cloud.configuration import store
 from cloud.configuration.store import Known, Pushed
 from cloud.db import Database
 from cloud.errors import Problem
+from cloud.identity.actor import Record
 from cloud.identity.credentials import Principal
 from cloud.identity.keyring import KeyRing
 from cloud.identity.peer import peer_of
@@ -66,7 +67,7 @@ def judge(pushed: Pushed | None, known: Known | None) -> tuple[SyncState, str]:
 
 
 class Configurations:
-    """Pushes and reports over the database. signer: of a tenant's log; origin: its name; wake: its sequencer."""
+    """Pushes and reports over the database. signer: of a tenant's log; origin: its name; wake: its sequencer; record: into the journal."""
 
     def __init__(
         self,
@@ -76,12 +77,14 @@ class Configurations:
         signer: Callable[[int], Signer],
         origin: Callable[[int], Awaitable[str]],
         wake: Callable[[int], None],
+        record: Record,
     ) -> None:
-        self._db, self._keys, self._clock = db, keys, clock
+        self._db, self._keys, self._clock, self._record = db, keys, clock, record
         self._signer, self._origin, self._wake = signer, origin, wake
 
-    async def push(self, tenant_id: int, who: str, name: str, text: str, follows: int) -> int:
+    async def push(self, principal: Principal, name: str, text: str, follows: int) -> int:
         """Returns the new version. Raises Problem."""
+        tenant_id, who = principal.tenant_id, principal.name
         origin = await self._origin(tenant_id)
         async with self._db.tenant(tenant_id) as connection:
             gateway_id, urn = await _gateway(connection, tenant_id, name)
@@ -98,7 +101,10 @@ class Configurations:
             statement = made.seal(origin, urn, self._signer(tenant_id))
             if not await store.add(connection, tenant_id, gateway_id, Pushed(made.version, text, statement, who, made.pushed_us)):
                 raise Problem("precondition-failed", f"version {made.version} was pushed in the same moment; read it, then push again")
-            await log_store.append(connection, tenant_id, LOG_KIND, hashlib.sha256(statement).digest())
+            entry = hashlib.sha256(statement).digest()
+            await log_store.append(connection, tenant_id, LOG_KIND, entry)
+            detail = {"version": made.version, "entry": entry.hex()}
+            await self._record(connection, principal.actor, "push-configuration", f"gateway/{name}", detail)
         self._wake(tenant_id)
         return made.version
 
@@ -173,7 +179,7 @@ def routes(configurations: Configurations, reader: Asker, writer: Asker) -> APIR
     ) -> State:
         follows = _version(if_match)
         text = _text(await request.body())
-        version = await configurations.push(principal.tenant_id, principal.name, gateway, text, follows)
+        version = await configurations.push(principal, gateway, text, follows)
         response.headers["ETag"] = f'"{version}"'
         return await configurations.state(principal.tenant_id, gateway)
 

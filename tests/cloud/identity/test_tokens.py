@@ -111,3 +111,13 @@ async def test_vouchers_and_revocations_are_in_the_journal(hub: TestHub) -> None
         ("end-voucher", "gateway/rig-8"),
         ("revoke-keys", "gateway/rig-7"),
     ]
+
+
+async def test_a_pushed_configuration_is_in_the_journal_with_the_entry_it_is_in_the_log_by(hub: TestHub) -> None:
+    fred, carl = await team(hub, "fred", Role.FIELD_ENGINEER), await team(hub, "carl", Role.COMPLIANCE_OFFICER)
+    await hub.gateway("rig1")
+    path = "/v1/gateways/rig1/configuration"
+    assert (await fred.ask("PUT", path, content='[hub]\nurl = "x"\n', headers={"if-match": '"0"'})).status_code == 201
+    (found,) = (await carl.ask("GET", "/v1/journal", params={"action": "push-configuration"})).json()["journal"]
+    assert (found["by_name"], found["subject"], found["detail"]["version"]) == ("fred", "gateway/rig1", 1)
+    assert hub.rows("SELECT encode(entry, 'hex') FROM log_entry WHERE kind = 'configuration'") == [(found["detail"]["entry"],)]
