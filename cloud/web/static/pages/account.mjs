@@ -12,11 +12,13 @@ const LEAST = 12;
 /** @param {{ title: string, children?: any }} properties */
 const Section = ({ title, children }) => html`<section class="panel" aria-label=${title}><h2>${title}</h2>${children}</section>`;
 
+let keeping = Promise.resolve(); // one after the other, so that what was chosen last is what stays
+
 // said: system, light, dark
 function Looks() {
   const keep = async (/** @type {Record<string, string>} */ given) => {
     await prefer(given);
-    await send("PUT", "/v1/me/preferences", { ...look.value, language: language.value }).then(() => toast(t("Kept")), (error) => toast(error.message));
+    keeping = keeping.then(() => send("PUT", "/v1/me/preferences", { ...look.value, language: language.value })).then(() => toast(t("Kept")), (error) => toast(error.message));
   };
   const choice = (/** @type {string} */ name, /** @type {string} */ label, /** @type {[string, string][]} */ options, /** @type {string} */ value) => html`<${Field} label=${label}><select name=${name} value=${value} onChange=${(/** @type {any} */ event) => keep({ [name]: event.target.value })}>${options.map(([key, text]) => html`<option key=${key} value=${key}>${text}</option>`)}</select><//>`;
   const zones = [["UTC", "UTC"], ["browser", t("of this browser")], ["site", t("of the site")], ...Intl.supportedValuesOf("timeZone").filter((zone) => zone !== "UTC").map((zone) => [zone, zone])];
