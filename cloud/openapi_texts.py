@@ -108,6 +108,8 @@ _SETTINGS: Final = {
 _KEY: Final = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
 _PROOF: Final = _HASH * 2
 
+_CREDENTIAL: Final = {"id": "rBxZ...", "rawId": "rBxZ...", "type": "public-key", "response": {"clientDataJSON": "eyJ0..."}}
+
 # Example of the request body, by operation; where there are several content types, by type
 BODIES: Final[Mapping[str, Any]] = {
     "POST /v1/enrolments": {"voucher": "qzv_...", "gateway": "rig1", "algorithm": -8, "public_key": _KEY, "proof": _PROOF},
@@ -126,6 +128,8 @@ BODIES: Final[Mapping[str, Any]] = {
     "PUT /v1/calendars": [{"product": "gas", "place": "TTF", "first": "2026-01-01", "last": "2027-12-31", "closed": ["2026-12-25"]}],
     "POST /v1/alarms/{asset}/{alarm}/acknowledge": {"reason": "pump 2 is started"},
     "POST /v1/alarms/{asset}/{alarm}/shelve": {"reason": "sensor is being replaced", "until_us": 1769911200000000, "once": True},
+    "POST /v1/me/passkeys": {"challenge": "qzc_...", "label": "laptop", "credential": _CREDENTIAL},
+    "POST /v1/session/passkey": {"challenge": "qzc_...", "credential": _CREDENTIAL},
     "PUT /v1/assets": _MODEL,
     "PUT /v1/risk/settings": _SETTINGS,
     "PUT /v1/gateways/{gateway}/configuration": '[gateway]\nname = "rig1"\n',
@@ -198,7 +202,6 @@ ANSWERS: Final[Mapping[str, Any]] = {
 DESCRIPTIONS: Final[Mapping[str, str]] = {
     "POST /v1/enrolments": "A gateway's key becomes known by a voucher, which is good once, and a proof that the gateway holds the key.",
     "PUT /v1/tag-tables/{digest}": "What the tags of a gateway's batches are; sent before the first batch that names it.",
-    "GET /v1/tags": "Every tag with its unit, gateway and asset. With `limit` in pages: the header Link names the next one.",
     "GET /v1/gateways/{gateway_id}/completeness": "The same for all tags of a gateway, with what it says is still waiting there.",
     "GET /v1/log/consistency": "Proof that the log of `new` entries continues the log of `old` entries.",
     "GET /v1/calendars": "Delivery calendars as they stand.",
@@ -212,6 +215,9 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
     "DELETE /v1/me/totp": "Signing in asks for no one-time code any more.",
     "GET /v1/gateways/{gateway}/configuration": "The pushed configuration and what the gateway says it runs; the ETag is the version.",
     "PUT /v1/gateways/{gateway}/configuration": "The next configuration of a gateway, which fetches it; If-Match names the version it follows.",
+    "GET /v1/me/passkeys": "One's own passkeys, without their keys.",
+    "DELETE /v1/me/passkeys/{passkey_id}": "That passkey opens the door no more.",
+    "DELETE /v1/people/{person_id}/hold": "The person's data may be erased again.",
     "GET /v1/people/{person_id}": "One person; the ETag is the version that a change follows.",
     "DELETE /v1/vouchers/{voucher_id}": "Withdraw a voucher before it is used.",
     "GET /metrics": "Counters of the hub for Prometheus.",

@@ -11,6 +11,7 @@ from cloud.bookings import Asker
 from cloud.db import Connection, Database
 from cloud.errors import Problem
 from cloud.identity.credentials import Principal
+from cloud.identity.versions import IfMatch, etag, followed, outrun
 from cloud.reaction import store
 from cloud.reaction.results import Results
 from cloud.reaction.store import StoredText, Text
@@ -28,6 +29,14 @@ def routes(
 ) -> APIRouter:
     """changed: called with the tenant after a new model or new settings are committed."""
     router = APIRouter(tags=["reaction"])
+
+    async def _add(connection: Connection, tenant_id: int, kind: Text, text: str, if_match: str | None) -> StoredText:
+        follows = None if if_match is None else followed(if_match)
+        try:
+            return await store.add_text(connection, tenant_id, kind, text, clock.now_us(), follows)
+        except store.Outrun as error:
+            raise outrun(follows or 0, error.present) from error
+
     who = Annotated[Principal, Depends(reader)]
 
     @router.get("/v1/results")
@@ -37,17 +46,17 @@ def routes(
         return Response(b"[" + b",".join(found) + b"]", media_type="application/json")
 
     @router.put("/v1/assets", openapi_extra=TEXT)
-    async def put_assets(principal: Annotated[Principal, Depends(asset_writer)], request: Request) -> Response:
-        """The asset model as TOML: the next version, unless it is the newest already."""
+    async def put_assets(principal: Annotated[Principal, Depends(asset_writer)], request: Request, if_match: IfMatch = None) -> Response:
+        """The asset model as TOML: the next version, unless it is the newest already. If-Match, where given, names the version it follows."""
         text = _text(await request.body())
         try:
             parse_model(text)
         except ConfigError as error:
             raise Problem("invalid-request", str(error)) from error
         async with db.tenant(principal.tenant_id) as connection:
-            stored = await store.add_text(connection, principal.tenant_id, Text.MODEL, text, clock.now_us())
+            stored = await _add(connection, principal.tenant_id, Text.MODEL, text, if_match)
         changed(principal.tenant_id)
-        return json_columns({"version": stored.version, "sha256": stored.digest.hex()})
+        return _versioned({"version": stored.version, "sha256": stored.digest.hex()}, stored)
 
     @router.get("/v1/assets")
     async def get_assets(principal: who) -> Response:
@@ -56,11 +65,11 @@ def routes(
             stored = await store.newest_text(connection, principal.tenant_id, Text.MODEL)
         if stored is None:
             raise Problem("not-found", "there is no asset model yet; hand one in with PUT /v1/assets")
-        return json_columns({**model_document(stored), "text": stored.text})
+        return _versioned({**model_document(stored), "text": stored.text}, stored)
 
     @router.put("/v1/risk/settings", openapi_extra=JSON)
-    async def put_settings(principal: Annotated[Principal, Depends(desk_writer)], request: Request) -> Response:
-        """The desk's settings: the next version, unless they are the newest already."""
+    async def put_settings(principal: Annotated[Principal, Depends(desk_writer)], request: Request, if_match: IfMatch = None) -> Response:
+        """The desk's settings: the next version, unless they are the newest already. If-Match, where given, names the version they follow."""
         body = await request.body()
         text = _text(body)
         try:
@@ -68,9 +77,9 @@ def routes(
         except SettingsError as error:
             raise Problem("invalid-request", str(error)) from error
         async with db.tenant(principal.tenant_id) as connection:
-            stored = await store.add_text(connection, principal.tenant_id, Text.SETTINGS, text, clock.now_us())
+            stored = await _add(connection, principal.tenant_id, Text.SETTINGS, text, if_match)
         changed(principal.tenant_id)
-        return json_columns({"version": stored.version, "sha256": stored.digest.hex()})
+        return _versioned({"version": stored.version, "sha256": stored.digest.hex()}, stored)
 
     @router.get("/v1/risk/settings")
     async def get_settings(principal: Annotated[Principal, Depends(desk_reader)]) -> Response:
@@ -78,9 +87,15 @@ def routes(
             stored = await store.newest_text(connection, principal.tenant_id, Text.SETTINGS)
         if stored is None:
             raise Problem("not-found", "there are no settings yet; hand them in with PUT /v1/risk/settings")
-        return json_columns({"version": stored.version, "sha256": stored.digest.hex(), "settings": orjson.loads(stored.text)})
+        return _versioned({"version": stored.version, "sha256": stored.digest.hex(), "settings": orjson.loads(stored.text)}, stored)
 
     return router
+
+
+def _versioned(document: Any, stored: StoredText) -> Response:
+    reply = json_columns(document)
+    reply.headers.update(etag(stored.version))
+    return reply
 
 
 def _text(body: bytes) -> str:

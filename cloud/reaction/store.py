@@ -32,6 +32,14 @@ class StoredText:
     text: str
 
 
+class Outrun(Exception):
+    """Another version was stored first."""
+
+    def __init__(self, present: int) -> None:
+        super().__init__(f"version {present} is stored")
+        self.present = present
+
+
 async def newest_text(connection: Connection, tenant_id: int, kind: Text) -> StoredText | None:
     cursor = await connection.execute(
         sql.SQL("SELECT version, sha256, text FROM {} WHERE tenant_id = %s ORDER BY version DESC LIMIT 1").format(
@@ -54,14 +62,20 @@ async def newest_digest(connection: Connection, tenant_id: int, kind: Text) -> b
     return bytes(rows[0][0]) if rows else None
 
 
-async def add_text(connection: Connection, tenant_id: int, kind: Text, text: str, received_us: int) -> StoredText:
-    """The text as the next version; when it is the newest already, that one, unchanged."""
+async def add_text(
+    connection: Connection, tenant_id: int, kind: Text, text: str, received_us: int, follows: int | None = None
+) -> StoredText:
+    """The text as the next version; when it is the newest already, that one, unchanged. follows: the version that has to be the newest.
+    Raises Outrun."""
     await connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_LOCK, tenant_id))
     known = await newest_text(connection, tenant_id, kind)
     digest = hashlib.sha256(text.encode()).digest()
     if known is not None and known.digest == digest:
         return known
-    version = 1 if known is None else known.version + 1
+    present = 0 if known is None else known.version
+    if follows not in (None, present):
+        raise Outrun(present)
+    version = present + 1
     await connection.execute(
         sql.SQL("INSERT INTO {} (tenant_id, version, received_us, sha256, text) VALUES (%s, %s, %s, %b, %s)").format(
             sql.Identifier(kind.value)

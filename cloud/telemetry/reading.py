@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from typing import Annotated, Any, Final
+from urllib.parse import urlencode
 
 import orjson
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -23,6 +24,8 @@ INT64: Final = (1 << 63) - 1
 MOST_STREAMED: Final = 5_000  # tags
 Time = Annotated[int, Query(ge=-INT64, le=INT64, description="microseconds since 1970-01-01 UTC")]
 TagId = Annotated[int, Path(ge=1, le=INT64)]
+Find = Annotated[str | None, Query(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+After = Annotated[int, Query(ge=0, le=INT64, description="id of the last tag of the page before")]
 Reader = Callable[[Request], Awaitable[Principal]]
 
 
@@ -81,10 +84,18 @@ def routes(
             return Response(await gateways_json(connection, principal.tenant_id, receipted), media_type="application/json")
 
     @router.get("/v1/tags")
-    async def get_tags(principal: who) -> Response:
+    async def get_tags(
+        principal: who, find: Find = None, limit: Annotated[int | None, Query(ge=1, le=MOST_STREAMED)] = None, after: After = 0
+    ) -> Response:
+        """Every tag with its unit, gateway and asset; `find`: in the name or the asset. With `limit` in pages by id: the header Link, where it
+        is there, has the address of the next one."""
         async with windows.db.tenant(principal.tenant_id) as connection:
-            rows = await store.tags(connection, principal.tenant_id)
-        return json_columns([asdict(row) for row in rows])
+            rows = await store.tags_page(connection, principal.tenant_id, find, after, limit)
+        headers = {}
+        if limit is not None and len(rows) == limit:
+            named = {"limit": limit, "after": max(row.id for row in rows), **({"find": find} if find else {})}
+            headers["link"] = f'</v1/tags?{urlencode(named)}>; rel="next"'
+        return Response(orjson.dumps([asdict(row) for row in rows]), headers=headers, media_type="application/json")
 
     @router.get("/v1/latest")
     async def get_latest(principal: who) -> Response:

@@ -218,6 +218,18 @@ async def tags(connection: Connection, tenant_id: int, tag_id: int | None = None
     return [TagRow(*row) for row in await _rows(cursor)]
 
 
+async def tags_page(connection: Connection, tenant_id: int, find: str | None, after: int, limit: int | None) -> list[TagRow]:
+    """By id where there is a limit, by gateway and name where all are asked for. find: part of the name or the asset."""
+    order = "gateway.name, tag.name" if limit is None else "tag_id"
+    cursor = await connection.execute(
+        "SELECT tag_id, gateway_id, gateway.name, tag.name, type, unit, asset, protocol FROM tag JOIN gateway USING (tenant_id, gateway_id)"  # noqa: S608  # one of two texts of this function
+        " WHERE tenant_id = %s AND tag_id > %s AND (%s::text IS NULL OR strpos(lower(tag.name), lower(%s)) > 0"
+        f" OR strpos(lower(asset), lower(%s)) > 0) ORDER BY {order} LIMIT %s",
+        (tenant_id, after, find, find, find, limit),
+    )
+    return [TagRow(*row) for row in await _rows(cursor)]
+
+
 async def tags_mark(connection: Connection, tenant_id: int) -> object:
     """Differs whenever tags were added or described anew: they come with tables only."""
     cursor = await connection.execute("SELECT count(*), max(received_us) FROM tag_table WHERE tenant_id = %s", (tenant_id,))

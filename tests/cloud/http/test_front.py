@@ -12,6 +12,7 @@ from cloud.http.sniffing import fault
 from cloud.trading.documents import deal_json
 from tests.cloud.conftest import RunHub, TestHub
 from tests.cloud.gateway import problem
+from tests.cloud.reaction.desk import MODEL
 from tests.cloud.trading.agreements import deal
 from tests.cloud.trading.test_api import put_calendars
 
@@ -162,3 +163,29 @@ async def test_who_asks_too_often_is_told_when_to_come_again(run_hub: RunHub) ->
         assert problem(replies[-1]) == "too-many-requests"
         secret = await hub.token(tenant="another")
         assert (await hub.client.get("/v1/tags", headers=secret)).status_code == 200
+
+
+async def test_who_follows_an_older_version_is_told_and_nothing_is_stored(hub: TestHub) -> None:
+    headers = {**await hub.token(scopes=("read", "write:assets")), "content-type": "application/toml"}
+    first = await hub.client.put("/v1/assets", content=MODEL, headers={**headers, "if-match": '"0"'})
+    assert (first.status_code, first.headers["etag"]) == (200, '"1"')
+    assert (await hub.client.get("/v1/assets", headers={**headers, "if-none-match": '"1"'})).status_code == 304
+    late = await hub.client.put("/v1/assets", content=MODEL + "\n# later", headers={**headers, "if-match": '"0"'})
+    assert (late.status_code, problem(late), late.json()["version"]) == (412, "precondition-failed", 1)
+    assert hub.rows("SELECT count(*) FROM asset_model") == [(1,)]
+    assert (await hub.client.put("/v1/assets", content=MODEL + "\n# later", headers={**headers, "if-match": '"1"'})).headers[
+        "etag"
+    ] == '"2"'
+
+
+async def test_tags_come_in_pages_and_by_part_of_their_name(hub: TestHub) -> None:
+    await hub.gateway(tags=5)
+    token = await hub.token()
+    everything = {row["id"] for row in (await hub.client.get("/v1/tags", headers=token)).json()}
+    found, path = [], "/v1/tags?limit=2"
+    while path:
+        reply = await hub.client.get(path, headers=token)
+        found += [row["id"] for row in reply.json()]
+        path = reply.headers.get("link", "").partition(">")[0].removeprefix("<")
+    assert found == sorted(everything)
+    assert [row["name"] for row in (await hub.client.get("/v1/tags?find=T3", headers=token)).json()] == ["plc1.t3"]
