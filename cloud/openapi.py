@@ -148,6 +148,7 @@ def _say_refusals(name: str, method: str, operation: dict[str, Any]) -> None:
     slugs += _CHANGES if "x-scope" in operation and method != "GET" else ()
     slugs += _SIGNED if operation.get("x-public") and method != "GET" else ()
     slugs += ("wrong-credentials", "unauthorized") if {"session", "me", "people"} & set(operation.get("tags", ())) else ()
+    slugs += ("forbidden", "csrf", "conflict") if "/session/passkey" in name else ()  # a step-up comes by a session
     parameters = operation.get("parameters", [])
     slugs += ("invalid-request", "too-large") if parameters else ()
     slugs += ("not-found", "conflict", "incomplete", "contradicting-quotes") if parameters or method == "GET" else ()
