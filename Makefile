@@ -53,6 +53,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.risk --json bench-out/risk.json
 	$(BIN)/python -m benchmarks.supply --json bench-out/supply.json
 	$(BIN)/python -m benchmarks.reaction --json bench-out/reaction.json
+	$(BIN)/python -m benchmarks.web --json bench-out/web.json
 	$(BIN)/python -m benchmarks.cmapss --json bench-out/cmapss.json
 	$(BIN)/python -m benchmarks.wells --json bench-out/wells.json
 	$(BIN)/python -m benchmarks.tep --json bench-out/tep.json
