@@ -13,6 +13,7 @@ from playwright.sync_api import Locator, expect
 
 from cloud.reaction.recompute import recompute
 from protocols.batch import evidence, pedigree
+from tests.cloud.web.axe import grave
 from tests.cloud.web.browser import Site, Tab
 
 T = TypeVar("T")
@@ -286,3 +287,17 @@ def test_the_pages_fit_their_window(trader: Tab, width: int, language: str, them
         expect(trader.page.locator("main table").first).to_be_visible()
         trader.fits()
         assert trader.page.evaluate(SMALL) == []
+
+
+@pytest.mark.parametrize(("language", "theme", "width"), [("en", "light", 1440), ("ar", "dark", 360)])
+def test_the_steps_of_the_drill_down_are_for_everybody(site: Site, trader: Tab, language: str, theme: str, width: int) -> None:
+    stream, asset, tag = drill(site)
+    trader.look(language, theme)
+    trader.page.set_viewport_size({"width": width, "height": 900})
+    steps = [f"line={asset}", f"stream={stream}", f"asset={asset}", f"tag={tag}", f"proof={result(site, 'risk')['id']}"]
+    for depth in range(2, 6):
+        trader.open(f"/risk?{'&'.join(steps[:depth])}")
+        expect(trader.page.locator(".trail")).to_be_visible()
+        expect(trader.page.locator("[aria-busy=true], .skeleton")).to_have_count(0)
+        assert grave(trader) == [], depth
+        trader.fits()

@@ -12,6 +12,7 @@ from cloud.identity import totp
 from cloud.identity.roles import Role
 from tests.cloud.conftest import TestHub
 from tests.cloud.identity.people import PASSWORD, add_person, execute
+from tests.cloud.web.axe import grave
 from tests.cloud.web.browser import Site, Tab
 
 NUMBERS = itertools.count()
@@ -430,3 +431,14 @@ def test_the_pages_fit_their_window(tab: Tab, width: int, language: str) -> None
         expect(tab.page.locator("main section").first).to_be_visible()
         tab.fits()
     quiet(tab, "404")
+
+
+@pytest.mark.parametrize(("language", "theme"), [("en", "light"), ("ar", "dark")])
+def test_parts_and_dialogs_of_the_admin_page_are_for_everybody(tab: Tab, language: str, theme: str) -> None:
+    tab.look(language, theme)
+    tab.sign_in("admin")
+    for query in ("part=approvals", "part=tokens", "part=vouchers", "part=tenant", "part=journal", "person=operator"):
+        tab.open(f"/admin?{query}")
+        expect(tab.page.locator("[aria-busy=true], .skeleton")).to_have_count(0)
+        assert grave(tab) == [], query
+    expect(tab.page.get_by_role("dialog")).to_have_count(1)

@@ -23,6 +23,7 @@ from protocols.batch.proofs import ProvenBatch
 from protocols.batch.statement import Header, Payload
 from protocols.devicemap import TagTable
 from protocols.signing import Ed25519Signer, enrolled_verifier
+from tests.cloud.web.axe import grave
 from tests.cloud.web.browser import Site, Tab
 from tests.protocols.batch import pedigrees, test_bundle, test_pedigree
 
@@ -285,11 +286,13 @@ def test_a_position_that_the_log_does_not_have_is_told(tab: Tab, position: str) 
 
 
 @pytest.mark.parametrize(("width", "look"), [(360, "ar"), (768, "en"), (1440, "ar")])
-def test_the_page_fits_its_window(tab: Tab, width: int, look: str) -> None:
+def test_a_checked_file_fits_the_window_and_is_for_everybody(tab: Tab, width: int, look: str) -> None:
     tab.look(look, "dark")
     tab.page.set_viewport_size({"width": width, "height": 800})
     tab.sign_in("auditor")
     tab.open("/verify")
     give(tab, bundle.write(test_bundle.GOOD))
     expect(tab.page.locator("ol.proof li")).to_have_count(10)
+    expect(tab.page.locator("[aria-busy=true], .skeleton")).to_have_count(0)
     tab.fits()
+    assert grave(tab) == []
