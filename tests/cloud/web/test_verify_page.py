@@ -278,6 +278,16 @@ def test_the_proof_of_a_result_is_fetched_by_its_address_and_holds(site: Site, t
     assert f"position={row['position']}" in tab.page.url
 
 
+def test_the_samples_of_a_tag_are_proven_from_the_drill_down(site: Site, tab: Tab) -> None:
+    tag = next(one for one in site.get("/v1/tags") if one["name"] == "plc1.t0")
+    tab.sign_in("auditor")
+    tab.open(f"/risk?asset=A&tag={tag['gateway']}/plc1.t0")
+    tab.page.get_by_role("link", name="Prove these samples").click()
+    expect(tab.page.get_by_role("status").filter(has_text="The proof holds")).to_be_visible(timeout=30_000)
+    expect(tab.page.get_by_role("list", name="Steps of the check")).to_contain_text("each as the batches give it")
+    assert f"tag={tag['id']}" in tab.page.url
+
+
 @pytest.mark.parametrize("position", ["999999999", "-1", "first"])
 def test_a_position_that_the_log_does_not_have_is_told(tab: Tab, position: str) -> None:
     tab.sign_in("auditor")

@@ -78,7 +78,8 @@ function OfTag({ name }) {
   const id = risk.value?.id;
   return html`<h3><${Plain}>${name}<//> <small>${t("newest {n} minute|newest {n} minutes", { n: CHART_S / 60 })}, UTC</small></h3><${Trouble} error=${error} />
     ${!tags.value ? html`<div class="skeleton" aria-busy="true"></div>` : !row ? html`<p class="note">${t("The hub has no samples of this tag.")}</p>` : html`<${Drawn} make="draw" of=${[name, row.unit]} given=${samples} label=${t("samples of {name}", { name })} />`}
-    ${id && !proof && html`<p><${Step} class="act" to=${{ line, stream, asset, tag: name, proof: id }}>${t("Signed batches behind the VaR")}<//></p>`}`;
+    <p class="acts">${samples?.times_us.length > 0 && html`<${To} class="act" path="/verify" query=${{ tag: row.id, from_us: samples.times_us[0], to_us: samples.times_us.at(-1) + 1 }}>${t("Prove these samples")}<//>`}
+    ${id && !proof && html`<${Step} class="act" to=${{ line, stream, asset, tag: name, proof: id }}>${t("Signed batches behind the VaR")}<//>`}</p>`;
 }
 
 /**
