@@ -65,6 +65,7 @@ function Limits() {
   return html`<details><summary>${t("What is checked here, and what is not")}</summary><ul>
     <li>${t("Checked: the signature of the log under its checkpoint; the signature of every batch by a key of the file; the way of every batch and row through the Merkle tree to the checkpoint, and the receipt for it; that every input a row names is in the file and is exactly what it names; of a bundle of samples, that the signed batches give each sample to the bit.")}</li>
     <li>${t("Not checked: that a result follows from its inputs; that takes the calculation itself, which is repeated by")} <code dir="ltr">qenergyz verify --recompute FILE</code>.</li>
+    <li>${t("Not checked: columns of other tags in the same batches, and that tag tables are written in their one form; the command does both.")}</li>
     <li>${t("Not shown by any file: that the key of the log is the right one (compare it with one you got elsewhere), which key belongs to which gateway (the hub says so), and that no later batch adds to it.")}</li></ul></details>`;
 }
 
