@@ -25,6 +25,7 @@ class GatewayKey:
     verifier: Verifier
     not_before_us: int
     revoked_us: int | None
+    batches_per_second: float | None
 
     def is_valid(self, at_us: int) -> bool:
         return self.not_before_us - _CLOCK_SLACK_US <= at_us and (self.revoked_us is None or at_us < self.revoked_us)
@@ -53,6 +54,7 @@ class KeyRing:
             enrolled_verifier(row.algorithm, row.public),
             row.not_before_us,
             row.revoked_us,
+            row.batches_per_second,
         )
         self._known[kid] = (now_us, key)
         self._known.move_to_end(kid)

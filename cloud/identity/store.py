@@ -24,7 +24,7 @@ class Voucher:
 
 @dataclass(frozen=True, slots=True)
 class KeyRow:
-    """An enrolled key and the gateway it belongs to."""
+    """An enrolled key and the gateway it belongs to. batches_per_second: quota of the tenant, None without one."""
 
     tenant_id: int
     gateway_id: int
@@ -35,6 +35,7 @@ class KeyRow:
     revoked_us: int | None
     urn: str
     gateway: str
+    batches_per_second: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,11 @@ async def find_key(db: Database, kid: bytes) -> KeyRow | None:
         if key is None:
             return None
         await connection.execute("SELECT set_config('app.tenant', %s, true)", (str(key[0]),))
-        cursor = await connection.execute("SELECT urn, name FROM gateway WHERE tenant_id = %s AND gateway_id = %s", (key[0], key[1]))
+        cursor = await connection.execute(
+            "SELECT urn, name, (SELECT (document->>'batches_per_second')::float8 FROM tenant_setting WHERE tenant_id = gateway.tenant_id)"
+            " FROM gateway WHERE tenant_id = %s AND gateway_id = %s",
+            (key[0], key[1]),
+        )
         gateway: Any = await cursor.fetchone()
     return KeyRow(*key, *gateway)
 

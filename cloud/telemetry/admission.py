@@ -21,6 +21,7 @@ from cloud.config import Limits
 from cloud.errors import Problem
 
 STRANGER: Final = b""
+TENANT_BURST_S: Final = 30.0  # so much of a tenant's quota may come at once
 Claim = tuple[str, bytes]  # address, key id; STRANGER where that key was not proven from there
 
 
@@ -61,6 +62,7 @@ class Admission:
         self._claims = Buckets(limits.batches_per_second, limits.batches_burst, limits.known_keys)
         self._gateways = Buckets(limits.batches_per_second, limits.batches_burst, limits.known_keys)
         self._strangers = Buckets(limits.strangers_per_second, limits.strangers_burst, limits.known_keys)
+        self._tenants = Buckets(1.0, TENANT_BURST_S, limits.known_keys)  # seconds of each tenant's own quota
         self._turns = Turns(limits.requests_in_line)
         self._proven: OrderedDict[Claim, None] = OrderedDict()
 
@@ -81,13 +83,15 @@ class Admission:
     def turn(self, claim: Claim) -> AbstractAsyncContextManager[None]:
         return self._turns.turn(claim)
 
-    def prove(self, address: str, key_id: bytes, gateway: tuple[int, int], tokens: float) -> None:
-        """A signature of that key, sent from that address, was good. Raises Problem."""
+    def prove(self, address: str, key_id: bytes, gateway: tuple[int, int], tokens: float, quota: float | None = None) -> None:
+        """A signature of that key, sent from that address, was good. gateway: (tenant, gateway). quota: of the tenant, tokens a second. Raises Problem."""
         self._proven[address, key_id] = None
         self._proven.move_to_end((address, key_id))
         if len(self._proven) > self._limits.known_keys:
             self._proven.popitem(last=False)
         self._ask(self._gateways, gateway, tokens)
+        if quota:
+            self._ask(self._tenants, gateway[0], tokens / quota, "all gateways of this tenant together send")
 
     def refuse(self, address: str, key_id: bytes, tokens: float) -> None:
         """A request in which nothing was proven costs its address what it weighs; one token went when it came."""
@@ -98,7 +102,7 @@ class Admission:
         """Before each "not now": who sends as fast as the answers come gets them slowly, who does as told would wait anyway."""
         await asyncio.sleep(self._limits.push_back_s)
 
-    def _ask(self, bucket: Buckets, key: Hashable, tokens: float) -> None:
+    def _ask(self, bucket: Buckets, key: Hashable, tokens: float, who: str = "this gateway sends") -> None:
         wait_s = bucket.take(key, tokens, self._now_s())
         if wait_s > 0:
-            raise Problem("too-many-requests", "this gateway sends faster than it may", retry_after_s=max(1, int(wait_s + 0.999)))
+            raise Problem("too-many-requests", f"{who} faster than allowed", retry_after_s=max(1, int(wait_s + 0.999)))

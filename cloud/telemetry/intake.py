@@ -173,7 +173,9 @@ class Intake:
         opened, found = await self._run(lambda: ingest.open_all(request.statements, keys, at_us, vouched))
         refusal = found or request.refusal
         if opened and first:
-            self._admission.prove(request.address, request.key_id, (first.tenant_id, first.gateway_id), request.tokens)
+            self._admission.prove(
+                request.address, request.key_id, (first.tenant_id, first.gateway_id), request.tokens, first.batches_per_second
+            )
         tables = {}
         if opened and first:
             digests = {one.payload.table_digest for one in opened}

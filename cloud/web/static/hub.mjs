@@ -204,6 +204,7 @@ const everything = () => [
 
 /** @param {AbortSignal} ended @param {(event: string, data: any) => void} tell */
 function listenTo(ended, tell) {
+  alarms.value = {}; // a new stream begins with all that stand
   const source = new EventSource("/v1/stream");
   source.onopen = () => batch(() => { connected.value = true; heard_ms.value = Date.now(); });
   source.onerror = () => {

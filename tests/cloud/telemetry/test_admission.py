@@ -195,3 +195,16 @@ def test_a_key_is_a_stranger_until_it_was_proven_from_that_address() -> None:
     admission.prove("a", b"key", (1, 1), 1)
     assert admission.enter("a", b"key", 1) == ("a", b"key")
     assert admission.enter("b", b"key", 1) == ("b", STRANGER)
+
+
+def test_the_gateways_of_a_tenant_share_its_quota_and_another_tenant_has_its_own() -> None:
+    now_s = 0.0
+    admission = Admission(Limits(), lambda: now_s)
+    admission.prove("a", b"one", (1, 1), 40, quota=2.0)
+    admission.prove("a", b"two", (1, 2), 20, quota=2.0)
+    with pytest.raises(Problem, match="all gateways of this tenant together") as refused:
+        admission.prove("a", b"one", (1, 1), 10, quota=2.0)
+    assert refused.value.retry_after_s == 5
+    admission.prove("a", b"three", (2, 1), 10, quota=2.0)
+    now_s = 5.0
+    admission.prove("a", b"one", (1, 1), 10, quota=2.0)
