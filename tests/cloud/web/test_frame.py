@@ -3,7 +3,7 @@
 import re
 import time
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from cloud.identity import totp
 from tests.cloud.identity.people import PASSWORD, Browser, add_person
@@ -138,3 +138,30 @@ def test_many_tabs_share_one_stream_and_another_takes_over_when_the_first_is_clo
     assert sum(url.endswith("/v1/stream") for url in asked) == 1
     for page in more:
         expect(page.get_by_text("LIVE")).to_be_visible()
+
+
+def test_a_tenant_without_a_provider_of_its_own_says_so_on_the_way_in(site: Site, tab: Tab) -> None:
+    tab.page.goto(site.url)
+    tab.page.locator("summary").click()
+    tab.page.get_by_role("button", name="Sign in with the company's account").click()
+    expect(tab.page.get_by_role("alert")).to_contain_text("no such way in")
+    tab.faults.clear()  # the refusals of the session and of the provider
+
+
+def test_a_tenant_with_a_provider_sends_the_browser_there_and_back_to_the_page(site: Site, tab: Tab) -> None:
+    asked: list[str] = []
+
+    def provider(route: Route) -> None:
+        asked.append(route.request.url)
+        if route.request.resource_type == "document":
+            route.fulfill(status=200, content_type="text/html", body="<h1>the company's sign-in</h1>")
+        else:
+            route.fulfill(status=303, headers={"location": "/"})
+
+    tab.page.goto(f"{site.url}/alarms")
+    tab.page.route("**/v1/oidc/default/login*", provider)
+    tab.page.locator("summary").click()
+    tab.page.get_by_role("button", name="Sign in with the company's account").click()
+    expect(tab.page.get_by_role("heading", name="the company's sign-in")).to_be_visible()
+    assert all(url.endswith("?to=%2Falarms") for url in asked)
+    tab.faults.clear()

@@ -1,7 +1,7 @@
 // The way in: name and password, then the second factor where there is one; and the first password of who was invited.
 // @ts-check
 import { html, useState } from "../vendor/core.mjs";
-import { send, session } from "../hub.mjs";
+import { Refusal, send, session } from "../hub.mjs";
 import { go, place } from "../place.mjs";
 import { Field, Trouble } from "../ui.mjs";
 import { Plain, language, prefer, t } from "../words.mjs";
@@ -14,9 +14,17 @@ function Credentials({ done, failed }) {
       done(await send("POST", "/v1/session", { tenant: tenant.value.trim(), name: name.value.trim(), password: password.value }));
     } catch (error) { failed(error); }
   };
+  /** By the company's own provider: the hub sends the browser there, where it knows one for this tenant. */
+  const elsewhere = async (/** @type {any} */ event) => {
+    const address = `/v1/oidc/${encodeURIComponent(event.target.form.elements.tenant.value.trim())}/login?to=${encodeURIComponent(place.value.path)}`;
+    const reply = await fetch(address, { redirect: "manual" }).catch(() => null);
+    if (reply?.type === "opaqueredirect") location.assign(address);
+    else failed(new Refusal(reply, (await reply?.json().catch(() => ({}))) ?? {}));
+  };
   return html`<form onSubmit=${submit}><${Field} label=${t("Name")}><input name="name" autocomplete="username" required autofocus dir="ltr" /><//>
     <${Field} label=${t("Password")}><input name="password" type="password" autocomplete="current-password" required dir="ltr" /><//>
-    <details><summary>${t("Tenant")}</summary><${Field} label=${t("Tenant")}><input name="tenant" value=${place.value.query.tenant ?? "default"} required dir="ltr" /><//></details>
+    <details><summary>${t("Tenant")}</summary><${Field} label=${t("Tenant")}><input name="tenant" value=${place.value.query.tenant ?? "default"} required dir="ltr" /><//>
+      <p><button type="button" class="act" onClick=${elsewhere}>${t("Sign in with the company's account")}</button></p></details>
     <p class="acts"><button type="submit" class="act">${t("Sign in")}</button></p></form>`;
 }
 
