@@ -27,6 +27,14 @@ class Tolerance:
             return abs(answer - expected) <= self.value
         return math.isclose(answer, expected, rel_tol=self.value, abs_tol=1e-12)
 
+    @classmethod
+    def of(cls, written: Mapping[str, Any] | str) -> "Tolerance":
+        """From {"kind": "rel", "value": 1e-6}, "rel 1e-6" or "exact" (which leaves room for the last bits of a float only)."""
+        if isinstance(written, str):
+            kind, _, value = ("abs 1e-9" if written == "exact" else written).partition(" ")
+            return cls(kind, float(value))
+        return cls(written["kind"], written["value"])
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -38,7 +46,7 @@ class Case:
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> "Case":
         """From a file. An adapter that must know what is asked (which Greek) finds the case's own words in `inputs["what"]`."""
-        tolerance = Tolerance(item["tolerance"]["kind"], item["tolerance"]["value"]) if "tolerance" in item else None
+        tolerance = Tolerance.of(item["tolerance"]) if "tolerance" in item else None
         asked = {"what": item["what"]} if "tolerance" in item else {}
         return cls(item["id"], {**item["inputs"], **asked}, item["expected"], tolerance)
 
@@ -80,6 +88,19 @@ ADAPTERS: Final[Mapping[str, str]] = {
     "SS-": "market:futures_price",
     "VOL-": "market:ewma_volatility",
     "SUP-": "supply:supply",
+    "ESG-C1-": "esg:combustion",
+    "ESG-GWP-": "esg:warming",
+    "ESG-FLARE-": "esg:flare",
+    "ESG-VENT-": "esg:vent",
+    "ESG-PNEU-": "esg:pneumatics",
+    "ESG-FUG-": "esg:fugitives",
+    "ESG-S2-": "esg:purchased_power",
+    "ESG-MI-": "esg:methane_intensity",
+    "ESG-UNC-": "esg:uncertainty",
+    "ESG-TRIR-": "esg:safety",
+    "ESG-DQ-": "esg:data_quality",
+    "ESG-ITR-": "esg:temperature_rise",
+    "ESG-POD-": "esg:detection",
 }
 
 

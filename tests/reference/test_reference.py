@@ -4,11 +4,12 @@ from pathlib import Path
 import pytest
 
 from tests.reference.__main__ import main, read
-from tests.reference.cases import Case, check
+from tests.reference.cases import Case, Tolerance, check
 
 CASES = Path(__file__).parent.parent / "cases"
 TRUST = read(CASES / "trust.json")
 RISK = read(CASES / "risk.json")
+ESG_COMPLIANCE = read(CASES / "esg_compliance.json")
 
 
 @pytest.mark.parametrize("case", TRUST, ids=lambda case: case.id)
@@ -20,6 +21,18 @@ def test_published_trust_case_gives_the_expected_answer(case: Case) -> None:
 def test_risk_case_gives_the_expected_answer_once_its_family_is_built(case: Case) -> None:
     verdict, detail = check(case)
     assert verdict != "FAIL", detail
+
+
+@pytest.mark.parametrize("case", ESG_COMPLIANCE, ids=lambda case: case.id)
+def test_esg_and_compliance_case_gives_the_expected_answer_once_its_family_is_built(case: Case) -> None:
+    verdict, detail = check(case)
+    assert verdict != "FAIL", detail
+
+
+@pytest.mark.parametrize(("written", "covers"), [("rel 1e-2", 100.9), ("abs 0.5", 100.4), ("exact", 100.0)])
+def test_a_tolerance_is_written_in_words_too(written: str, covers: float) -> None:
+    assert Tolerance.of(written).covers(covers, 100.0)
+    assert not Tolerance.of(written).covers(101.5, 100.0)
 
 
 @pytest.mark.parametrize("family", ["B76", "GBS", "GRK", "KIRK", "MARG", "VAR", "DG", "KUP", "CHR", "TL"])
