@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -78,7 +78,7 @@ from cloud.reaction.loop import Reaction
 from cloud.reaction.production import Production
 from cloud.reaction.results import ResultFeed, Results
 from cloud.telemetry import api as telemetry_api
-from cloud.telemetry import bundles, events, reading, rebuild, stream_api
+from cloud.telemetry import bundles, events, reading, rebuild, several, stream_api
 from cloud.telemetry import store as telemetry_store
 from cloud.telemetry.arrivals import Arrivals
 from cloud.telemetry.channels import Channels, Document, Shared
@@ -139,14 +139,20 @@ class Hub:
     def _documents(self) -> Sequence[Document]:
         """What the live stream carries whole."""
 
-        async def gateways(connection: Connection, tenant_id: int) -> bytes:
-            return await reading.gateways_json(connection, tenant_id, self.intake.receipted)
-
         return (
-            Document("gateways", "read:field", gateways),
+            Document("gateways", "read:field", self.gateways),
             Document("tags", "read:field", reading.tags_json, telemetry_store.tags_mark),
             Document("model", "read:assets", reaction_api.model_json, reaction_api.model_mark),
         )
+
+    async def gateways(self, connection: Connection, tenant_id: int) -> bytes:
+        """The document of all gateways of a tenant, with what only other parts of the hub know of them."""
+
+        async def keys(connection: Connection, tenant_id: int) -> Mapping[int, Mapping[str, Any]]:
+            found = await identity_store.key_ends(connection, tenant_id, self.clock.now_us())
+            return {gateway_id: {"key": key} for gateway_id, key in found.items()}
+
+        return await reading.gateways_json(connection, tenant_id, self.intake.receipted, (keys, configuration_api.members))
 
     async def __aenter__(self) -> "Hub":
         self._stack = contextlib.AsyncExitStack()
@@ -275,7 +281,8 @@ def _include(app: FastAPI, hub: Hub) -> None:
     )
     app.include_router(telemetry_api.gateway_routes(hub.intake, hub.tracing))
     field, proof, assets = needs("read:field"), needs("read:evidence"), needs("read:assets")
-    app.include_router(reading.routes(hub.windows, hub.latest, hub.intake.receipted, field))
+    app.include_router(reading.routes(hub.windows, hub.latest, hub.gateways, field))
+    app.include_router(several.routes(hub.windows, field))
     app.include_router(stream_api.routes(hub.channels, hub.documents, field, hub.feeds))
     app.include_router(events.routes(hub.db, field))
     app.include_router(bundles.routes(hub.windows, hub.log, proof))

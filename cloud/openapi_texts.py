@@ -158,8 +158,11 @@ ANSWERS: Final[Mapping[str, Any]] = {
             "batches": 3600,
             "samples": 1800000,
             "bytes": 5400000,
+            "key": {"state": "good", "ends_us": None},
+            "configuration": {"state": "IN_SYNC", "reason": "nothing was pushed: the gateway runs its own file", "version": 0},
         }
     ],
+    "GET /v1/completeness": [{"complete": True, "statement": "all present", "gaps": [], "tag": "rig1/plc1.pressure"}],
     "GET /v1/tags": [
         {
             "id": 7,

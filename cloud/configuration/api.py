@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from cloud.audit import store as log_store
 from cloud.configuration import store
 from cloud.configuration.store import Known, Pushed
-from cloud.db import Database
+from cloud.db import Connection, Database
 from cloud.errors import Problem
 from cloud.identity.actor import Record
 from cloud.identity.credentials import Principal
@@ -50,18 +50,18 @@ class State(BaseModel):
     asked_us: int
 
 
-def judge(pushed: Pushed | None, known: Known | None) -> tuple[SyncState, str]:
-    """How a gateway stands to the newest version. Pure."""
-    if pushed is None:
+def judge(pushed: int, known: Known | None) -> tuple[SyncState, str]:
+    """How a gateway stands to the newest version, 0 = none. Pure."""
+    if not pushed:
         return SyncState.IN_SYNC, "nothing was pushed: the gateway runs its own file"
     if known is None:
         return (
             SyncState.PENDING,
             "the gateway has not asked; remote configuration is off unless its site sets remote_configuration = true in [hub]",
         )
-    if known.version < pushed.version:
+    if known.version < pushed:
         return SyncState.PENDING, f"the gateway is at version {known.version}"
-    if known.version > pushed.version:
+    if known.version > pushed:
         return SyncState.FAILED, f"the gateway knows version {known.version}: this hub was restored from a backup; push from there on"
     return SyncState(known.state), known.reason
 
@@ -113,10 +113,11 @@ class Configurations:
             gateway_id, urn = await _gateway(connection, tenant_id, name)
             pushed = await store.newest(connection, tenant_id, gateway_id)
             known = await store.report(connection, tenant_id, gateway_id)
-        state, reason = judge(pushed, known)
+        version = pushed.version if pushed else 0
+        state, reason = judge(version, known)
         return State(
             gateway=urn,
-            version=pushed.version if pushed else 0,
+            version=version,
             state=state,
             reason=reason,
             text=pushed.text if pushed else "",
@@ -151,6 +152,15 @@ class Configurations:
                 raise Problem("conflict", f"a report with the number {number} is known; number the next one higher", number=number)
             pushed = await store.newest(connection, key.tenant_id, key.gateway_id)
         return pushed.statement if pushed and pushed.version > report.version else None
+
+
+async def members(connection: Connection, tenant_id: int) -> dict[int, dict[str, Any]]:
+    """By gateway: `configuration`, for the list of all of them."""
+    found = {}
+    for gateway_id, (version, known) in (await store.stands(connection, tenant_id)).items():
+        state, reason = judge(version, known)
+        found[gateway_id] = {"configuration": {"state": state.value, "reason": reason, "version": version}}
+    return found
 
 
 async def _gateway(connection: Any, tenant_id: int, name: str) -> tuple[int, str]:

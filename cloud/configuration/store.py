@@ -67,6 +67,18 @@ async def report(connection: Connection, tenant_id: int, gateway_id: int) -> Kno
     return Known(*row) if row else None
 
 
+async def stands(connection: Connection, tenant_id: int) -> dict[int, tuple[int, Known | None]]:
+    """By gateway: the version pushed last, 0 = none, and its newest report."""
+    cursor = await connection.execute(
+        "SELECT gateway_id, coalesce(pushed.version, 0), told.version, state, reason, number, since_us, asked_us FROM gateway"
+        " LEFT JOIN (SELECT gateway_id, max(version) AS version FROM gateway_configuration WHERE tenant_id = %s GROUP BY gateway_id) AS pushed"
+        " USING (gateway_id) LEFT JOIN gateway_configuration_report AS told USING (tenant_id, gateway_id) WHERE gateway.tenant_id = %s",
+        (tenant_id, tenant_id),
+    )
+    rows: list[Any] = await cursor.fetchall()
+    return {row[0]: (row[1], None if row[2] is None else Known(*row[2:])) for row in rows}
+
+
 async def note(connection: Connection, tenant_id: int, gateway_id: int, found: Report, at_us: int) -> bool:
     """False when a report with this number or a later one is known."""
     cursor = await connection.execute(

@@ -184,6 +184,17 @@ async def gateway_keys(db: Database, tenant_id: int) -> list[GatewayKeys]:
     ]
 
 
+async def key_ends(connection: Connection, tenant_id: int, now_us: int) -> dict[int, dict[str, Any]]:
+    """By gateway: how its key stands that has no end or, where all have one, ends last. Without a key: ended."""
+    cursor = await connection.execute(
+        "SELECT DISTINCT ON (gateway_id) gateway_id, kid, algorithm, not_before_us, revoked_us FROM gateway"
+        " LEFT JOIN gateway_key USING (tenant_id, gateway_id) WHERE tenant_id = %s ORDER BY gateway_id, revoked_us DESC NULLS FIRST",
+        (tenant_id,),
+    )
+    rows: list[Any] = await cursor.fetchall()
+    return {row[0]: {"state": ListedKey(*row[1:]).state(now_us) if row[1] else "ended", "ends_us": row[4]} for row in rows}
+
+
 async def has_gateway(db: Database, tenant_id: int, gateway: str) -> bool:
     async with db.tenant(tenant_id) as connection:
         cursor = await connection.execute("SELECT 1 FROM gateway WHERE tenant_id = %s AND name = %s", (tenant_id, gateway))

@@ -1,7 +1,7 @@
 """HTTP for readers: gateways, tags, latest values, samples, completeness. The live stream is in stream_api."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
@@ -27,6 +27,9 @@ TagId = Annotated[int, Path(ge=1, le=INT64)]
 Find = Annotated[str | None, Query(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
 After = Annotated[int, Query(ge=0, le=INT64, description="id of the last tag of the page before")]
 Reader = Callable[[Request], Awaitable[Principal]]
+# of every gateway of a tenant, by its id: more members of its document
+Members = Callable[[Connection, int], Awaitable[Mapping[int, Mapping[str, Any]]]]
+Gateways = Callable[[Connection, int], Awaitable[bytes]]
 
 
 def json_columns(document: Any, status: int = 200) -> Response:
@@ -47,16 +50,23 @@ def check_window(from_us: int, to_us: int) -> None:
         raise Problem("invalid-request", f"to_us must be after from_us, found {from_us} to {to_us}")
 
 
-async def gateways_json(connection: Connection, tenant_id: int, receipted: Mapping[tuple[int, int], Contact]) -> bytes:
+async def gateways_json(
+    connection: Connection, tenant_id: int, receipted: Mapping[tuple[int, int], Contact], more: Sequence[Members] = ()
+) -> bytes:
+    """receipted: (tenant, gateway) -> its last contact, newer than what the table says."""
     rows = await store.gateways(connection, tenant_id)
     totals = await series_store.totals(connection, tenant_id)
+    found = [await members(connection, tenant_id) for members in more]
     documents = []
     for row in rows:
         batches, samples, size = totals.get(row.id, (0, 0, 0))
         known = receipted.get((tenant_id, row.id))
         receipt_us = known.receipt_us if known and known.receipt_us else row.receipt_us
         stored = {"batches": batches, "samples": samples, "bytes": size}
-        documents.append({**asdict(row), "receipt_us": receipt_us, **stored, **(known.members() if known else NOTHING)})
+        document = {**asdict(row), "receipt_us": receipt_us, **stored, **(known.members() if known else NOTHING)}
+        for members in found:
+            document.update(members.get(row.id, {}))
+        documents.append(document)
     return orjson.dumps(documents)
 
 
@@ -66,22 +76,33 @@ async def tags_json(connection: Connection, tenant_id: int) -> bytes:
     return b"null" if len(rows) > MOST_STREAMED else orjson.dumps([asdict(row) for row in rows])
 
 
-def routes(
-    windows: Windows,
-    latest: Latest,
-    receipted: Mapping[tuple[int, int], Contact],
-    reader: Reader,
-) -> APIRouter:
-    """receipted: (tenant, gateway) -> its last contact, newer than what the table says."""
+async def samples_of(windows: Windows, tenant_id: int, tag: TagRow, from_us: int, to_us: int, points: int | None) -> dict[str, Any]:
+    if points is None:
+        found = await windows.samples(tenant_id, tag, from_us, to_us)
+        drawn = Chart(found, found.times_us.size, 0)
+    else:
+        drawn = await chart(windows, tenant_id, tag, from_us, to_us, points)
+    columns = {"times_us": drawn.points.times_us, "values": drawn.points.values, "quality": drawn.points.quality}
+    read = {"from": "minutes" if drawn.bucket_us else "samples", "bucket_us": drawn.bucket_us}
+    return {"tag": asdict(tag), "samples": drawn.size, "read": read, **columns}
+
+
+async def completeness_of(windows: Windows, tenant_id: int, tag: TagRow, from_us: int, to_us: int) -> dict[str, Any]:
+    return _completeness(await windows.missing(tenant_id, tag.gateway_id, tag, from_us, to_us), tag=tag.name)
+
+
+def routes(windows: Windows, latest: Latest, gateways: Gateways, reader: Reader) -> APIRouter:
+    """gateways: the document of all of a tenant's, as the live stream carries it."""
     router = APIRouter(tags=["telemetry"])
     who = Annotated[Principal, Depends(reader)]
 
     @router.get("/v1/gateways")
     async def get_gateways(principal: who) -> Response:
         """Each with its backlog as it last reported it, what is stored of it, and, since this hub began, when its oldest waiting batch was
-        sealed, when its buffer will be full, and how its clock stands (null: not told)."""
+        sealed, when its buffer will be full, and how its clock stands (null: not told). `key` is the one that ends last, `configuration` as at
+        /v1/gateways/{gateway}/configuration."""
         async with windows.db.tenant(principal.tenant_id) as connection:
-            return Response(await gateways_json(connection, principal.tenant_id, receipted), media_type="application/json")
+            return Response(await gateways(connection, principal.tenant_id), media_type="application/json")
 
     @router.get("/v1/tags")
     async def get_tags(
@@ -113,26 +134,15 @@ def routes(
         """
         check_window(from_us, to_us)
         tag = await find_tag(windows, principal.tenant_id, tag_id)
-        if points is None:
-            found = await windows.samples(principal.tenant_id, tag, from_us, to_us)
-            drawn = Chart(found, found.times_us.size, 0)
-        else:
-            drawn = await chart(windows, principal.tenant_id, tag, from_us, to_us, points)
-
-        def write() -> Response:
-            columns = {"times_us": drawn.points.times_us, "values": drawn.points.values, "quality": drawn.points.quality}
-            read = {"from": "minutes" if drawn.bucket_us else "samples", "bucket_us": drawn.bucket_us}
-            return json_columns({"tag": asdict(tag), "samples": drawn.size, "read": read, **columns})
-
-        return await asyncio.get_running_loop().run_in_executor(windows.threads, write)
+        found = await samples_of(windows, principal.tenant_id, tag, from_us, to_us, points)
+        return await asyncio.get_running_loop().run_in_executor(windows.threads, json_columns, found)
 
     @router.get("/v1/tags/{tag_id}/completeness")
     async def get_tag_completeness(principal: who, tag_id: TagId, from_us: Time, to_us: Time) -> Response:
         """Says "all present", or names the exact gaps with cause and duration."""
         check_window(from_us, to_us)
         tag = await find_tag(windows, principal.tenant_id, tag_id)
-        gaps = await windows.missing(principal.tenant_id, tag.gateway_id, tag, from_us, to_us)
-        return json_columns(_completeness(gaps, tag=tag.name))
+        return json_columns(await completeness_of(windows, principal.tenant_id, tag, from_us, to_us))
 
     @router.get("/v1/gateways/{gateway_id}/completeness")
     async def get_gateway_completeness(principal: who, gateway_id: TagId, from_us: Time, to_us: Time) -> Response:

@@ -218,6 +218,16 @@ async def tags(connection: Connection, tenant_id: int, tag_id: int | None = None
     return [TagRow(*row) for row in await _rows(cursor)]
 
 
+async def tags_of(connection: Connection, tenant_id: int, tag_ids: Sequence[int]) -> list[TagRow]:
+    """Those of them that are there, in no order."""
+    cursor = await connection.execute(
+        "SELECT tag_id, gateway_id, gateway.name, tag.name, type, unit, asset, protocol FROM tag JOIN gateway USING (tenant_id, gateway_id)"
+        " WHERE tenant_id = %s AND tag_id = ANY(%s::bigint[])",
+        (tenant_id, list(tag_ids)),
+    )
+    return [TagRow(*row) for row in await _rows(cursor)]
+
+
 async def tags_page(connection: Connection, tenant_id: int, find: str | None, after: int, limit: int | None) -> list[TagRow]:
     """By id where there is a limit, by gateway and name where all are asked for. find: part of the name or the asset."""
     order = "gateway.name, tag.name" if limit is None else "tag_id"

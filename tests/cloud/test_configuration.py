@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from cloud.configuration.api import judge
-from cloud.configuration.store import Known, Pushed
+from cloud.configuration.store import Known
 from edge import config, enrolment
 from edge.enrolment import CurrentSigner
 from edge.remote import CHANGED_HERE, RefusedByHub, RefusedHere, Remote
@@ -215,12 +215,11 @@ async def test_report_cannot_be_repeated_nor_made_by_another_key(both: Both) -> 
 
 
 def test_state_is_pending_until_the_gateway_has_asked() -> None:
-    pushed = Pushed(2, "", b"", "", 0)
-    assert judge(pushed, None)[0] is SyncState.PENDING
-    assert "remote_configuration = true" in judge(pushed, None)[1]
-    assert judge(pushed, Known(1, "IN_SYNC", "", 1, 0, 0))[0] is SyncState.PENDING
-    assert judge(pushed, Known(3, "IN_SYNC", "", 1, 0, 0))[0] is SyncState.FAILED
-    assert judge(None, None)[0] is SyncState.IN_SYNC
+    assert judge(2, None)[0] is SyncState.PENDING
+    assert "remote_configuration = true" in judge(2, None)[1]
+    assert judge(2, Known(1, "IN_SYNC", "", 1, 0, 0))[0] is SyncState.PENDING
+    assert judge(2, Known(3, "IN_SYNC", "", 1, 0, 0))[0] is SyncState.FAILED
+    assert judge(0, None)[0] is SyncState.IN_SYNC
 
 
 @pytest.mark.parametrize(("allowed", "asks"), [("", False), ("[hub]\nremote_configuration = true\n", True)], ids=["by default", "allowed"])

@@ -71,6 +71,39 @@ async def test_a_window_takes_its_beginning_and_leaves_its_end(hub: TestHub) -> 
     assert (body["values"], body["quality"]) == ([0.0, 0.04], [0, 0])
 
 
+@pytest.mark.parametrize("what", ["samples", "completeness"])
+async def test_several_tags_are_answered_as_each_of_them_alone_in_the_order_asked(hub: TestHub, what: str) -> None:
+    gateway = await hub.gateway(tags=3)
+    await gateway.send(gateway.seal())
+    token = await hub.token()
+    wanted = [await _tag(hub, token, f"plc1.t{n}") for n in (2, 0)]
+    params = {"from_us": 1_000_000, "to_us": 3_000_000, **({"points": 100} if what == "samples" else {})}
+    alone = [(await hub.client.get(f"/v1/tags/{tag}/{what}", params=params, headers=token)).json() for tag in wanted]
+    together = await hub.client.get(f"/v1/{what}", params={**params, "tags": ",".join(map(str, wanted))}, headers=token)
+    assert together.json() == alone
+    assert alone[0] != alone[1]
+
+
+async def test_a_gateway_is_listed_with_the_end_of_its_key_and_its_configuration(hub: TestHub) -> None:
+    await hub.gateway("rig1")
+    await hub.gateway("rig2")
+    token = await hub.token()
+
+    async def listed() -> dict[str, Any]:
+        return {row["name"]: row for row in (await hub.client.get("/v1/gateways", headers=token)).json()}
+
+    row = (await listed())["rig1"]
+    assert row["key"] == {"state": "good", "ends_us": None}
+    told = (await hub.client.get("/v1/gateways/rig1/configuration", headers=token)).json()
+    assert row["configuration"] == {name: told[name] for name in ("state", "reason", "version")}
+    ended = await hub.client.post("/v1/gateways/rig1/revocation", headers=await hub.token(scopes=("write:gateways",)))
+    assert ended.status_code == 200, ended.text
+    after = await listed()
+    (key,) = (await hub.client.get("/v1/gateways/rig1/keys", headers=token)).json()["keys"]
+    assert after["rig1"]["key"] == {"state": "ended", "ends_us": key["ends_us"]}
+    assert after["rig2"]["key"] == {"state": "good", "ends_us": None}
+
+
 async def test_what_is_no_number_is_null(hub: TestHub) -> None:
     gateway = await hub.gateway(tags=1, table=False)
     gateway.table = tag_table("rig1", 1, ("float64",), "1")
@@ -116,6 +149,14 @@ async def test_points_bound_the_answer_and_the_whole_number_is_told(hub: TestHub
         ("/v1/bundles?tag=0&from_us=0&to_us=1", "invalid-request", 422),
         ("/v1/tags/0/samples?from_us=0&to_us=9", "invalid-request", 422),
         ("/v1/tags/a/samples?from_us=0&to_us=9", "invalid-request", 422),
+        ("/v1/samples?tags={tag}&from_us=9&to_us=0", "invalid-request", 422),
+        ("/v1/samples?tags=&from_us=0&to_us=9", "invalid-request", 422),
+        ("/v1/samples?tags={tag},&from_us=0&to_us=9", "invalid-request", 422),
+        ("/v1/samples?tags={tag}&from_us=0&to_us=9&points=5001", "invalid-request", 422),
+        (f"/v1/samples?tags={','.join('1' * 25)}&from_us=0&to_us=9", "invalid-request", 422),
+        ("/v1/samples?tags={tag},999999&from_us=0&to_us=9", "not-found", 404),
+        ("/v1/completeness?tags={tag}&from_us=9&to_us=0", "invalid-request", 422),
+        ("/v1/completeness?tags=0&from_us=0&to_us=9", "not-found", 404),
         (f"/v1/tags/{INT64}/samples?from_us=0&to_us=9", "not-found", 404),
         (f"/v1/gateways/{INT64}/completeness?from_us=0&to_us=9", "not-found", 404),
         (f"/v1/bundles?tag={INT64}&from_us=0&to_us=9", "not-found", 404),
@@ -140,13 +181,20 @@ async def test_the_widest_and_the_farthest_windows_are_answered(hub: TestHub, fr
 
 @pytest.mark.parametrize(
     "path",
-    ["/v1/tags/{tag}/samples", "/v1/tags/{tag}/completeness", "/v1/gateways/{gateway}/completeness", "/v1/bundles?tag={tag}"],
+    [
+        "/v1/tags/{tag}/samples",
+        "/v1/tags/{tag}/completeness",
+        "/v1/gateways/{gateway}/completeness",
+        "/v1/bundles?tag={tag}",
+        "/v1/samples",
+        "/v1/completeness",
+    ],
 )
 async def test_another_tenants_things_do_not_exist(hub: TestHub, path: str) -> None:
     gateway = await hub.gateway("rig1", "other")
     await gateway.send(gateway.seal())
     ((tag, number),) = hub.rows("SELECT min(tag_id), min(gateway_id) FROM tag")
-    url, params = path.format(tag=tag, gateway=number).partition("?tag=")[0], {**WINDOW, "tag": tag}
+    url, params = path.format(tag=tag, gateway=number).partition("?tag=")[0], {**WINDOW, "tag": tag, "tags": tag}
     assert (await hub.client.get(url, params=params, headers=await hub.token("other"))).status_code == 200
     assert problem(await hub.client.get(url, params=params, headers=await hub.token())) == "not-found"
     assert problem(await hub.client.get(url, params=params)) == "unauthorized"
