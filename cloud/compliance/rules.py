@@ -1,0 +1,188 @@
+"""What a rule is, and how one is evaluated: outcome, finding, and the key under which it gives the same bytes again.
+
+For running rules over facts. Not for the rules themselves (emir, mifid, remit, cftc, csrd, guyana, sharia) nor for their list (table).
+Rules kept here: the decorator only attaches facts about the rule; an evaluation is a pure function of its key (rule version,
+parameters, scenarios, as_of, facts); what a rule cannot know is INDETERMINATE; worst of several is FAIL, then INDETERMINATE, then PASS.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from functools import cache
+from types import ModuleType
+from typing import Any, Generic, TypeVar
+
+from cloud import document
+from cloud.compliance import workdays
+from cloud.compliance.parameters import ParameterSet, Undetermined
+from cloud.compliance.trace import Law, Node, Trace, as_json, as_text, plain_facts
+
+F = TypeVar("F")
+
+
+class Outcome(StrEnum):
+    PASS = "PASS"  # noqa: S105 - an outcome, no password
+    FAIL = "FAIL"
+    NOT_APPLICABLE = "NOT_APPLICABLE"
+    INDETERMINATE = "INDETERMINATE"
+
+
+_WORST = (Outcome.FAIL, Outcome.INDETERMINATE, Outcome.PASS, Outcome.NOT_APPLICABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    outcome: Outcome
+    why: str
+
+
+class Severity(StrEnum):
+    BREACH = "breach"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule(Generic[F]):
+    """`applies_from`: before that day there is no duty. `about`: the kind of facts it judges."""
+
+    id: str
+    title: str
+    cites: tuple[str, ...]
+    applies_from: date
+    params: tuple[str, ...]
+    about: type[F]
+    judge: Callable[[F, Law, Trace], Verdict]
+    severity: Severity = Severity.BREACH
+    owner: str = "compliance"
+
+    @property
+    def version(self) -> str:
+        return _version(self.judge)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Evaluating it again gives the same bytes."""
+
+    rule: str
+    rule_version: str
+    parameters: str
+    scenarios: tuple[str, ...]
+    as_of: date
+    facts: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    key: Key
+    subject: str
+    title: str
+    cites: tuple[str, ...]
+    severity: Severity
+    owner: str
+    outcome: Outcome
+    why: str
+    trace: tuple[Node, ...]
+
+    def document(self) -> dict[str, Any]:
+        head = {
+            name: plain_facts(getattr(self, name)) for name in ("key", "subject", "title", "cites", "severity", "owner", "outcome", "why")
+        }
+        return head | {"trace": [as_json(node) for node in self.trace]}
+
+    def canonical(self) -> bytes:
+        return document.encode(self.document())
+
+    def text(self) -> str:
+        """For a person who has to be able to follow and to check it."""
+        under = f", supposing {', '.join(self.key.scenarios)}" if self.key.scenarios else ""
+        head = [
+            f"{self.key.rule} {self.title}: {self.outcome.value}",
+            f"  {self.why}",
+            f"  on {self.subject}, law as of {self.key.as_of}{under}",
+            *(f"  source: {one}" for one in self.cites),
+        ]
+        ends = [f"  rule {self.key.rule_version[:12]}, parameters {self.key.parameters[:12]}, facts {self.key.facts[:12]}"]
+        return "\n".join([*head, *(as_text(node, 1) for node in self.trace), *ends])
+
+
+def rule(
+    id: str,
+    title: str,
+    about: type[F],
+    cites: tuple[str, ...],
+    applies_from: date,
+    params: tuple[str, ...] = (),
+    severity: Severity = Severity.BREACH,
+) -> Callable[[Callable[[F, Law, Trace], Verdict]], Rule[F]]:
+    def attached(judge: Callable[[F, Law, Trace], Verdict]) -> Rule[F]:
+        return Rule(id, title, cites, applies_from, params, about, judge, severity)
+
+    return attached
+
+
+def passed(why: str) -> Verdict:
+    return Verdict(Outcome.PASS, why)
+
+
+def failed(why: str) -> Verdict:
+    return Verdict(Outcome.FAIL, why)
+
+
+def not_applicable(why: str) -> Verdict:
+    return Verdict(Outcome.NOT_APPLICABLE, why)
+
+
+def indeterminate(why: str) -> Verdict:
+    return Verdict(Outcome.INDETERMINATE, why)
+
+
+def held(holds: bool, kept: str, broken: str) -> Verdict:
+    return passed(kept) if holds else failed(broken)
+
+
+def worst(outcomes: Iterable[Outcome]) -> Outcome:
+    """NOT_APPLICABLE where nothing applied, or nothing was asked."""
+    return min(outcomes, key=_WORST.index, default=Outcome.NOT_APPLICABLE)
+
+
+def evaluate(
+    one: Rule[F], subject: str, facts: F, parameters: ParameterSet, as_of: date, scenarios: frozenset[str] = frozenset()
+) -> Finding:
+    if unknown := scenarios - parameters.known_scenarios():
+        raise ValueError(f"unknown scenario {sorted(unknown)[0]}; known: {', '.join(sorted(parameters.known_scenarios()))}")
+    if not isinstance(facts, one.about):
+        raise TypeError(f"{one.id} judges {one.about.__name__}, not {type(facts).__name__}")
+    law = Law(parameters, as_of, scenarios)
+    trace = Trace(law)
+    verdict = _verdict(one, facts, law, trace)
+    key = Key(one.id, one.version, parameters.digest, tuple(sorted(scenarios)), as_of, facts_hash(facts))
+    return Finding(key, subject, one.title, one.cites, one.severity, one.owner, verdict.outcome, verdict.why, trace.nodes())
+
+
+def _verdict(one: Rule[F], facts: F, law: Law, trace: Trace) -> Verdict:
+    if law.as_of < one.applies_from:
+        return not_applicable(f"in force from {one.applies_from} only")
+    try:
+        return one.judge(facts, law, trace)
+    except Undetermined as reason:
+        return indeterminate(str(reason))
+
+
+def facts_hash(facts: object) -> str:
+    return document.digest(document.encode({"kind": type(facts).__name__, "facts": plain_facts(facts)})).hex()
+
+
+@cache
+def _version(judge: Callable[..., Verdict]) -> str:
+    """Of the module a rule stands in and of the counting of days: a helper changes the answer as well as the rule does."""
+    home = inspect.getmodule(judge)
+    texts = [judge.__qualname__, *(_source(module) for module in (home, workdays) if module is not None)]
+    return document.digest("\0".join(texts).encode()).hex()
+
+
+@cache
+def _source(module: ModuleType) -> str:
+    return inspect.getsource(module)

@@ -1,0 +1,161 @@
+"""The explanation of a finding: a tree of steps with inputs, parameters, formula and value, as text for a lawyer and as JSON.
+
+A rule writes its steps here while it decides. Not a log: no times of the machine, so that the same facts give the same bytes.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Any, TypeVar
+
+from cloud.compliance.parameters import ParameterSet, Undetermined, Used, Value, plain
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One step. `inputs` are facts, `parameters` what the law says, `value` what follows by `formula`."""
+
+    name: str
+    formula: str
+    value: str
+    inputs: tuple[tuple[str, str], ...] = ()
+    parameters: tuple[Used, ...] = ()
+    children: tuple["Node", ...] = ()
+
+
+class Law:
+    """The parameters in force on `as_of` under the scenarios of the run; a rule asks it and it keeps what was asked."""
+
+    def __init__(self, parameters: ParameterSet, as_of: date, scenarios: frozenset[str] = frozenset()) -> None:
+        self.parameters, self.as_of, self.scenarios = parameters, as_of, scenarios
+        self.asked: list[Used] = []
+
+    def _used(self, name: str, at: date | None) -> Value:
+        used = self.parameters.used(name, at or self.as_of, self.scenarios)
+        self.asked.append(used)
+        return used.value
+
+    def number(self, name: str, at: date | None = None) -> Decimal:
+        value = self._used(name, at)
+        if not isinstance(value, Decimal):
+            raise TypeError(f"{name} is {value!r}, the rule wants a number")
+        return value
+
+    def text(self, name: str, at: date | None = None) -> str:
+        value = self._used(name, at)
+        if not isinstance(value, str):
+            raise TypeError(f"{name} is {value!r}, the rule wants a text")
+        return value
+
+    def texts(self, name: str, at: date | None = None) -> tuple[str, ...]:
+        value = self._used(name, at)
+        if not isinstance(value, tuple):
+            raise TypeError(f"{name} is {value!r}, the rule wants a list of texts")
+        return value
+
+
+class Trace:
+    def __init__(self, law: Law) -> None:
+        self._law = law
+        self._inputs: list[tuple[str, str]] = []
+        self._levels: list[list[Node]] = [[]]
+
+    def known(self, name: str, value: T | None) -> T:
+        """The fact, noted as an input of the next step; a missing one ends the rule as INDETERMINATE."""
+        if value is None:
+            raise Undetermined(f"missing fact: {name}")
+        self._inputs.append((name, instant(value) if name.endswith("_us") and isinstance(value, int) else shown(value)))
+        return value
+
+    def step(self, name: str, formula: str, value: T) -> T:
+        """What follows from the facts and parameters asked for since the last step."""
+        self._levels[-1].append(Node(name, formula, shown(value), *self._taken()))
+        return value
+
+    @contextmanager
+    def part(self, name: str, formula: str) -> Iterator[None]:
+        """Steps written inside belong below one of this name."""
+        self._levels.append([])
+        yield
+        below = tuple(self._levels.pop())
+        self._levels[-1].append(Node(name, formula, below[-1].value if below else "", (), (), below))
+
+    def nodes(self) -> tuple[Node, ...]:
+        """Every step; what was asked for after the last one, or before the rule gave up, stands in one of its own."""
+        while len(self._levels) > 1:
+            below = tuple(self._levels.pop())
+            self._levels[-1].append(Node("left undecided", "", "", (), (), below))
+        if self._inputs or self._law.asked:
+            self._levels[-1].append(Node("asked for", "", "", *self._taken()))
+        return tuple(self._levels[0])
+
+    def _taken(self) -> tuple[tuple[tuple[str, str], ...], tuple[Used, ...]]:
+        taken = tuple(self._inputs), tuple(self._law.asked)
+        self._inputs.clear()
+        self._law.asked.clear()
+        return taken
+
+
+def instant(moment_us: int) -> str:
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=moment_us)).isoformat()
+
+
+def shown(value: object) -> str:
+    """One way to write each kind of value, for people and for hashes."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Enum):
+        return str(value.value)
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, tuple | list | frozenset):
+        return "[" + ", ".join(shown(one) for one in (sorted(value) if isinstance(value, frozenset) else value)) + "]"
+    return str(value)
+
+
+def as_json(node: Node) -> dict[str, Any]:
+    return {
+        "name": node.name,
+        "formula": node.formula,
+        "value": node.value,
+        "inputs": [list(pair) for pair in node.inputs],
+        "parameters": [
+            {"id": u.id, "value": plain(u.value), "unit": u.unit, "from": str(u.start), "reference": u.reference, "status": u.status.value}
+            for u in node.parameters
+        ],
+        "children": [as_json(child) for child in node.children],
+    }
+
+
+def as_text(node: Node, depth: int = 0) -> str:
+    """Indented lines: the step, the facts it took, the law it took with its date and source, and what follows."""
+    pad = "  " * depth
+    lines = [f"{pad}{node.name}" + (f" = {node.value}" if node.value else "")]
+    if node.formula:
+        lines.append(f"{pad}  because {node.formula}")
+    lines += [f"{pad}  fact: {name} is {value}" for name, value in node.inputs]
+    lines += [f"{pad}  law: {u.id} is {shown(u.value)} {u.unit} from {u.start} ({u.status.value}; {u.reference})" for u in node.parameters]
+    return "\n".join([*lines, *(as_text(child, depth + 1) for child in node.children)])
+
+
+def plain_facts(value: object) -> Any:
+    """A tree of facts as canonical JSON takes it; a kind nobody foresaw is an error, not a guess."""
+    if value is None or (isinstance(value, str | bool | int) and not isinstance(value, Enum)):
+        return value
+    if isinstance(value, Enum | Decimal | date | datetime):
+        return shown(value)
+    if isinstance(value, tuple):
+        return [plain_facts(one) for one in value]
+    if isinstance(value, Mapping):
+        return {str(key): plain_facts(one) for key, one in value.items()}
+    fields = getattr(type(value), "__dataclass_fields__", None)
+    if fields is None:
+        raise TypeError(f"{type(value).__name__} is no fact")
+    return {name: plain_facts(getattr(value, name)) for name in fields}
