@@ -38,12 +38,20 @@ def routes(windows: Windows, reader: Reader) -> APIRouter:
 
     @router.get("/v1/samples")
     async def get_samples_of_tags(
-        principal: who, tags: TagIds, from_us: Time, to_us: Time, points: Annotated[int, Query(ge=8, le=MOST_POINTS)] = 1_000
+        principal: who,
+        tags: TagIds,
+        from_us: Time,
+        to_us: Time,
+        points: Annotated[int, Query(ge=8, le=MOST_POINTS)] = 1_000,
+        gaps: Annotated[bool, Query(description="with the gaps of each tag, as /v1/completeness names them")] = False,
     ) -> Response:
         """A list with what /v1/tags/{tag_id}/samples says of each tag, in the order in which they are asked for."""
         check_window(from_us, to_us)
         rows = await find_tags(windows, principal.tenant_id, tags)
         found = [await samples_of(windows, principal.tenant_id, row, from_us, to_us, points) for row in rows]
+        if gaps:
+            for one, row in zip(found, rows, strict=True):
+                one["gaps"] = (await completeness_of(windows, principal.tenant_id, row, from_us, to_us))["gaps"]
         return await asyncio.get_running_loop().run_in_executor(windows.threads, json_columns, found)
 
     @router.get("/v1/completeness")

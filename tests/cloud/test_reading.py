@@ -84,6 +84,18 @@ async def test_several_tags_are_answered_as_each_of_them_alone_in_the_order_aske
     assert alone[0] != alone[1]
 
 
+async def test_samples_of_several_tags_come_with_their_gaps_when_asked(hub: TestHub) -> None:
+    gateway = await hub.gateway(tags=2)
+    await gateway.send(gateway.seal())
+    token = await hub.token()
+    params = {"from_us": 0, "to_us": 9_000_000, "tags": ",".join([str(await _tag(hub, token, f"plc1.t{n}")) for n in (0, 1)])}
+    complete = (await hub.client.get("/v1/completeness", params=params, headers=token)).json()
+    given = (await hub.client.get("/v1/samples", params={**params, "gaps": "true"}, headers=token)).json()
+    assert [one["gaps"] for one in given] == [one["gaps"] for one in complete]
+    assert [one["complete"] for one in complete] == [not one["gaps"] for one in given]
+    assert all("gaps" not in one for one in (await hub.client.get("/v1/samples", params=params, headers=token)).json())
+
+
 async def test_a_gateway_is_listed_with_the_end_of_its_key_and_its_configuration(hub: TestHub) -> None:
     await hub.gateway("rig1")
     await hub.gateway("rig2")

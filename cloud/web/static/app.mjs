@@ -57,10 +57,11 @@ const fetched = {};
 function Page() {
   const found = pageOf(place.value.path);
   const [, redraw] = useState(0);
-  const key = found?.page.path ?? "";
+  const detail = found?.parts.length ? found.page.detail : undefined;
+  const key = `${found?.page.path ?? ""}${detail ? "/" : ""}`;
   useEffect(() => {
     if (!found || fetched[key]) return;
-    found.page.load().then((module) => { fetched[key] = module; redraw((n) => n + 1); }, (error) => { fetched[key] = { Page: () => html`<${Trouble} error=${error} />` }; redraw((n) => n + 1); });
+    (detail ?? found.page.load)().then((module) => { fetched[key] = module; redraw((n) => n + 1); }, (error) => { fetched[key] = { Page: () => html`<${Trouble} error=${error} />` }; redraw((n) => n + 1); });
   }, [key]);
   useEffect(() => { document.title = `${found ? t(found.page.title || found.page.name) : t("Not found")} · Qenergyz`; }, [key, language.value]);
   if (!found) return html`<${Empty} next=${html`<${To} path="/">${t("Go to the first page")}<//>`}>${t("There is no page at this address.")}<//>`;

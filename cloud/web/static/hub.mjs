@@ -126,6 +126,36 @@ export function freshness(us) {
   return age_s > STALE_S ? "STALE" : age_s > DELAYED_S ? "DELAYED" : "LIVE";
 }
 
+// Assets put together from the model, the results, the tags and the alarms. Nothing is computed that the hub does not say.
+/** @typedef {{ name: string, site: string, class?: string, nameplate?: number, unit?: string, criticality?: string, tags: any[], health: any|null, row: string, as_of_us: number|null }} AssetView */
+export const RANK = { high: 2, medium: 3, low: 4 };
+
+/** Every asset of the model with its newest health; one without health is there and is not evaluated. @type {{ value: AssetView[]|null }} */
+export const assets = computed(() => {
+  if (!model.value?.assets) return null;
+  const newest = new Map(Object.values(results.value).filter((one) => one.kind === "health").flatMap((one) => Object.entries(one.output.assets).map(([name, health]) => [name, { health, row: one.id, as_of_us: one.as_of_us }])));
+  return model.value.assets.map((/** @type {any} */ asset) => ({ ...asset, ...(newest.get(asset.name) ?? { health: null, row: "", as_of_us: null }) }));
+});
+
+/** The tag that a binding of the model names, "gateway/device.tag". */
+const boundTags = computed(() => new Map((tags.value ?? []).map((tag) => [`${tag.gateway}/${tag.name}`, tag])));
+export const boundTag = (/** @type {string} */ name) => boundTags.value.get(name) ?? tagByName.value.get(name);
+
+/** Time of the newest sample of any tag of an asset, 0 when there is none. @param {AssetView} asset */
+export const newestOf = (asset) => Math.max(0, ...asset.tags.map((/** @type {any} */ one) => latest.get(boundTag(one.tag)?.id)?.[0] ?? 0));
+export const freshnessOf = (/** @type {AssetView} */ asset) => freshness(newestOf(asset) || null);
+
+/** Share of an asset's tags that have a good sample that is new enough. @param {AssetView} asset */
+export const coverage = (asset) => (asset.health && asset.tags.length ? 1 - asset.health.stale.length / asset.tags.length : null);
+
+/** Alarms that are not at rest. Those that sound come first, then by priority, then the oldest, as the hub lists them. */
+export const standing = computed(() => Object.values(alarms.value).filter((one) => one.asset && one.state !== "normal")
+  .sort((a, b) => Number(a.state !== "unacknowledged") - Number(b.state !== "unacknowledged") || rank(a) - rank(b) || a.since_us - b.since_us));
+const rank = (/** @type {any} */ one) => RANK[/** @type {keyof typeof RANK} */ (one.priority)] ?? 5;
+
+/** Of some alarms the one that needs somebody first. @param {any[]} found */
+export const worstOf = (found) => found.filter((one) => one.state === "unacknowledged" || one.active).sort((a, b) => rank(a) - rank(b))[0];
+
 /** @type {Map<string, Set<(data: any) => void>>} */
 const listeners = new Map();
 /** Events that are not conflated, for pages that want each one. Returns how to stop. @param {string} event @param {(data: any) => void} take */

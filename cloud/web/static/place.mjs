@@ -69,14 +69,14 @@ export function window_us() {
 
 export const site = computed(() => place.value.query.site ?? "");
 
-/** @typedef {{ path: string, name: string, title: string, scope: string, key?: string, load: () => Promise<any> }} PageEntry */
+/** @typedef {{ path: string, name: string, title: string, scope: string, key?: string, load: () => Promise<any>, detail?: () => Promise<any> }} PageEntry detail: the page of one thing, whose name follows the path */
 
 /** In the order of the navigation; without a title it is reached from elsewhere. @type {PageEntry[]} */
 export const PAGES = [
-  { path: "/fleet", name: "fleet", title: "Fleet", scope: "read:field", key: "f", load: () => import("./pages/fleet.mjs") },
+  { path: "/fleet", name: "fleet", title: "Fleet", scope: "read:field", key: "f", load: () => import("./pages/fleet.mjs"), detail: () => import("./pages/gateway.mjs") },
   { path: "/enrol", name: "enrol", title: "", scope: "write:gateways", load: () => import("./pages/enrol.mjs") },
   { path: "/sites", name: "sites", title: "Sites", scope: "read:assets", key: "s", load: () => import("./pages/sites.mjs") },
-  { path: "/assets", name: "assets", title: "Assets", scope: "read:assets", key: "a", load: () => import("./pages/assets.mjs") },
+  { path: "/assets", name: "assets", title: "Assets", scope: "read:assets", key: "a", load: () => import("./pages/assets.mjs"), detail: () => import("./pages/asset.mjs") },
   { path: "/alarms", name: "alarms", title: "Alarms", scope: "read:assets", key: "l", load: () => import("./pages/alarms.mjs") },
   { path: "/supply", name: "supply", title: "Supply", scope: "read:risk", key: "u", load: () => import("./pages/supply.mjs") },
   { path: "/desk", name: "desk", title: "Desk", scope: "read:deals", key: "d", load: () => import("./pages/desk.mjs") },

@@ -3,7 +3,7 @@
 import { html, signal, useEffect, useRef, useState } from "./vendor/core.mjs";
 import { save, session } from "./hub.mjs";
 import { place, turn } from "./place.mjs";
-import { Plain, moment, t, zone } from "./words.mjs";
+import { Plain, fixed2, moment, t, zone } from "./words.mjs";
 
 /** @typedef {{ name: string, title: string, unit?: string, value: (row: any) => any, show?: (row: any) => any, number?: boolean, wide?: boolean, control?: boolean }} Column */
 // control: the cell holds a control of its own; it is neither in the file nor the row's link
@@ -147,6 +147,33 @@ export function Field({ label, hint, fault, children }) {
 /** One figure with its unit and what it means. @param {{ label: string, value: any, unit?: string, note?: any, tone?: string }} properties */
 export const Figure = ({ label, value, unit, note, tone = "" }) => html`<div class=${`figure ${tone}`}><span class="label">${label}</span><strong><${Plain}>${value}${unit && html` <span class="unit">${unit}</span>`}<//></strong>${note && html`<small>${note}</small>`}</div>`;
 
+// Health by mark and word, the index within its interval on a gauge with the normal range.
+// said: good, watch, warning, critical, not evaluated
+const MARKS = { good: ["", ""], watch: ["▼", "uncertain"], warning: ["▲", "uncertain"], critical: ["■", "bad"], "not evaluated": ["◇", "uncertain"] };
+/** The normal range of the index, as the hub judges it: below it an asset is watched. */
+export const NORMAL_FROM = 0.8;
+export const WORST_FIRST = ["critical", "warning", "watch", "not evaluated", "good"];
+
+/** @param {{ state: string|undefined }} properties */
+export function HealthState({ state }) {
+  const [mark, tone] = MARKS[/** @type {keyof typeof MARKS} */ (state)] ?? MARKS["not evaluated"];
+  return html`<span class=${tone}>${mark && html`<span aria-hidden="true">${mark}</span> `}${t(state ?? "not evaluated")}</span>`;
+}
+
+/** The index as a mark in its interval, on a scale of 0 to 1 with the normal range framed. Without an evaluation there is no mark. @param {{ health: any }} properties */
+export function Gauge({ health }) {
+  const at = (/** @type {number} */ value) => 100 * Math.min(1, Math.max(0, value));
+  const evaluated = health && health.state !== "not evaluated";
+  const label = evaluated ? t("health {index}, between {low} and {high}", { index: fixed2(health.index), low: fixed2(health.low), high: fixed2(health.high) }) : t("not evaluated");
+  return html`<svg class="gauge" viewBox="0 0 100 10" preserveAspectRatio="none" role="img" aria-label=${label}><rect class="scale" x="0" y="4" width="100" height="2" />
+    <rect class="normal" x=${at(NORMAL_FROM)} y="0.5" width=${at(1 - NORMAL_FROM)} height="9" />
+    ${evaluated && html`<rect class="span" x=${at(health.low)} y="2" width=${Math.max(0.5, at(health.high) - at(health.low))} height="6" />
+    <rect class="mark" x=${Math.min(98, Math.max(0, at(health.index) - 1))} y="0" width="2" height="10" />`}</svg>`;
+}
+
+/** Index and interval in digits, left to right; a dash where nothing is claimed. @param {{ health: any }} properties */
+export const Index = ({ health }) => (health && health.state !== "not evaluated" ? html`<${Plain}>${fixed2(health.index)} <span class="muted">(${fixed2(health.low)}–${fixed2(health.high)})</span><//>` : html`<span class="muted">–</span>`);
+
 const toasts = signal(/** @type {{ id: number, text: string, undo?: () => void, act?: string }[]} */ ([]));
 let count = 0;
 /** A short message; where `undo` is given it can be taken back for ten seconds, or, with `act` as its word, done for a minute. @param {string} text @param {() => void} [undo] @param {string} [act] */
@@ -189,6 +216,22 @@ export function Later({ load, ...given }) {
   }, [load]);
   const made = modules.get(load);
   return made ? html`<${made} ...${given} />` : error ? html`<${Trouble} error=${error} />` : html`<div class="skeleton" aria-busy="true"></div>`;
+}
+
+/**
+ * What is further down the page: its title stands there, and it is made when it first comes into sight, so that nothing is read for who does
+ * not look. @param {{ title: string, height?: number, children?: any }} properties height: at least, in px, so that what follows stays where it is
+ */
+export function Seen({ title, height, children }) {
+  const box = useRef(/** @type {HTMLElement|null} */ (null));
+  const [seen, see] = useState(false);
+  useEffect(() => {
+    if (seen || !box.current) return undefined;
+    const watch = new IntersectionObserver((found) => { if (found.some((one) => one.isIntersecting)) see(true); });
+    watch.observe(box.current);
+    return () => watch.disconnect();
+  }, [seen]);
+  return html`<div ref=${box} style=${{ minBlockSize: height && `${height}px` }}>${seen ? children : html`<section class="unseen" aria-label=${title}><div class="tools"><h2>${title}</h2></div></section>`}</div>`;
 }
 
 /** When a row was made and by whom, in one line. @param {{ at_us: number, by?: string }} properties */

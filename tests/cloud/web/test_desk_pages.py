@@ -231,14 +231,14 @@ EXACT = [
 def test_decimals_add_up_to_the_last_digit(trader: Tab) -> None:
     trader.open("/desk")
     script = """async (cases) => {
-      const v = await import("/trade/volumes.mjs");
+      const v = await import("/trade/book.mjs");
       return cases.map((given) => { const sum = given.map(v.exact).reduce(v.plus); return [v.exactly(sum), v.rounded(sum)]; });
     }"""
     assert trader.page.evaluate(script, [given for given, _, _ in EXACT]) == [[said, as_whole] for _, said, as_whole in EXACT]
 
 
 MONTHS = """async ([booked, outputs, book]) => {
-  const v = await import("/trade/volumes.mjs");
+  const v = await import("/trade/book.mjs");
   return v.months(booked, v.produced(outputs.map((output) => ({ output })), book)).map((line) => [line.period, line.days, v.exactly(line.net), line.expected === null ? null : v.exactly(line.expected), line.open === null ? null : v.exactly(line.open)]);
 }"""
 

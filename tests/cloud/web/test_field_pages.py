@@ -169,7 +169,7 @@ def test_a_trend_breaks_where_quality_is_bad_or_nothing_came_and_dots_what_is_un
     tab.open("/fleet")
     samples = {"times_us": [1e6, 2e6, 3e6, 9e6], "values": [1, 2, 3, 4], "quality": [0, 0x80000000, 0x40000000, 0], "samples": 4}
     gap = {"from_us": 3e6, "to_us": 9e6, "cause": "", "duration_s": 6}
-    drawn = tab.page.evaluate("async ([samples, gap]) => (await import('/ui/trend.mjs')).columns(samples, [gap])", [samples, gap])
+    drawn = tab.page.evaluate("async ([samples, gap]) => (await import('/ui/chart.mjs')).columns(samples, [gap])", [samples, gap])
     assert drawn == [[1, 2, 3, 6, 9], [1, None, 3, None, 4], [None, None, 3, None, None]]
 
 

@@ -2,11 +2,10 @@
 // Nothing here reaches a device: it changes how an alarm is shown to people.
 // @ts-check
 import { html, signal, useEffect, useState } from "../vendor/core.mjs";
-import { get, listen, may, model, now, send } from "../hub.mjs";
+import { get, listen, may, model, now, send, standing } from "../hub.mjs";
 import { To, place, range, site, turn, window_us } from "../place.mjs";
 import { Field, Dialog, Figure, Priority, Table, Trouble, toast, useRead } from "../ui.mjs";
 import { Plain, clock, fine, fixed2, lasting, moment, percent, t, whole } from "../words.mjs";
-import { standing } from "../ui/health.mjs";
 
 const MOST_AT_ONCE = 200;
 const SIDE_BY_SIDE = 8;

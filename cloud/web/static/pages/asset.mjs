@@ -1,14 +1,13 @@
 // One asset: how well it is and how sure that is, which tags say so, its alarms, the trends of its tags, and the signed batches behind it.
 // @ts-check
 import { html, useState } from "../vendor/core.mjs";
-import { download, get, latest, may, model, now, tagsById, tick } from "../hub.mjs";
+import { assets, boundTag, coverage, download, freshnessOf, get, latest, may, model, newestOf, now, standing, tagsById, tick } from "../hub.mjs";
 import { To, place, turn } from "../place.mjs";
-import { Empty, Freshness, Later, Priority, Trouble, useRead } from "../ui.mjs";
+import { Empty, Freshness, Gauge, HealthState, Later, NORMAL_FROM, Priority, Seen, Trouble, useRead } from "../ui.mjs";
 import { Plain, fine, fixed2, known, lasting, moment, percent, severity, t, whole } from "../words.mjs";
-import { Gauge, HealthState, NORMAL_FROM, assets, boundTag, coverage, freshnessOf, newestOf, standing } from "../ui/health.mjs";
 
 const MOST_BATCHES = 50;
-const trends = () => import("../ui/trend.mjs").then((module) => module.Trends);
+const trends = () => import("../ui/chart.mjs").then((module) => module.Trends);
 const spoken = (/** @type {string} */ role) => role.replaceAll("_", " ");
 
 /** @param {{ asset: any }} properties */
@@ -75,8 +74,9 @@ function Evidence({ asset }) {
       ${row.inputs.rows.previous && html`<p><button type="button" class="act" disabled=${busy} onClick=${() => run(async () => show(await get(`/v1/evidence/${row.inputs.rows.previous}`)))}>${t("The health before")}</button></p>`}`}</section>`;
 }
 
-/** @param {{ name: string }} properties */
-export function Asset({ name }) {
+/** @param {{ parts: string[] }} properties */
+export function Page({ parts }) {
+  const name = parts.join("/");
   if (!assets.value) return html`<h1><${Plain}>${name}<//></h1><div class="skeleton" aria-busy="true"></div>`;
   const asset = assets.value.find((one) => one.name === name);
   if (!asset) return html`<h1><${Plain}>${name}<//></h1><${Empty} next=${html`<${To} path="/assets">${t("All assets")}<//>`}>${t("There is no asset of this name in the model.")}<//>`;
@@ -87,6 +87,6 @@ export function Asset({ name }) {
   });
   return html`<nav aria-label=${t("Where this is")}><ol class="crumbs"><li><${To} path="/sites">${t("Sites")}<//></li><li><${To} path="/assets" query=${{ site: asset.site }}><${Plain}>${asset.site}<//><//></li><li><span aria-current="page"><${Plain}>${name}<//></span></li></ol></nav>
     <h1><${Plain}>${name}<//></h1><div class="halves uneven"><${Wellness} asset=${asset} /><${Contributions} asset=${asset} /></div>
-    ${shown.length > 0 && html`<${Later} load=${trends} title=${t("Trends")} tags=${shown} />`}
-    <${Alarms} name=${name} /><${Evidence} asset=${asset} />`;
+    ${shown.length > 0 && html`<${Seen} title=${t("Trends")} height=${340}><${Later} load=${trends} title=${t("Trends")} tags=${shown} /><//>`}
+    <${Seen} title=${t("Alarms")}><${Alarms} name=${name} /><//><${Evidence} asset=${asset} />`;
 }

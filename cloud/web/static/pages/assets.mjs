@@ -1,14 +1,12 @@
 // Assets of a site or of all: health with its interval, how far the data can be trusted, what sounds. One of them opens with its reasons.
 // @ts-check
 import { html } from "../vendor/core.mjs";
-import { model, now, tick } from "../hub.mjs";
+import { assets, coverage, freshnessOf, model, newestOf, now, standing, tick, worstOf } from "../hub.mjs";
 import { go, onward, site } from "../place.mjs";
-import { Empty, Figure, Freshness, Later, Priority, Table } from "../ui.mjs";
+import { Empty, Figure, Freshness, Gauge, HealthState, Index, Priority, Table, WORST_FIRST } from "../ui.mjs";
 import { Plain, fixed2, known, lasting, percent, t, whole } from "../words.mjs";
-import { Gauge, HealthState, Index, WORST_FIRST, assets, coverage, freshnessOf, newestOf, standing, worstOf } from "../ui/health.mjs";
 
-/** @typedef {import("../ui/health.mjs").AssetView} AssetView */
-const ofAsset = () => import("./asset.mjs").then((module) => module.Asset);
+/** @typedef {import("../hub.mjs").AssetView} AssetView */
 const stateOf = (/** @type {AssetView} */ asset) => asset.health?.state ?? "not evaluated";
 const evaluated = (/** @type {AssetView} */ asset) => asset.health && asset.health.state !== "not evaluated";
 const alarmsOf = (/** @type {AssetView} */ asset) => standing.value.filter((one) => one.asset === asset.name);
@@ -30,7 +28,7 @@ const COLUMNS = () => [
   { name: "criticality", title: t("Criticality"), wide: true, value: (/** @type {AssetView} */ one) => one.criticality, show: (/** @type {AssetView} */ one) => t(one.criticality ?? "low") },
 ];
 
-function Assets() {
+export function Page() {
   tick.value;
   if (!assets.value) return html`<h1>${t("Assets")}</h1>${model.value ? html`<${Empty}>${t("No model of the assets was handed in yet.")}<//>` : html`<div class="skeleton" aria-busy="true"></div>`}`;
   const rows = assets.value.filter((one) => !site.value || one.site === site.value)
@@ -43,8 +41,4 @@ function Assets() {
       <${Figure} label=${t("trust in data, mean")} value=${trust.length ? percent(trust.reduce((a, b) => a + b, 0) / trust.length) : "–"} /></div>
     <${Table} name="assets" title=${t("Assets")} columns=${COLUMNS()} rows=${rows} id=${(/** @type {AssetView} */ one) => one.name} open=${(/** @type {AssetView} */ one) => go(onward(`/assets/${encodeURIComponent(one.name)}`))}
       empty=${html`<p>${t("There is no asset in this scope.")}</p>`} />`;
-}
-
-export function Page({ parts }) {
-  return parts.length ? html`<${Later} load=${ofAsset} name=${parts.join("/")} />` : html`<${Assets} />`;
 }

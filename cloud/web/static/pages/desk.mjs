@@ -3,9 +3,8 @@
 import { html } from "../vendor/core.mjs";
 import { get, may } from "../hub.mjs";
 import { place, turn } from "../place.mjs";
-import { forecasts, risk } from "../trade/book.mjs";
-import { cell, exact, exactly, matrix, months, produced, rounded } from "../trade/volumes.mjs";
-import { Dialog, Empty, Table, Trouble, useRead } from "../ui.mjs";
+import { cell, exact, exactly, forecasts, matrix, months, produced, risk, rounded } from "../trade/book.mjs";
+import { Dialog, Empty, Seen, Table, Trouble, useRead } from "../ui.mjs";
 import { Plain, moment, t } from "../words.mjs";
 
 const BOOKED_MS = 5_000; // deals move seldom, and netting them is work for the hub
@@ -94,6 +93,12 @@ const QUOTES = () => [
   { name: "asof", title: t("as of"), value: (/** @type {any} */ one) => one.as_of_us, show: (/** @type {any} */ one) => html`<${Plain}>${moment(one.as_of_us)}<//>` },
 ];
 
+function Deals() {
+  const { value, error } = useRead(() => get("/v1/deals"), [], BOOKED_MS);
+  if (error) return html`<${Trouble} error=${error} />`;
+  return value ? html`<${Table} name="deals" title=${t("Deals")} columns=${DEALS()} rows=${legs(value.deals)} id=${(/** @type {any} */ leg) => leg.key} pick=${(/** @type {any} */ leg) => turn({ deal: leg.deal.id })} height=${320} empty=${t("No deal has been booked yet.")} />` : html`<div class="skeleton"></div>`;
+}
+
 function Quotes() {
   const { value, error } = useRead(() => get("/v1/quotes"), [], QUOTES_MS);
   if (error) return html`<${Trouble} error=${error} />`;
@@ -102,13 +107,11 @@ function Quotes() {
 
 export function Page() {
   const booked = useRead(() => get("/v1/positions"), [], BOOKED_MS);
-  const deals = useRead(() => get("/v1/deals"), [], BOOKED_MS);
   const lines = booked.value ? months(booked.value.positions, produced(forecasts.value, risk.value?.subject ?? "")) : null;
-  return html`<h1>${t("Desk")}</h1><${Trouble} error=${booked.error ?? deals.error} />
+  return html`<h1>${t("Desk")}</h1><${Trouble} error=${booked.error} />
     ${!lines ? html`<div class="skeleton" aria-busy="true"></div>` : lines.length === 0 ? html`<${Empty} next=${t("Deals are booked through POST /v1/deals.")}>${t("No deals, and no production is expected.")}<//>`
       : html`<${Matrix} lines=${lines} /><${Table} name="positions" title=${t("Positions")} columns=${LINES()} rows=${lines} id=${(/** @type {any} */ line) => line.key} height=${400} />
         <p class="note">${t("Open is net with expected production, where the forecast reaches.")}</p>`}
     ${booked.value?.faults?.length > 0 && html`<${Faults} faults=${booked.value.faults} />`}
-    ${deals.value && html`<${Table} name="deals" title=${t("Deals")} columns=${DEALS()} rows=${legs(deals.value.deals)} id=${(/** @type {any} */ leg) => leg.key} pick=${(/** @type {any} */ leg) => turn({ deal: leg.deal.id })} height=${320} empty=${t("No deal has been booked yet.")} />`}
-    ${may("read:market") && html`<${Quotes} />`}${place.value.query.deal && html`<${Deal} id=${place.value.query.deal} />`}`;
+    ${lines && html`<${Seen} title=${t("Deals")}><${Deals} /><//>${may("read:market") && html`<${Seen} title=${t("Quotes")}><${Quotes} /><//>`}`}${place.value.query.deal && html`<${Deal} id=${place.value.query.deal} />`}`;
 }

@@ -11,7 +11,7 @@ import { Fingerprint, Quality, Revoke, keyEnded } from "./gateway.mjs";
 const EVERY_MS = 2_000;
 const HOURS = 24;
 const NAME = /^[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?$/;
-const trends = () => import("../ui/trend.mjs").then((module) => module.Trends);
+const trends = () => import("../ui/chart.mjs").then((module) => module.Trends);
 const made = signal(/** @type {{ voucher: string, gateway: string, ends_us: number }|null} */ (null));
 
 // said: Name, Voucher, Key, First batch, First value

@@ -3,13 +3,14 @@
 import { html, useEffect, useState } from "../vendor/core.mjs";
 import { freshness, gateways, get, latest, listen, may, now, send, tags, tick } from "../hub.mjs";
 import { To, place, range, turn, window_us } from "../place.mjs";
-import { Dialog, Empty, Field, Figure, Freshness, Later, Table, Trouble, toast, useRead } from "../ui.mjs";
+import { Dialog, Empty, Field, Figure, Freshness, Later, Seen, Table, Trouble, toast, useRead } from "../ui.mjs";
 import { Plain, bytes, fine, known, lasting, moment, severity, t, whole } from "../words.mjs";
-import { Clock, Full, Oldest, Sync, configurations, readDetails } from "./fleet.mjs";
 
 const SPARK_POINTS = 60;
 const MOST_EVENTS = 50;
-const trends = () => import("../ui/trend.mjs").then((module) => module.Trends);
+const SOON_S = 86_400;
+const OFF_US = 100_000; // a clock further off than this is told
+const trends = () => import("../ui/chart.mjs").then((module) => module.Trends);
 
 // said: good, uncertain, bad, last usable value, substituted, sensor not accurate, beyond its units, timeout, no communication, no value yet, unknown node, out of range, not readable, wrong type, configuration, not connected, device failure, sensor failure, out of service
 const REASONS = /** @type {Record<number, string>} */ ({
@@ -21,6 +22,37 @@ export function Quality({ code }) {
   const word = severity(code);
   const why = REASONS[code >>> 16];
   return html`<span class=${word === "good" ? "muted" : word} title=${`0x${code.toString(16).padStart(8, "0")}`}>${word === "bad" ? "■ " : word === "uncertain" ? "▲ " : ""}${t(word)}${why && html` <small>${t(why)}</small>`}</span>`;
+}
+
+/** A dash that says why there is no figure. @param {{ why: string }} properties */
+export const Unknown = ({ why }) => html`<span class="muted" title=${why}>–<span class="said"> ${why}</span></span>`;
+
+// said: IN_SYNC, PENDING, FAILED
+/** @param {{ state: string|undefined, reason?: string }} properties */
+export const Sync = ({ state, reason }) => (state ? html`<span class=${{ IN_SYNC: "muted", PENDING: "uncertain", FAILED: "bad" }[state] ?? ""} title=${reason}>${state === "FAILED" ? "■ " : state === "PENDING" ? "▲ " : ""}${t(state)}</span>` : html`<${Unknown} why=${t("being read")} />`);
+
+const toldNothing = () => t("the gateway has not told since the hub started");
+/** Age of the oldest batch that waits, in seconds; 0 when none does, undefined when it was not told. @param {any} row */
+export const oldest_s = (row) => (row.backlog === 0 ? 0 : row.oldest_us ? Math.max(0, now.value / 1e3 - row.oldest_us / 1e6) : undefined);
+/** @param {{ row: any }} properties */
+export function Oldest({ row }) {
+  const age_s = oldest_s(row);
+  return age_s === undefined ? html`<${Unknown} why=${toldNothing()} />` : age_s === 0 ? html`<span class="muted">${t("none waits")}</span>` : html`<${Plain}>${lasting(age_s)}<//>`;
+}
+/** Seconds until the buffer is full, as the gateway foresaw it; null when it does not fill or has not told. @param {any} row */
+export const full_s = (row) => (row.full_us ? Math.max(0, row.full_us / 1e6 - now.value / 1e3) : null);
+/** @param {{ row: any }} properties */
+export function Full({ row }) {
+  const left_s = full_s(row);
+  if (left_s !== null) return html`<span class=${left_s < SOON_S ? "bad" : ""}><${Plain}>${lasting(left_s)}<//></span>`;
+  return row.told_us ? html`<span class="muted">${t("does not fill")}</span>` : html`<${Unknown} why=${toldNothing()} />`;
+}
+/** @param {{ row: any }} properties */
+export function Clock({ row }) {
+  if (!row.clock) return html`<${Unknown} why=${toldNothing()} />`;
+  if (row.clock.source === "unknown") return html`<${Unknown} why=${t("the gateway's system does not say")} />`;
+  const off = row.clock.source !== "synchronised" || Math.abs(row.clock.offset_us) > OFF_US;
+  return html`<span class=${off ? "uncertain" : ""}><${Plain}>${fine(row.clock.offset_us / 1e3)} ms<//>${row.clock.source === "synchronised" ? "" : html` ${t("not synchronised")}`}</span>`;
 }
 
 /** Values heard since the page was opened, by tag: [time_us, value][]. @type {Map<number, [number, number|null][]>} */
@@ -131,15 +163,14 @@ function Facts({ row }) {
     <div><dt>${t("Oldest waiting")}</dt><dd><${Oldest} row=${row} /></dd></div>
     <div><dt>${t("Full in")}</dt><dd><${Full} row=${row} /></dd></div>
     <div><dt>${t("Clock off by")}</dt><dd><${Clock} row=${row} /></dd></div>
-    <div><dt>${t("Configuration")}</dt><dd><${Sync} ...${configurations.value[row.name] ?? {}} /></dd></div>
+    <div><dt>${t("Configuration")}</dt><dd><${Sync} ...${row.configuration ?? {}} /></dd></div>
     <div><dt>${t("Enrolled")}</dt><dd><${Plain}>${moment(row.enrolled_us)}<//></dd></div></dl>`;
 }
 
-/** @param {{ name: string }} properties */
-export function Gateway({ name }) {
+/** @param {{ parts: string[] }} properties */
+export function Page({ parts: [name] }) {
   const [revoking, revoke] = useState(false);
   useEffect(() => { trails.clear(); heard(Object.fromEntries(latest)); return listen("latest", heard); }, [name]);
-  useEffect(() => { readDetails([name]); }, [name]);
   const row = gateways.value?.find((one) => one.name === name);
   if (!gateways.value) return html`<h1><${Plain}>${name}<//></h1><div class="skeleton" aria-busy="true"></div>`;
   if (!row) return html`<h1><${Plain}>${name}<//></h1><${Empty} next=${html`<${To} path="/fleet">${t("All gateways")}<//>`}>${t("There is no gateway of this name.")}<//>`;
@@ -148,7 +179,7 @@ export function Gateway({ name }) {
   const picked = own.find((tag) => tag.name === place.value.query.tag) ?? own.find((tag) => severity(newest(tag)[2]) === "good") ?? own[0];
   const bad = own.filter((tag) => severity(newest(tag)[2]) === "bad").length;
   const heard_ms = range.value.live ? 10_000 : 0;
-  const configuration = configurations.value[name];
+  const { configuration } = row;
   return html`<nav aria-label=${t("Where this is")}><ol class="crumbs"><li><${To} path="/fleet">${t("Fleet")}<//></li><li><span aria-current="page"><${Plain}>${name}<//></span></li></ol></nav>
     <h1><${Plain}>${name}<//></h1>
     <div class="figures"><${Figure} label=${t("tags")} value=${whole(own.length)} /><${Figure} label=${t("tags of bad quality")} value=${whole(bad)} tone=${bad ? "abnormal" : ""} />
@@ -158,10 +189,10 @@ export function Gateway({ name }) {
     ${configuration && configuration.state !== "IN_SYNC" && html`<p class="note">${t("Configuration")}: <${Plain}>${configuration.reason}<//></p>`}
     <${Table} name="tags" title=${t("Live tags")} columns=${COLUMNS()} rows=${own} id=${(/** @type {any} */ tag) => tag.name} picked=${picked?.name} pick=${(/** @type {any} */ tag) => turn({ tag: tag.name }, true)} height=${360}
       empty=${html`<p>${t("This gateway has sent no tag table yet; it does so with its first batch.")}</p>`} />
-    ${picked && html`<${Later} load=${trends} title=${t("Trend")} tags=${[picked]} height=${260} />`}
-    <section aria-label=${t("Completeness")}><div class="tools"><h2>${t("Completeness")}</h2></div><${Completeness} name=${name} path=${`/v1/gateways/${row.id}/completeness`} read_ms=${heard_ms} />
-      ${picked && html`<${Completeness} name=${picked.name} path=${`/v1/tags/${picked.id}/completeness`} read_ms=${heard_ms} />`}</section>
-    <${Events} name=${name} /><${Keys} name=${name} />
+    ${picked && html`<${Seen} title=${t("Trend")} height=${400}><${Later} load=${trends} title=${t("Trend")} tags=${[picked]} height=${260} /><//>`}
+    <${Seen} title=${t("Completeness")}><section aria-label=${t("Completeness")}><div class="tools"><h2>${t("Completeness")}</h2></div><${Completeness} name=${name} path=${`/v1/gateways/${row.id}/completeness`} read_ms=${heard_ms} />
+      ${picked && html`<${Seen} title=${picked.name}><${Completeness} name=${picked.name} path=${`/v1/tags/${picked.id}/completeness`} read_ms=${heard_ms} /><//>`}</section><//>
+    <${Seen} title=${t("Events")}><${Events} name=${name} /><//><${Seen} title=${t("Keys")}><${Keys} name=${name} /><//>
     ${may("write:gateways") && html`<p class="acts"><button type="button" class="act danger" onClick=${() => revoke(true)}>${t("Revoke …")}</button></p>`}
     ${revoking && html`<${Revoke} name=${name} close=${() => revoke(false)} />`}`;
 }

@@ -1,11 +1,10 @@
 // Sites at a glance: grey unless something is abnormal. A tile leads to the assets of its site and keeps it as the scope of every page.
 // @ts-check
 import { html } from "../vendor/core.mjs";
-import { freshness, model, results, tick } from "../hub.mjs";
+import { assets, freshness, model, newestOf, results, standing, tick, worstOf } from "../hub.mjs";
 import { To, site as scope } from "../place.mjs";
-import { Empty, Freshness, Priority } from "../ui.mjs";
+import { Empty, Freshness, Gauge, HealthState, Priority, WORST_FIRST } from "../ui.mjs";
 import { Plain, fixed2, percent, t, whole } from "../words.mjs";
-import { Gauge, HealthState, WORST_FIRST, assets, newestOf, standing, worstOf } from "../ui/health.mjs";
 
 /** Mean expected uptime of the assets that have a forecast, where this role may see forecasts; null elsewhere. @param {Set<string>} names */
 function uptime(names) {

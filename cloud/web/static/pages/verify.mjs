@@ -1,13 +1,15 @@
 // The auditor's page: a proof checked step by step in the browser, which needs no network once it is loaded; and the log that proofs lead to.
-// The steps themselves are in proof/walk.mjs. They are fetched right after the page is shown, so that they are there when the network is not.
+// The steps themselves are in proof/walk.mjs. They are fetched with the first file or once the page has come to rest, so that they are there
+// when the network is not.
 // @ts-check
 import { html, useEffect, useRef, useState } from "../vendor/core.mjs";
 import { getBytes, may, save } from "../hub.mjs";
 import { go, onward, place, turn } from "../place.mjs";
-import { Field, Later, Table, Trouble } from "../ui.mjs";
+import { Field, Later, Seen, Table, Trouble } from "../ui.mjs";
 import { Plain, fine, moment, t, whole } from "../words.mjs";
 
 const SHOWN = 5000; // samples in the table
+const REST_MS = 3_000; // after which what works without the network is fetched
 const checker = () => import("../proof/walk.mjs");
 const log = () => import("../proof/log.mjs").then((made) => made.Part);
 
@@ -75,7 +77,10 @@ export function Page() {
   const [trusted, trust] = useState("");
   const [state, tell] = useState(/** @type {{ steps: any[], report: any, busy: boolean, error: any }} */ ({ steps: [], report: null, busy: false, error: null }));
   const turnOf = useRef(0);
-  useEffect(() => { const soon = setTimeout(checker, 300); return () => clearTimeout(soon); }, []);
+  useEffect(() => {
+    const rest = setTimeout(() => (window.requestIdleCallback ?? ((work) => work()))(() => { checker().catch(() => {}); }), REST_MS);
+    return () => clearTimeout(rest);
+  }, []);
   const check = async (/** @type {{ name: string, data: Uint8Array }} */ given, /** @type {string} */ key) => {
     const mine = ++turnOf.current;
     const still = (/** @type {any} */ next) => { if (turnOf.current === mine) tell(next); };
@@ -113,5 +118,5 @@ export function Page() {
     ${state.busy && !state.steps.length && html`<p class="note" role="status">${t("Reading the proof …")}</p>`}
     ${(state.busy || state.steps.length > 0) && html`<${Steps} steps=${state.steps} busy=${state.busy} />`}
     ${state.report && html`<${Contents} report=${state.report} />`}
-    ${may("read:evidence") && html`<${Later} load=${log} pick=${(/** @type {string} */ id) => go(onward("/verify", { evidence: id }))} />`}`;
+    ${may("read:evidence") && html`<${Seen} title=${t("Log")}><${Later} load=${log} pick=${(/** @type {string} */ id) => go(onward("/verify", { evidence: id }))} /><//>`}`;
 }

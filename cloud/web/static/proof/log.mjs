@@ -5,52 +5,14 @@ import { get, getBytes, may } from "../hub.mjs";
 import { place, turn } from "../place.mjs";
 import { Field, Table, Trouble, useRead } from "../ui.mjs";
 import { Plain, moment, t, whole } from "../words.mjs";
-import { Refused, hex, same } from "./cbor.mjs";
-import { parseCheckpoint } from "./cose.mjs";
-import { inclusionProof, nodeHash, rootFromInclusion } from "./merkle.mjs";
 
-const WIDTH = 256;
 const PAGE = 200;
+const prover = () => import("./entry.mjs"); // fetched with the first entry that is asked for
 
-/** The path of a tile (C2SP tlog-tiles): 1234067 is "x001/x234/067". @param {number} index */
-function tilePath(index) {
-  const digits = String(index).padStart(Math.ceil(Math.max(1, String(index).length) / 3) * 3, "0").match(/.{3}/g) ?? [];
-  return digits.map((part, at) => (at < digits.length - 1 ? `x${part}` : part)).join("/");
-}
-
-/** Nodes of the log of `size` entries, read from its tiles; each tile once. @param {number} size */
-function nodesOf(size) {
-  const tiles = new Map();
-  return async (/** @type {number} */ level, /** @type {number} */ index) => {
-    const row = Math.floor(level / 8);
-    const within = level % 8;
-    // A node inside of a tile is made of 2^within hashes of the tile's lowest row.
-    const first = index * 2 ** within;
-    const tile = Math.floor(first / WIDTH);
-    const width = Math.min(WIDTH, Math.floor(size / 2 ** (8 * row)) - tile * WIDTH);
-    const key = `${row}/${tilePath(tile)}${width < WIDTH ? `.p/${width}` : ""}`;
-    if (!tiles.has(key)) tiles.set(key, getBytes(`/v1/log/tile/${key}`));
-    const data = await tiles.get(key);
-    let hashes = Array.from({ length: 2 ** within }, (_, at) => data.slice(32 * (first - tile * WIDTH + at), 32 * (first - tile * WIDTH + at + 1)));
-    while (hashes.length > 1) hashes = await Promise.all(hashes.filter((_, at) => at % 2 === 0).map((one, at) => nodeHash(one, hashes[2 * at + 1])));
-    return hashes[0];
-  };
-}
-
-/** An entry by its position, and that its way leads to the root of the checkpoint. @param {number} position @param {{ size: number, root: Uint8Array }} head */
-async function entryAt(position, head) {
-  if (!(Number.isInteger(position) && position >= 0 && position < head.size)) throw new Refused(t("the log has the positions 0 to {last}", { last: head.size - 1 }));
-  const node = nodesOf(head.size);
-  const leaf = await node(0, position);
-  const path = await inclusionProof(position, head.size, node);
-  const root = await rootFromInclusion(leaf, position, head.size, path);
-  return { position, leaf: hex(leaf), path: path.map(hex), root: hex(root), holds: same(root, head.root) };
-}
-
-/** @param {{ head: { size: number, root: Uint8Array } }} properties */
-function Entry({ head }) {
+/** @param {{ checkpoint: string }} properties */
+function Entry({ checkpoint }) {
   const asked = place.value.query.position ?? "";
-  const { value: found, error } = useRead(async () => (asked === "" ? null : entryAt(Number(asked), head)), [asked, head.size]);
+  const { value: found, error } = useRead(async () => (asked === "" ? null : (await prover()).entryAt(Number(asked), checkpoint)), [asked, checkpoint]);
   const submit = (/** @type {any} */ event) => { event.preventDefault(); turn({ position: event.target.elements.position.value.trim() || null }); };
   return html`<form onSubmit=${submit} class="acts"><${Field} label=${t("Entry at position")}><input name="position" inputmode="numeric" dir="ltr" value=${asked} /><//><button type="submit" class="act">${t("Show")}</button></form><${Trouble} error=${error} />
     ${found && html`<p class=${found.holds ? "passed" : "failed"}>${found.holds ? t("Position {position}: its way of {n} hash leads to the root of the checkpoint.|Position {position}: its way of {n} hashes leads to the root of the checkpoint.", { position: found.position, n: found.path.length }) : t("Position {position}: its way does not lead to the root of the checkpoint.", { position: found.position })}</p>
@@ -98,10 +60,10 @@ export function Journal() {
 export function Part({ pick }) {
   const { value, error } = useRead(() => getBytes("/v1/log/checkpoint"), [], 30_000);
   const text = value ? new TextDecoder().decode(value) : "";
-  const head = text ? parseCheckpoint(text.slice(0, text.indexOf("\n\n") + 1)) : null;
+  const [origin, size] = text.split("\n");
   const read = async (/** @type {any} */ before) => { const rows = await get(`/v1/evidence?limit=${PAGE}${before ? `&before=${before}` : ""}`); return { rows, next: rows.length === PAGE ? rows.at(-1).number : null }; };
-  return html`<section aria-label=${t("Log")}><h2>${t("Log")} ${head && html`<small><${Plain}>${head.origin}<//> · ${t("{n} entry|{n} entries", { n: head.size })}</small>`}</h2><${Trouble} error=${error} />
-    ${head && html`<pre class="note" dir="ltr" tabindex="0" aria-label=${t("Checkpoint")}>${text}</pre>${head.size > 0 && html`<${Entry} head=${head} />`}`}</section>
+  return html`<section aria-label=${t("Log")}><h2>${t("Log")} ${text && html`<small><${Plain}>${origin}<//> · ${t("{n} entry|{n} entries", { n: Number(size) })}</small>`}</h2><${Trouble} error=${error} />
+    ${text && html`<pre class="note" dir="ltr" tabindex="0" aria-label=${t("Checkpoint")}>${text}</pre>${Number(size) > 0 && html`<${Entry} checkpoint=${text} />`}`}</section>
     <${Pages} name="evidence" title=${t("Evidence")} columns=${EVIDENCE()} read=${read} id=${(row) => row.id} pick=${(row) => pick(row.id)} />
     ${may("read:journal") && html`<${Journal} />`}`;
 }
