@@ -13,12 +13,15 @@ from typing import Final, cast
 
 from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.routing import Route, request_response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cloud.web import offline
 
 STATIC: Final = Path(__file__).parent / "static"
 LOOK: Final = "qz_look"
+LEAST_SQUEEZED: Final = 1024  # bytes; below it compression costs more than it saves
 # Addresses that the pages themselves read; below those of NESTED stands the name of one gateway, asset ...
 ROUTES: Final = (
     "account",
@@ -89,6 +92,11 @@ def sheet() -> bytes:
     return b"\n".join((STATIC / name).read_bytes() for name in ("app.css", "vendor/uplot.css"))
 
 
+def _squeezed(app: ASGIApp) -> ASGIApp:
+    """Files only: what the API says holds secrets beside what a stranger may have written, and its length must not tell of them."""
+    return GZipMiddleware(app, minimum_size=LEAST_SQUEEZED, compresslevel=6)
+
+
 def install(app: FastAPI) -> None:
     """After all routes and handlers: whatever they do not answer is looked for among the files."""
     app.add_middleware(SecurityHeaders)
@@ -117,7 +125,7 @@ def install(app: FastAPI) -> None:
 
     app.add_exception_handler(Exception, with_headers)
     app.add_route("/sw.js", shell, include_in_schema=False)
-    app.add_route("/app.css", style, include_in_schema=False)
+    app.router.routes.append(Route("/app.css", _squeezed(request_response(style)), include_in_schema=False))
     for route in ("/", "/index.html", *(f"/{name}" for name in ROUTES), *(f"/{name}/{{rest:path}}" for name in NESTED)):
         app.add_route(route, page, include_in_schema=False)
-    app.mount("/", _Files(directory=STATIC), name="pages")
+    app.mount("/", _squeezed(_Files(directory=STATIC)), name="pages")

@@ -156,3 +156,20 @@ async def test_an_answer_to_an_error_nobody_expected_has_them_too(hub: TestHub, 
     reply = await hub.client.get("/health")
     assert reply.status_code == 500
     assert "script-src 'self'" in reply.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("path", ["/app.css", "/ui.mjs", "/vendor/core.mjs"])
+async def test_files_are_compressed_for_who_takes_it(hub: TestHub, path: str) -> None:
+    squeezed = await hub.client.get(path, headers={"accept-encoding": "gzip"})
+    whole = await hub.client.get(path, headers={"accept-encoding": "identity"})
+    assert (squeezed.headers["content-encoding"], "content-encoding" in whole.headers) == ("gzip", False)
+    assert squeezed.content == whole.content
+    assert int(squeezed.headers["content-length"]) < len(whole.content) / 2
+    again = await hub.client.get(path, headers={"accept-encoding": "gzip", "if-none-match": squeezed.headers["etag"]})
+    assert again.status_code == 304
+
+
+async def test_what_the_api_says_is_not_compressed(hub: TestHub) -> None:
+    reply = await hub.client.get("/openapi.json", headers={"accept-encoding": "gzip"})
+    assert len(reply.content) > pages.LEAST_SQUEEZED
+    assert "content-encoding" not in reply.headers
