@@ -266,6 +266,7 @@ class FuturesPosition:
     spot_month: bool | None = None
     accounts: tuple[Account, ...] | None = None
     limit_lots: Decimal | None = None
+    aggregate_lots: Decimal | None = None
     hedge_lots: Decimal | None = None
     hedge_recorded: bool | None = None
     long_lots: Decimal | None = None

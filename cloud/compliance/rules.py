@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from functools import cache
-from types import ModuleType
+from importlib import import_module
 from typing import Any, Generic, TypeVar
 
 from cloud import document
-from cloud.compliance import workdays
 from cloud.compliance.parameters import ParameterSet, Undetermined
 from cloud.compliance.trace import Law, Node, Trace, as_json, as_text, plain_facts
 
@@ -30,6 +29,7 @@ class Outcome(StrEnum):
 
 
 _WORST = (Outcome.FAIL, Outcome.INDETERMINATE, Outcome.PASS, Outcome.NOT_APPLICABLE)
+_LEANT_ON = ("cloud.compliance.deadlines", "cloud.compliance.workdays", "cloud.compliance.trace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +177,11 @@ def facts_hash(facts: object) -> str:
 
 @cache
 def _version(judge: Callable[..., Verdict]) -> str:
-    """Of the module a rule stands in and of the counting of days: a helper changes the answer as well as the rule does."""
-    home = inspect.getmodule(judge)
-    texts = [judge.__qualname__, *(_source(module) for module in (home, workdays) if module is not None)]
+    """Of the module a rule stands in and of what all rules lean on: a helper changes the answer as well as the rule does."""
+    texts = [judge.__qualname__, *(_source(name) for name in (judge.__module__, *_LEANT_ON))]
     return document.digest("\0".join(texts).encode()).hex()
 
 
 @cache
-def _source(module: ModuleType) -> str:
-    return inspect.getsource(module)
+def _source(module: str) -> str:
+    return inspect.getsource(import_module(module))

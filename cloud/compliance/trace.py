@@ -153,6 +153,8 @@ def plain_facts(value: object) -> Any:
         return shown(value)
     if isinstance(value, tuple):
         return [plain_facts(one) for one in value]
+    if isinstance(value, frozenset):
+        return sorted(plain_facts(one) for one in value)
     if isinstance(value, Mapping):
         return {str(key): plain_facts(one) for key, one in value.items()}
     fields = getattr(type(value), "__dataclass_fields__", None)

@@ -1,0 +1,9 @@
+"""The rules in force, as one literal table. A rule that is not here does not run; what is missing, and why, stands in `unbuilt`."""
+
+from typing import Any, Final
+
+from cloud.compliance import cftc, csrd, emir, remit
+from cloud.compliance.rules import Rule
+
+RULES: Final[tuple[Rule[Any], ...]] = (*emir.RULES, *remit.RULES, *csrd.RULES, *cftc.RULES)
+BY_ID: Final[dict[str, Rule[Any]]] = {one.id: one for one in RULES}
