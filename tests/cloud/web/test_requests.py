@@ -34,14 +34,11 @@ def settled(tab: Tab) -> list[str]:
 @pytest.mark.parametrize("page", PAGES)
 def test_the_first_load_of_a_page_is_small(site: Site, tab: Tab, page: str) -> None:
     role, path = PAGES[page]
-    bodies: dict[str, bytes] = {}
     if role:
         tab.sign_in(role)
     tab.open(path)
     asked = [url for url in settled(tab) if url not in WORKER]
     tab.faults = [fault for fault in tab.faults if role or "401" not in fault]  # who is not signed in is told so
-    print(page, len(asked), asked)
-    for url in {url for url in asked if not url.startswith("/v1/")}:
-        bodies[url] = tab.context.request.get(f"{site.url}{url}").body()
+    files = [tab.context.request.get(f"{site.url}{url}").body() for url in set(asked) if not url.startswith("/v1/")]
     assert len(asked) <= BEYOND.get(page, MOST_REQUESTS), asked
-    assert sum(len(gzip.compress(body, mtime=0)) for body in bodies.values()) < MOST_BYTES
+    assert sum(len(gzip.compress(body, mtime=0)) for body in files) < MOST_BYTES
