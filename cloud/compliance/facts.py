@@ -369,9 +369,7 @@ class IslamicContract:
 
     form: str
     terms_complete: bool = True
-    as_of: date | None = None
     paid_pct: Decimal | None = None
-    object: str | None = None
     money: bool | None = None
     specified: bool | None = None
     place: str | None = None
@@ -385,6 +383,7 @@ class IslamicContract:
     late_beneficiary: str | None = None
     interest: bool | None = None
     ruling_until: date | None = None
+    ruling_withdrawn: bool = False
 
     def __post_init__(self) -> None:
         _checked(self, ("cost", "markup_pct", "late_charge_pct"), ("paid_pct",))

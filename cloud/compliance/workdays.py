@@ -27,6 +27,10 @@ def workdays_between(first: date, last: date, holidays: AbstractSet[date] = froz
     return sum(is_workday(first + timedelta(days=n), holidays) for n in range(1, (last - first).days + 1))
 
 
+def add_days(day: date, count: int) -> date:
+    return day + timedelta(days=count)
+
+
 def add_months(day: date, count: int) -> date:
     """The same day of a later month, or its last day."""
     year, month = divmod(day.year * 12 + day.month - 1 + count, 12)

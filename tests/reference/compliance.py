@@ -1,16 +1,21 @@
 """Adapters for the families of tests/cases/esg_compliance.json that cloud.compliance answers: deadlines, thresholds, dated values."""
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from cloud.compliance import cftc, csrd, emir, remit
+from cloud.compliance import cftc, csrd, emir, guyana, remit, sharia
 from cloud.compliance.facts import (
     Account,
+    Balance,
     Derivative,
+    Flaring,
     FuturesPosition,
+    IslamicContract,
+    LocalCompany,
+    LocalSpend,
     MonthEndPositions,
     Outage,
     Party,
@@ -144,3 +149,86 @@ def dated_value(inputs: Members, _: Any) -> Any:
             first, value = first or f"INDETERMINATE ({str(reason).partition(': ')[2].partition(' on ')[0]})", None
         values.append(float(value) if isinstance(value, Decimal) else None)
     return {"value": values, "first_is": first}
+
+
+def flaring_payment(inputs: Members, _: Any) -> Any:
+    tonnes = Decimal(inputs["t_co2e_per_day"]) * inputs["days"]
+    return {"payment_usd": int(guyana.payment_owed(Flaring(co2e_t=tonnes), *asked(date(2021, 5, 26))))}
+
+
+def flaring_timers(inputs: Members, _: Any) -> Any:
+    facts = Flaring(
+        permitted_plant=True,
+        started_us=instant_us(inputs["flare_start"]),
+        expected_days=Decimal(inputs["expected_days"]),
+        applied_us=instant_us(inputs["application_at"]),
+        approval_expires_on=date.fromisoformat(inputs["approval_expires"]),
+    )
+    deadline = datetime.fromtimestamp(guyana.application_due_us(facts, *asked()) / 1_000_000, UTC)
+    return {
+        "approval_needed": guyana.approval_needed(facts, *asked()),
+        "application_deadline": f"{deadline:%Y-%m-%dT%H:%MZ}",
+        "on_time": outcome(guyana.approval, facts) is Outcome.PASS,
+        "payment_calc_due": str(guyana.payment_due(facts, *asked())),
+    }
+
+
+def guyanese_company(inputs: Members, _: Any) -> Any:
+    shares = [decimals((case["vote"], case["exec"], case["other"])) for case in inputs["cases"]]
+    facts = [LocalCompany(claims_local=True, voting_pct=v, senior_pct=s, other_posts_pct=o) for v, s, o in shares]
+    return {"guyanese_company": [outcome(guyana.guyanese_company, one) is Outcome.PASS for one in facts]}
+
+
+def first_schedule(inputs: Members, _: Any) -> Any:
+    law, _trace = asked()
+    spend = {service: LocalSpend(service=service, share_pct=Decimal(str(share))) for service, share in inputs["spend_share"].items()}
+    return {
+        "minimum": {service: int(law.number(f"gy.lca.schedule.{service}")) for service in spend},
+        "pass": {service: outcome(guyana.first_schedule, one) is Outcome.PASS for service, one in spend.items()},
+    }
+
+
+def screening(inputs: Members, _: Any) -> Any:
+    ratios, verdicts = [], []
+    for case in inputs["cases"]:
+        debt, cap, deposits, impermissible, income = decimals(case[key] for key in ("debt", "mcap", "deposits", "imp", "income"))
+        facts = Balance(interest_debt=debt, market_cap=cap, interest_deposits=deposits, impermissible_income=impermissible, income=income)
+        ratios.append(float(sharia.ratio_pct("debt", debt, cap, asked()[1])))
+        verdicts.append(outcome(sharia.screening, facts) is Outcome.PASS)
+    return {"debt_ratio_pct": ratios, "pass": verdicts}
+
+
+def salam(inputs: Members, _: Any) -> Any:
+    """The rule takes it as a fact whether the object is money or specified; the words of the case say so."""
+    facts = [
+        IslamicContract(
+            form="salam",
+            paid_pct=Decimal(case["paid_pct"]),
+            money=case["object"] == "USD",
+            specified=case["object"] != "USD",
+            place=case["delivery_place"],
+            delivery_on=date.fromisoformat(case["delivery_date"]),
+            physical=case["settlement"] == "physical",
+        )
+        for case in inputs["cases"]
+    ]
+    return {"pass": [outcome(sharia.salam, one) is Outcome.PASS for one in facts]}
+
+
+def murabaha(inputs: Members, _: Any) -> Any:
+    facts = [
+        IslamicContract(
+            form="murabaha",
+            cost=Decimal(inputs["cost"]),
+            markup_pct=Decimal(str(inputs["markup_pct"])),
+            owned_us=instant_us(inputs["ownership_ts"]),
+            sold_us=instant_us(inputs["sale_ts"]),
+            late_charge_pct=Decimal(inputs["late_charge_pct_pa"]),
+            late_beneficiary=beneficiary,
+        )
+        for beneficiary in inputs["late_charge_beneficiary"]
+    ]
+    return {
+        "sale_price": float(sharia.sale_price(facts[0], asked()[1])),
+        "pass": [outcome(sharia.murabaha, one) is Outcome.PASS for one in facts],
+    }

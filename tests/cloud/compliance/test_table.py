@@ -10,11 +10,11 @@ import pytest
 from cloud.compliance.parameters import ParameterSet, Undetermined, Value, shipped
 from cloud.compliance.rules import Outcome, evaluate
 from cloud.compliance.table import BY_ID, RULES
-from tests.cloud.compliance import emir_cases, remit_cases, us_cases
+from tests.cloud.compliance import emir_cases, guyana_cases, remit_cases, sharia_cases, us_cases
 from tests.cloud.compliance.rule_cases import RuleCase
 
 LAW = shipped()
-CASES: list[RuleCase] = [*emir_cases.CASES, *remit_cases.CASES, *us_cases.CASES]
+CASES: list[RuleCase] = [*emir_cases.CASES, *remit_cases.CASES, *us_cases.CASES, *guyana_cases.CASES, *sharia_cases.CASES]
 
 
 def outcome(case: RuleCase, law: ParameterSet = LAW) -> Outcome:

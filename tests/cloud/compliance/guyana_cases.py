@@ -1,0 +1,72 @@
+"""Guyana: rows of cases."""
+
+from datetime import date
+from decimal import Decimal
+
+from cloud.compliance.facts import Flaring, LocalCompany, LocalSpend
+from tests.cloud.compliance.rule_cases import FAIL, NA, PASS, STATED, UNKNOWN, rows
+
+HOUR = 3_600_000_000
+COMPANY = LocalCompany(
+    claims_local=True, voting_pct=Decimal(51), senior_pct=Decimal(75), other_posts_pct=Decimal(90), certificate_from=date(2026, 1, 1),
+    certificate_until=date(2026, 12, 31), contracted_on=date(2026, 12, 31),
+)  # fmt: skip
+FLARE = Flaring(
+    permitted_plant=True, reason="restart", started_us=0, expected_days=Decimal("14.1"), applied_us=96 * HOUR, checked_us=200 * HOUR,
+    approval_expires_on=date(2022, 3, 21), payment_calculated_on=date(2022, 4, 18), co2e_t=Decimal(1152), paid_usd=Decimal(51840),
+)  # fmt: skip
+SEEN = {
+    "office_space_rental": 90, "accommodation": 90, "janitorial_laundry": 90, "catering": 90, "pest_control": 95,
+    "local_insurance_services": 100, "customs_brokerage": 100, "local_accounting_services": 90, "local_legal_services": 90,
+    "food_supply": 75, "waste_management": 75, "manpower_crewing": 50, "building_construction_onshore": 50,
+}  # fmt: skip
+UNSEEN = [
+    "equipment_rental",
+    "surveying",
+    "pipe_welding",
+    "blasting_coating",
+    "structural_fabrication",
+    "storage",
+    "laydown_yards",
+    "administrative_support",
+    "immigration_support",
+    "export_packing",
+    "cargo_management",
+    "chandlery",
+    "trucking",
+    "metrology",
+    "ventilation",
+    "industrial_cleaning",
+    "security",
+    "ict",
+    "medical",
+    "marketing",
+    "ground_transport",
+    "dredging",
+    "engineering_machining",
+    "borehole_testing",
+    "environmental_services",
+    "aviation_support",
+]
+SPEND = LocalSpend(service="catering", share_pct=Decimal(90))
+LIZA_1, LIZA_2 = date(2021, 8, 25), date(2021, 8, 26)
+
+CASES = [
+    *rows("G-01", COMPANY, (PASS, {}), (FAIL, {"voting_pct": Decimal("50.9")}), (FAIL, {"senior_pct": Decimal("74.9")}),
+          (FAIL, {"other_posts_pct": Decimal("89.9")}), (PASS, {"voting_pct": Decimal("51.1")}), (NA, {"claims_local": False}), (UNKNOWN, {"senior_pct": None})),
+    *rows("G-02", COMPANY, (PASS, {}), (FAIL, {"contracted_on": date(2027, 1, 1)}), (FAIL, {"contracted_on": date(2025, 12, 31)}),
+          (PASS, {"contracted_on": date(2026, 1, 1)}), (NA, {"claims_local": False}), (UNKNOWN, {"certificate_until": None})),
+    *rows("G-09", SPEND, *((PASS, {"service": name, "share_pct": Decimal(least)}) for name, least in SEEN.items()),
+          *((FAIL, {"service": name, "share_pct": least - Decimal("0.1")}) for name, least in SEEN.items()),
+          *((UNKNOWN, {"service": name}) for name in UNSEEN), (NA, {"service": "juggling"}), (UNKNOWN, {"share_pct": None}), (UNKNOWN, {"service": None})),
+    *rows("G-11", FLARE, *((PASS, {"reason": one}) for one in ("commissioning", "start-up", "emergency", "maintenance", "restart")),
+          (FAIL, {"reason": "routine"}), (UNKNOWN, {"reason": None}), (NA, {"permitted_plant": False})),
+    *rows("G-12", FLARE, (PASS, {}), (FAIL, {"applied_us": 96 * HOUR + 1}), (NA, {"expected_days": Decimal(14)}), (FAIL, {"applied_us": None}),
+          (NA, {"applied_us": None, "checked_us": 96 * HOUR}), (FAIL, {"applied_us": None, "checked_us": 96 * HOUR + 1}),
+          (UNKNOWN, {"started_us": None}), (UNKNOWN, {"expected_days": None})),
+    *rows("G-13", FLARE, (PASS, {}), (FAIL, {"payment_calculated_on": date(2022, 4, 19)}), (PASS, {"payment_calculated_on": date(2022, 4, 17)}),
+          (FAIL, {"paid_usd": Decimal("51839.99")}), (NA, {"co2e_t": Decimal(0)}), (UNKNOWN, {"co2e_t": None}), as_of=LIZA_2),
+    *rows("G-13", FLARE, (PASS, {"paid_usd": Decimal(34560)}), (FAIL, {"paid_usd": Decimal(34559)}), as_of=LIZA_1),
+    *rows("G-13", FLARE, (UNKNOWN, {"paid_usd": Decimal(57600)}), as_of=date(2026, 1, 1)),
+    *rows("G-13", FLARE, (PASS, {"paid_usd": Decimal(57600)}), (FAIL, {}), as_of=date(2026, 1, 1), scenarios=STATED),
+]  # fmt: skip
