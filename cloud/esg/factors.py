@@ -18,7 +18,7 @@ from cloud.esg import EsgError, Indeterminate
 from cloud.esg.gases import DATA
 from protocols.tomlfile import Section, TomlFile, nearest
 
-FILES = ("combustion.toml", "petroleum.toml")
+FILES = ("combustion.toml", "petroleum.toml", "power.toml", "u95.toml")
 
 
 class Status(Enum):

@@ -51,16 +51,15 @@ def flare(
     gas: Flared, day: date, book: FactorBook, *, tier: Tier = Tier.DEFAULT, measured: float | None = None, scenarios: Set[str] = frozenset()
 ) -> Estimate:
     """CH4 = V X [(1 - eta) Z_L + Z_U] rho; CO2 = (V X_CO2 + eta V sum(Y_j R_j) Z_L) rho; N2O by W-40 when its factor may be used."""
-    efficiency = book.at(tier.value, day, scenarios) if measured is None else None
-    eta = share("measured efficiency", measured) if measured is not None else (efficiency.value if efficiency else 0.0)
+    efficiency = (book.at(tier.value, day, scenarios),) if measured is None else ()
+    eta = efficiency[0].value if measured is None else share("measured efficiency", measured)
     methane, dioxide = book.at("gas.density.ch4", day), book.at("gas.density.co2", day)
     scf, lit = gas.volume.to(Unit.SCF), 1.0 - share("unlit_share", gas.unlit_share)
     ch4 = scf * gas.composition["CH4"] * ((1.0 - eta) * lit + gas.unlit_share) * methane.value
     co2 = scf * (gas.composition["CO2"] + eta * gas.composition.burnable_carbon * lit) * dioxide.value
     n2o, used, notes = _n2o(gas, lit, day, book, scenarios)
-    factors = tuple(each for each in (efficiency, methane, dioxide, *used) if each)
     name = "flare-w19" if measured is None else "flare-w19-measured"
-    return Estimate(Masses(co2, ch4, n2o), gas.volume, name, factors, notes + _doubts(gas, day, book))
+    return Estimate(Masses(co2, ch4, n2o), gas.volume, name, (*efficiency, methane, dioxide, *used), notes + _doubts(gas, day, book))
 
 
 def _n2o(

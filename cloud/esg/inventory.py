@@ -47,7 +47,10 @@ class Category(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Emission:
-    """One record. `start`..`end` are days, the end not included; `inputs` carry u95 by the name of meter, analyser or factor."""
+    """One record. `start`..`end` are days, the end not included; `inputs` carry u95 by the name of meter, analyser or factor.
+
+    `filled_hours` were bridged or modelled and are in the estimate; `missing_hours` are not.
+    """
 
     source_id: str
     asset: str
@@ -59,6 +62,7 @@ class Emission:
     quality: int
     evidence: tuple[str, ...]
     known_at_us: int
+    filled_hours: int = 0
     missing_hours: int = 0
 
     def __post_init__(self) -> None:
@@ -67,6 +71,10 @@ class Emission:
         finite(f"{self.source_id}: quality", self.quality, low=1, high=5)
         if self.quality < method(self.estimate.method).quality:
             raise EsgError(f"{self.source_id}: quality {self.quality} is better than method {self.estimate.method} allows")
+        if not self.inputs:
+            raise EsgError(f"{self.source_id}: expected the uncertainty of at least one input, found none")
+        if self.filled_hours < 0 or self.missing_hours < 0:
+            raise EsgError(f"{self.source_id}: {self.filled_hours} filled and {self.missing_hours} missing hours cannot be")
         if not self.evidence:
             raise EsgError(f"{self.source_id}: expected the batches this rests on, found none")
 
@@ -114,14 +122,15 @@ class Restated:
 def known(records: Iterable[Emission], known_at_us: int) -> tuple[Emission, ...]:
     """The records as they stood at a time. Raises EsgError for two that say the same thing at once, or periods that overlap."""
     latest: dict[tuple[str, Category, date, date], Emission] = {}
+    told: set[tuple[str, Category, date, date, int]] = set()
     for record in records:
         if record.known_at_us > known_at_us:
             continue
         key = (*record.key, record.start, record.end)
-        held = latest.get(key)
-        if held and held.known_at_us == record.known_at_us:
+        if (*key, record.known_at_us) in told:
             raise EsgError(f"{record.source_id} {record.category.value[0]} {record.start}: stands twice, known at the same time")
-        if held is None or held.known_at_us < record.known_at_us:
+        told.add((*key, record.known_at_us))
+        if key not in latest or latest[key].known_at_us < record.known_at_us:
             latest[key] = record
     found = sorted(latest.values(), key=lambda record: (record.source_id, record.category.value[0], record.start, record.end))
     for one, other in pairwise(found):

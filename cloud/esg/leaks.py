@@ -51,13 +51,18 @@ class Balance:
 
     def residual(self) -> Floats:
         """In less out less what stayed: zero on average when nothing escapes and no meter drifts."""
-        return sum_of(self.inflow, self.held_change.shape) - sum_of(self.outflow, self.held_change.shape) - self.held_change
+        shape = self.held_change.shape
+        return _sum_of(self.inflow, shape) - _sum_of(self.outflow, shape) - _sum_of((("held_change", self.held_change),), shape)
 
     def residual_sd(self) -> float:
+        """One sigma of the residual. Raises EsgError for a meter whose uncertainty nobody told."""
+        untold = {name for name, _ in (*self.inflow, *self.outflow)} - {name for name, _ in self.sd}
+        if untold:
+            raise EsgError(f"balance: the uncertainty of {', '.join(sorted(untold))} is missing")
         return float(np.sqrt(sum(finite(f"{name}: sd", sd, low=0.0) ** 2 for name, sd in self.sd)))
 
 
-def sum_of(columns: tuple[tuple[str, Floats], ...], shape: tuple[int, ...]) -> Floats:
+def _sum_of(columns: tuple[tuple[str, Floats], ...], shape: tuple[int, ...]) -> Floats:
     total = np.zeros(shape)
     for name, column in columns:
         if column.shape != shape or not np.isfinite(column).all():
@@ -81,6 +86,7 @@ class Triage:
 def triage(balance: Balance, *, prior: float, slack: float = 0.5, limit: float = 5.0) -> Triage:
     """CUSUM of the standardised residual (slack and limit in sigma), then Bayes: no leak against an unknown rate since the change.
 
+    The data choose the hour of the change, so the probability errs to the high side: it ranks sections to look at and proves nothing.
     Suspects are the meters with the largest share of the residual's variance: first to be checked, before a leak is believed.
     """
     finite("prior", prior, low=1e-9, high=1.0 - 1e-9)
@@ -101,7 +107,7 @@ def triage(balance: Balance, *, prior: float, slack: float = 0.5, limit: float =
 
 
 def alarm_start(standardised: Floats, slack: float, limit: float) -> int | None:
-    """Page's one-sided CUSUM: the hour the last excursion that crossed `limit` began, or None."""
+    """Page's one-sided CUSUM: the hour the first excursion that crossed `limit` began, or None."""
     steps = standardised - slack
     path = np.cumsum(steps)
     floor = np.minimum.accumulate(np.concatenate([[0.0], path]))
@@ -132,6 +138,7 @@ def reconcile(
     log_sd = np.sqrt(np.log1p((finite("inventory_u95_pct", inventory_u95_pct, low=0.1) / 196.0) ** 2))
     grid = inventory_kg_h * np.exp(np.linspace(-6.0, 6.0, 4001) * max(log_sd, 0.05))
     weight = -0.5 * ((np.log(grid / inventory_kg_h) + 0.5 * log_sd**2) / log_sd) ** 2
+    finite("misses", misses, low=0)
     for rate, sd in measured:
         weight = weight - 0.5 * ((finite("measured rate", rate, low=0.0) - grid) / finite("measured sd", sd, low=1e-9)) ** 2
     weight = weight + misses * np.log(np.maximum(1.0 - metec_detection(grid, a, b), 1e-300))

@@ -2,7 +2,8 @@
 
 Not for turning volumes into gases (`hourly`). Arrays are (sources x hours). Excluded: negative, above the meter's range, frozen (the
 same value for `frozen_hours` on end). Gaps up to `bridge_hours` are bridged in a straight line, or held where one end is open; longer ones
-take the model's value where there is one. Everything else is missing, counted, and never zero.
+take the model's value where there is one. An hour above the range is never bridged: its neighbours say too little of it. Everything else
+is missing, counted, and never zero.
 """
 
 from dataclasses import dataclass
@@ -92,7 +93,7 @@ def clean(columns: Columns, range_high: Floats, rules: Rules, model: Columns | N
     usable = excluded == Excluded.NO
     origin = np.where(usable, Origin.MEASURED, Origin.MISSING).astype(np.uint8)
     values = np.where(usable, columns.values, 0.0)
-    _bridge(values, origin, usable, rules.bridge_hours)
+    _bridge(values, origin, usable, excluded != Excluded.ABOVE_RANGE, rules.bridge_hours)
     if model is not None:
         modelled = (origin == Origin.MISSING) & model.present & (model.values >= 0.0)
         values[modelled] = model.values[modelled]
@@ -119,13 +120,13 @@ def _run_lengths(starts: Bools) -> Ints:
     return lengths
 
 
-def _bridge(values: Floats, origin: Codes, usable: Bools, longest: int) -> None:
+def _bridge(values: Floats, origin: Codes, usable: Bools, allowed: Bools, longest: int) -> None:
     """Fill short gaps in place: straight between two good hours, held where the column begins or ends with the gap."""
     if not usable.size:
         return
     starts = np.ones(usable.shape, dtype=np.bool_)
     starts[:, 1:] = usable[:, 1:] != usable[:, :-1]
-    rows, hours = np.nonzero(~usable & (_run_lengths(starts) <= longest))
+    rows, hours = np.nonzero(~usable & allowed & (_run_lengths(starts) <= longest))
     before, after = _neighbours(usable)
     left, right = before[rows, hours], after[rows, hours]
     last = usable.shape[1]

@@ -3,10 +3,13 @@
 Not for own generation (`combustion`). Both scope 2 figures are reported and never added to each other.
 """
 
+from collections.abc import Set
 from dataclasses import dataclass
+from datetime import date
 
 from cloud.esg import EsgError, finite
 from cloud.esg.estimates import Estimate
+from cloud.esg.factors import Factor, FactorBook
 from cloud.esg.gases import Masses
 from cloud.esg.units import Quantity, Unit
 
@@ -17,6 +20,14 @@ class Rate:
 
     masses: Masses
     reference: str
+    factors: tuple[Factor, ...] = ()
+
+
+def grid_rate(grid: str, day: date, book: FactorBook, scenarios: Set[str] = frozenset()) -> Rate:
+    """The published rate of a grid such as "us.camx". Raises Indeterminate unless each gas is confirmed or its scenario named."""
+    co2, ch4, n2o = (book.at(f"grid.{grid}.{gas}", day, scenarios) for gas in ("co2", "ch4", "n2o"))
+    kilograms = (Quantity(each.value, Unit.named(each.unit.removesuffix("/MWh"))).to(Unit.KG) for each in (co2, ch4, n2o))
+    return Rate(Masses(*kilograms), co2.reference, (co2, ch4, n2o))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +48,10 @@ class Purchased:
 
 
 def power(consumed: Quantity, grid: Rate, residual_mix: Rate, certificates: tuple[Certificates, ...] = ()) -> Purchased:
-    """Location = MWh x grid; market = certified MWh x their rate + the rest x residual mix. Certificates count up to consumption."""
+    """Location = MWh x grid; market = certified MWh x their rate + the rest x residual mix.
+
+    Certificates count in the order given, up to the consumption.
+    """
     mwh = consumed.to(Unit.MWH)
     market, left, unused = Masses(), mwh, 0.0
     for each in certificates:
@@ -48,9 +62,9 @@ def power(consumed: Quantity, grid: Rate, residual_mix: Rate, certificates: tupl
         (f"grid: {grid.reference}",),
         (f"residual mix: {residual_mix.reference}", *(f"certificates: {c.rate.reference}" for c in certificates)),
     )
-    return Purchased(
-        Estimate(grid.masses * mwh, consumed, "power-grid", (), notes[0]), Estimate(market, consumed, "power-grid", (), notes[1]), unused
-    )
+    location = Estimate(grid.masses * mwh, consumed, "power-grid", grid.factors, notes[0])
+    factors = (residual_mix.factors if left else ()) + tuple(factor for each in certificates for factor in each.rate.factors)
+    return Purchased(location, Estimate(market, consumed, "power-grid", factors, notes[1]), unused)
 
 
 def power_by_hour(consumed_mwh: tuple[float, ...], certified_mwh: tuple[float, ...], residual_mix: Rate, certified: Rate) -> Masses:

@@ -1,12 +1,13 @@
 """The score: linear, so that it explains itself. Weights times metric scores, an interval, coverage, exact contributions, legal caps.
 
 Not a rating and not the implied temperature rise, which stands beside it (`temperature`). A metric nobody measured is 0 to 100, never 50; a
-breach of a legal rule caps its topic and is named. Sums are exact (fractions): contributions add up to the score less 50.
+breach of a legal rule caps its topic, measured or not, and is named. Sums are exact (fractions): contributions add up to the score less 50.
 """
 
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
@@ -23,7 +24,7 @@ LEAST_COVERAGE: Final = Fraction(7, 10)
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A measured figure between its dated `best` and `worst`, whose origin `reference` says. `value` is None when nobody measured it."""
+    """A measured figure between its `best` and `worst`, which hold `since` a day by a `reference`. `value` is None when nobody measured it."""
 
     name: str
     topic: str
@@ -31,6 +32,7 @@ class Metric:
     u95_pct: float
     best: float
     worst: float
+    since: date
     reference: str
 
     def __post_init__(self) -> None:
@@ -53,7 +55,7 @@ class Breach:
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """w (s - 50) of one topic; `points` is None where nothing of it was measured."""
+    """w (s - 50) of one topic; `points` is None where it counts for nothing: not measured, nothing broken."""
 
     topic: str
     weight: Fraction
@@ -65,7 +67,7 @@ class Contribution:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """`value` is None below 70 % coverage; it is over what was measured, and `low`..`high` over everything."""
+    """`value` is None below 70 % coverage; it is over what was measured or broken, `low`..`high` over everything."""
 
     value: Fraction | None
     low: Fraction
@@ -76,7 +78,10 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class _Topic:
+    """`measured` share of its metrics; `counted` share of its weight in the single number: all of it where a rule is broken."""
+
     measured: Fraction
+    counted: Fraction
     point: Fraction
     low: Fraction
     high: Fraction
@@ -102,7 +107,8 @@ def score(metrics: Sequence[Metric], weights: Mapping[str, int | Fraction], brea
     shares = {topic: Fraction(weight) / whole for topic, weight in weights.items()}
     topics = {topic: _topic([m for m in metrics if m.topic == topic], [b.rule for b in breaches if b.topic == topic]) for topic in weights}
     coverage = sum((shares[name] * topic.measured for name, topic in topics.items()), Fraction(0))
-    contributions = tuple(_contribution(name, shares[name], topic, coverage) for name, topic in topics.items())
+    counted = sum((shares[name] * topic.counted for name, topic in topics.items()), Fraction(0))
+    contributions = tuple(_contribution(name, shares[name], topic, counted) for name, topic in topics.items())
     value = MIDDLE + sum((each.points for each in contributions if each.points is not None), Fraction(0))
     low = sum((shares[name] * topic.low for name, topic in topics.items()), Fraction(0))
     high = sum((shares[name] * topic.high for name, topic in topics.items()), Fraction(0))
@@ -139,15 +145,14 @@ def _topic(metrics: Sequence[Metric], rules: Sequence[str]) -> _Topic:
         lows.append(min(edges))
         highs.append(max(edges))
     cap = CAP if rules else FULL
-    if not metrics:
-        return _Topic(Fraction(0), MIDDLE, Fraction(0), cap, tuple(rules))
-    point = sum(points, Fraction(0)) / len(points) if points else MIDDLE
-    low, high = sum(lows, Fraction(0)) / len(lows), sum(highs, Fraction(0)) / len(highs)
-    return _Topic(Fraction(len(points), len(metrics)), min(point, cap), min(low, cap), min(high, cap), tuple(rules))
+    measured = Fraction(len(points), len(metrics)) if metrics else Fraction(0)
+    point = sum(points, Fraction(0)) / len(points) if points else cap
+    low, high = (sum(edge, Fraction(0)) / len(edge) if edge else none for edge, none in ((lows, Fraction(0)), (highs, FULL)))
+    return _Topic(measured, Fraction(1) if rules else measured, min(point, cap), min(low, cap), min(high, cap), tuple(rules))
 
 
-def _contribution(name: str, weight: Fraction, topic: _Topic, coverage: Fraction) -> Contribution:
-    points = weight * topic.measured / coverage * (topic.point - MIDDLE) if topic.measured else None
+def _contribution(name: str, weight: Fraction, topic: _Topic, counted: Fraction) -> Contribution:
+    points = weight * topic.counted / counted * (topic.point - MIDDLE) if topic.counted else None
     return Contribution(name, weight, points, weight * (topic.low - MIDDLE), weight * (topic.high - MIDDLE), topic.capped_by)
 
 

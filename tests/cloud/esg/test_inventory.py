@@ -57,6 +57,8 @@ def test_a_restatement_is_seen_by_those_who_ask_later_only() -> None:
 def test_records_that_stand_twice_or_overlap_are_refused() -> None:
     with pytest.raises(EsgError, match="stands twice"):
         known((record(), record()), 10)
+    with pytest.raises(EsgError, match="stands twice"):
+        known((record(), record(known_at_us=20), record()), 20)
     with pytest.raises(EsgError, match="overlaps"):
         known((record(), record(start=date(2025, 1, 31), end=date(2025, 3, 1))), 10)
     assert len(known((record(), record(start=date(2025, 2, 1), end=date(2025, 3, 1))), 10)) == 2
@@ -69,9 +71,11 @@ def test_records_that_stand_twice_or_overlap_are_refused() -> None:
         ({"quality": 1}, "better than method"),
         ({"quality": 6}, "expected 1 to 5"),
         ({"evidence": ()}, "expected the batches"),
+        ({"inputs": ()}, "expected the uncertainty"),
+        ({"missing_hours": -1}, "hours cannot be"),
         ({"estimate": estimate(1.0, method="guess")}, "not known"),
     ],
-    ids=["no day", "quality too good", "quality out of range", "no evidence", "unknown method"],
+    ids=["no day", "quality too good", "quality out of range", "no evidence", "no uncertainty", "negative hours", "unknown method"],
 )
 def test_a_record_that_cannot_be_is_refused(changed: dict[str, object], message: str) -> None:
     with pytest.raises(EsgError, match=message):

@@ -56,7 +56,15 @@ def test_a_certain_prior_and_meters_without_uncertainty_are_refused(prior: float
         triage(balance(0.0), prior=prior)
     tight = balance(0.0)
     with pytest.raises(EsgError, match="every meter is zero"):
-        triage(Balance(tight.inflow, tight.outflow, tight.held_change, (("FT-1", 0.0),)), prior=0.1)
+        triage(Balance(tight.inflow, tight.outflow, tight.held_change, (("FT-1", 0.0), ("FT-2", 0.0))), prior=0.1)
+
+
+def test_a_meter_whose_uncertainty_nobody_told_and_a_stock_that_is_no_number_are_refused() -> None:
+    tight = balance(0.0)
+    with pytest.raises(EsgError, match="uncertainty of FT-2 is missing"):
+        triage(Balance(tight.inflow, tight.outflow, tight.held_change, SD[:1]), prior=0.1)
+    with pytest.raises(EsgError, match="held_change"):
+        Balance(tight.inflow, tight.outflow, np.full(400, np.nan), SD).residual()
 
 
 def test_columns_of_different_length_are_refused_by_the_name_of_their_meter() -> None:

@@ -59,6 +59,12 @@ def test_samples_outside_the_range_are_excluded_with_their_reason(value: float, 
     assert clean(column(1.0, value, 3.0), LIMIT, RULES).excluded[0, 1] == reason
 
 
+def test_an_hour_above_the_range_is_not_bridged_but_takes_a_model() -> None:
+    peak = column(1.0, 100.1, 3.0)
+    assert clean(peak, LIMIT, RULES).origin[0, 1] == Origin.MISSING
+    assert clean(peak, LIMIT, RULES, column(1.0, 140.0, 3.0)).values.tolist() == [[1.0, 140.0, 3.0]]
+
+
 @pytest.mark.parametrize(("hours", "frozen"), [(5, 0), (6, 6), (7, 7)])
 def test_a_meter_is_frozen_after_six_equal_hours(hours: int, frozen: int) -> None:
     cleaned = clean(column(1.0, *[7.0] * hours, 2.0), LIMIT, RULES)

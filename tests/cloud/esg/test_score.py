@@ -1,4 +1,5 @@
 from dataclasses import replace
+from datetime import date
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,7 +17,9 @@ WEIGHTS = default_weights()
 
 
 def metric(topic: str, value: float | None, u95_pct: float = 0.0) -> Metric:
-    return Metric(f"figure of {topic}", topic, value, u95_pct, best=0.0, worst=10.0, reference="limit of the permit")
+    return Metric(
+        f"figure of {topic}", topic, value, u95_pct, best=0.0, worst=10.0, since=date(2025, 1, 1), reference="limit of the permit"
+    )
 
 
 def company(*values: float | None) -> list[Metric]:
@@ -33,6 +36,17 @@ def test_contributions_add_up_exactly(values: list[float | None]) -> None:
     assert found.value is None or found.value - 50 == points
     assert found.low - 50 == sum((each.low for each in found.contributions), Fraction(0))
     assert 0 <= found.low <= found.high <= 100
+
+
+@given(st.lists(st.none() | st.floats(-5, 15), min_size=8, max_size=8), st.sets(st.sampled_from(sorted(WEIGHTS))))
+def test_the_number_lies_in_its_interval_whatever_is_missing_or_broken(values: list[float | None], broken: set[str]) -> None:
+    found = score(company(*values), WEIGHTS, [Breach("a rule", topic) for topic in broken])
+    assert found.value is None or found.low <= found.value <= found.high
+
+
+def test_a_breach_counts_although_nobody_measured_its_topic() -> None:
+    found = score([metric("air", 0.0)], {"air": 80, "safety": 20}, [Breach("a rule", "safety")])
+    assert (found.value, found.high, found.coverage) == (88, 88, Fraction(4, 5))
 
 
 @given(st.lists(st.floats(0, 10), min_size=8, max_size=8), st.integers(0, 7), st.floats(0, 5))

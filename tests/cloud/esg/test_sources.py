@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from cloud.esg import EsgError, Indeterminate
 from cloud.esg import combustion as burning
 from cloud.esg.estimates import Composition
-from cloud.esg.factors import factor_book
+from cloud.esg.factors import Status, factor_book
 from cloud.esg.flares import Flared, Tier, flare, unlit_share
 from cloud.esg.gases import Masses
-from cloud.esg.purchased import Certificates, Rate, freight, power, power_by_hour
+from cloud.esg.purchased import Certificates, Rate, freight, grid_rate, power, power_by_hour
 from cloud.esg.releases import Gas, Leak, SealMode, blowdown, by_count, leakers, seals, tank_flash, vent
 from cloud.esg.units import NORMAL, US_STANDARD, Quantity, State, Unit
 
@@ -183,6 +183,16 @@ def test_certificates_count_up_to_the_consumption() -> None:
     grid, residual, green = (Rate(Masses(kg), "published") for kg in (400.0, 520.0, 0.0))
     found = power(Quantity(100, Unit.MWH), grid, residual, (Certificates(Quantity(120, Unit.MWH), green),))
     assert (found.location.masses.co2_kg, found.market.masses.co2_kg, found.unused_mwh) == (40_000.0, 0.0, 20.0)
+
+
+def test_a_grid_of_unknown_vintage_waits_for_its_scenario_and_is_in_kilograms() -> None:
+    with pytest.raises(Indeterminate, match="egrid-undated"):
+        grid_rate("us.camx", DAY, BOOK)
+    found = power(Quantity(1, Unit.MWH), *[grid_rate("us.camx", DAY, BOOK, {"egrid-undated"})] * 2)
+    assert found.location.masses.co2_kg == pytest.approx(531.7 * 0.45359237)
+    assert [factor.status for factor in found.location.factors] == [Status.UNCONFIRMED] * 3
+    with pytest.raises(EsgError, match="not known"):
+        grid_rate("us.nowhere", DAY, BOOK)
 
 
 def test_hourly_matching_never_emits_less_than_yearly_matching() -> None:
