@@ -8,8 +8,8 @@ from datetime import date
 from decimal import Decimal
 
 from cloud.compliance.deadlines import done_by, due_workdays, kept_until
-from cloud.compliance.emir import lei_is_valid
 from cloud.compliance.facts import FuturesPosition, Reporter, Swap, SwapDealing, Venue
+from cloud.compliance.identifiers import lei_is_valid
 from cloud.compliance.parameters import Undetermined
 from cloud.compliance.rules import Verdict, held, not_applicable, passed, rule
 from cloud.compliance.trace import Law, Trace

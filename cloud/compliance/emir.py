@@ -9,17 +9,13 @@ from decimal import Decimal
 
 from cloud.compliance.deadlines import done_by, due_workdays, kept_until, whole
 from cloud.compliance.facts import Derivative, MonthEndPositions, Party, Portfolio
+from cloud.compliance.identifiers import lei_is_valid
 from cloud.compliance.parameters import Undetermined
 from cloud.compliance.rules import Verdict, failed, held, not_applicable, passed, rule
 from cloud.compliance.trace import Law, Trace
 from cloud.compliance.workdays import add_months, workdays_between
 
 REFIT = date(2024, 4, 29)  # Regulation (EU) 2022/1855 applies
-
-
-def lei_is_valid(lei: str) -> bool:
-    """ISO 17442: eighteen letters and digits, two check digits, remainder 1 by ISO 7064 MOD 97-10. Whether it lapsed is not seen here."""
-    return re.fullmatch(r"[A-Z0-9]{18}[0-9]{2}", lei) is not None and int("".join(str(int(c, 36)) for c in lei)) % 97 == 1
 
 
 def _otc(f: Derivative, t: Trace) -> Verdict | None:

@@ -29,7 +29,7 @@ class Outcome(StrEnum):
 
 
 _WORST = (Outcome.FAIL, Outcome.INDETERMINATE, Outcome.PASS, Outcome.NOT_APPLICABLE)
-_LEANT_ON = ("cloud.compliance.deadlines", "cloud.compliance.workdays", "cloud.compliance.trace")
+_LEANT_ON = tuple(f"cloud.compliance.{name}" for name in ("deadlines", "identifiers", "parameters", "trace", "workdays"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,15 +151,27 @@ def worst(outcomes: Iterable[Outcome]) -> Outcome:
 def evaluate(
     one: Rule[F], subject: str, facts: F, parameters: ParameterSet, as_of: date, scenarios: frozenset[str] = frozenset()
 ) -> Finding:
-    if unknown := scenarios - parameters.known_scenarios():
-        raise ValueError(f"unknown scenario {sorted(unknown)[0]}; known: {', '.join(sorted(parameters.known_scenarios()))}")
     if not isinstance(facts, one.about):
         raise TypeError(f"{one.id} judges {one.about.__name__}, not {type(facts).__name__}")
-    law = Law(parameters, as_of, scenarios)
-    trace = Trace(law)
-    verdict = _verdict(one, facts, law, trace)
-    key = Key(one.id, one.version, parameters.digest, tuple(sorted(scenarios)), as_of, facts_hash(facts))
-    return Finding(key, subject, one.title, one.cites, one.severity, one.owner, verdict.outcome, verdict.why, trace.nodes())
+    return evaluate_all((one,), subject, facts, parameters, as_of, scenarios)[0]
+
+
+def evaluate_all(
+    rules: Iterable[Rule[Any]], subject: str, facts: object, parameters: ParameterSet, as_of: date, scenarios: frozenset[str] = frozenset()
+) -> tuple[Finding, ...]:
+    """A finding of each rule that judges this kind of facts; the facts are hashed once."""
+    if scenarios and (unknown := scenarios - parameters.known_scenarios()):
+        raise ValueError(f"unknown scenario {min(unknown)}; known: {', '.join(sorted(parameters.known_scenarios()))}")
+    hashed, supposed = facts_hash(facts), tuple(sorted(scenarios))
+    found = []
+    for one in rules:
+        if isinstance(facts, one.about):
+            law = Law(parameters, as_of, scenarios)
+            trace = Trace(law)
+            verdict = _verdict(one, facts, law, trace)
+            key = Key(one.id, one.version, parameters.digest, supposed, as_of, hashed)
+            found.append(Finding(key, subject, one.title, one.cites, one.severity, one.owner, verdict.outcome, verdict.why, trace.nodes()))
+    return tuple(found)
 
 
 def _verdict(one: Rule[F], facts: F, law: Law, trace: Trace) -> Verdict:

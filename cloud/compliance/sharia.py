@@ -43,9 +43,9 @@ def screening(f: Balance, p: Law, t: Trace) -> Verdict:
 def no_interest(f: IslamicContract, p: Law, t: Trace) -> Verdict:
     if f.form not in ("salam", "murabaha", "istisnaa"):
         return not_applicable(f"{f.form} is no Islamic form")
-    permitted = p.text("sharia.late.beneficiary")
     if t.known("interest", f.interest):
         return failed("a leg bears interest")
+    permitted = p.text("sharia.late.beneficiary")
     if not t.known("late charge percent", f.late_charge_pct):
         return held(True, "no interest, no late charge", "")
     right = t.known("late charge goes to", f.late_beneficiary) == permitted

@@ -40,6 +40,11 @@ class Law:
         self.asked.append(used)
         return used.value
 
+    def ended(self, name: str) -> bool:
+        """Whether the value was in force once and is no more: the duty is over, which is not the same as not known."""
+        found = self.parameters.parameters[name].at(self.as_of, self.scenarios)
+        return found is not None and found.ended
+
     def number(self, name: str, at: date | None = None) -> Decimal:
         value = self._used(name, at)
         if not isinstance(value, Decimal):
@@ -69,12 +74,12 @@ class Trace:
         """The fact, noted as an input of the next step; a missing one ends the rule as INDETERMINATE."""
         if value is None:
             raise Undetermined(f"missing fact: {name}")
-        self._inputs.append((name, instant(value) if name.endswith("_us") and isinstance(value, int) else shown(value)))
+        self._inputs.append((name, _told(name, value)))
         return value
 
     def step(self, name: str, formula: str, value: T) -> T:
         """What follows from the facts and parameters asked for since the last step."""
-        self._levels[-1].append(Node(name, formula, shown(value), *self._taken()))
+        self._levels[-1].append(Node(name, formula, _told(name, value), *self._taken()))
         return value
 
     @contextmanager
@@ -103,6 +108,10 @@ class Trace:
 
 def instant(moment_us: int) -> str:
     return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=moment_us)).isoformat()
+
+
+def _told(name: str, value: object) -> str:
+    return instant(value) if name.endswith("_us") and isinstance(value, int) else shown(value)
 
 
 def shown(value: object) -> str:

@@ -28,11 +28,15 @@ from cloud.compliance.facts import (
 )
 from cloud.compliance.parameters import Undetermined, parse, shipped
 from cloud.compliance.rules import Outcome, Rule, evaluate
+from cloud.compliance.surveillance import close, columns, definitions
+from cloud.compliance.surveillance import layering as layers
+from cloud.compliance.surveillance import trades as pairs
 from cloud.compliance.trace import Law, Trace
 
 Members = Mapping[str, Any]
 LAW = shipped()
 TODAY = date(2026, 11, 22)
+FIGURES = definitions.definitions(definitions.shipped(), TODAY)
 
 
 def asked(as_of: date = TODAY, *scenarios: str) -> tuple[Law, Trace]:
@@ -216,6 +220,7 @@ def salam(inputs: Members, _: Any) -> Any:
 
 
 def murabaha(inputs: Members, _: Any) -> Any:
+    """Who may receive the charge is not confirmed: as stated in the scenario, INDETERMINATE without."""
     facts = [
         IslamicContract(
             form="murabaha",
@@ -228,7 +233,58 @@ def murabaha(inputs: Members, _: Any) -> Any:
         )
         for beneficiary in inputs["late_charge_beneficiary"]
     ]
-    return {
-        "sale_price": float(sharia.sale_price(facts[0], asked()[1])),
-        "pass": [outcome(sharia.murabaha, one) is Outcome.PASS for one in facts],
-    }
+    assert {outcome(sharia.murabaha, one) for one in facts} == {Outcome.INDETERMINATE}
+    kept = [outcome(sharia.murabaha, one, "as-stated") is Outcome.PASS for one in facts]
+    return {"sale_price": float(sharia.sale_price(facts[0], asked()[1])), "pass": kept}
+
+
+def wash_trades(inputs: Members, _: Any) -> Any:
+    owner = columns.codes(inputs["owner"].values())
+    trades = inputs["trades"]
+    alerts = pairs.wash_trades(
+        columns.Trades(
+            columns.ints(trade["t"] * 1_000_000 for trade in trades),
+            columns.ints(0 for _ in trades),
+            columns.ints(owner[inputs["owner"][trade["buyer"]]] for trade in trades),
+            columns.ints(owner[inputs["owner"][trade["seller"]]] for trade in trades),
+            columns.floats(trade["px"] for trade in trades),
+            columns.floats(trade["qty"] for trade in trades),
+        ),
+        FIGURES.wash,
+    )
+    return {"alerts": [trades[row]["id"] for alert in alerts for row in alert.members]}
+
+
+def layering(inputs: Members, _: Any) -> Any:
+    def times_us(name: str) -> columns.Ints:
+        return columns.ints(round(order[name] * 1_000_000) if name in order else columns.UNKNOWN for order in inputs["orders"])
+
+    orders = inputs["orders"]
+    alerts = layers.layering(
+        columns.Orders(
+            times_us("t_new"),
+            columns.ints(0 for _ in orders),
+            columns.ints(0 for _ in orders),
+            columns.ints(1 if order["side"] == "B" else -1 for order in orders),
+            columns.floats(order["qty"] for order in orders),
+            columns.floats(order["filled"] for order in orders),
+            times_us("t_fill"),
+            times_us("t_cancel"),
+            columns.floats(0 for _ in orders),
+        ),
+        FIGURES.layering,
+    )
+    return {"alert": bool(alerts), "ratio": dict(alerts[0].measures)["ratio"] if alerts else None}
+
+
+def marking_the_close(inputs: Members, _: Any) -> Any:
+    def figure(value: float) -> columns.Floats:
+        return columns.floats((value,))
+
+    none = columns.ints((0,))
+    closes = close.Closes(
+        columns.ints((120_000_000,)), none, none, figure(inputs["window_volume"]), figure(inputs["own_buy_volume"]), figure(0),
+        figure(inputs["price_before"]), figure(inputs["settle"]), figure(1 if inputs["open_long_swap_on_settlement"] else 0), none > 0,
+    )  # fmt: skip
+    share, move = float(close.share_pct(closes)[0]) / 100, float(close.move_pct(closes)[0])
+    return {"share": share, "move_pct": move, "alert": bool(close.marking_the_close(closes, FIGURES.close))}

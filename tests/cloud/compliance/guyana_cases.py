@@ -49,7 +49,7 @@ UNSEEN = [
     "aviation_support",
 ]
 SPEND = LocalSpend(service="catering", share_pct=Decimal(90))
-LIZA_1, LIZA_2 = date(2021, 8, 25), date(2021, 8, 26)
+LIZA_1, BETWEEN, LIZA_2 = date(2021, 7, 31), (date(2021, 8, 1), date(2021, 9, 30)), date(2021, 10, 1)
 
 CASES = [
     *rows("G-01", COMPANY, (PASS, {}), (FAIL, {"voting_pct": Decimal("50.9")}), (FAIL, {"senior_pct": Decimal("74.9")}),
@@ -67,6 +67,8 @@ CASES = [
     *rows("G-13", FLARE, (PASS, {}), (FAIL, {"payment_calculated_on": date(2022, 4, 19)}), (PASS, {"payment_calculated_on": date(2022, 4, 17)}),
           (FAIL, {"paid_usd": Decimal("51839.99")}), (NA, {"co2e_t": Decimal(0)}), (UNKNOWN, {"co2e_t": None}), as_of=LIZA_2),
     *rows("G-13", FLARE, (PASS, {"paid_usd": Decimal(34560)}), (FAIL, {"paid_usd": Decimal(34559)}), as_of=LIZA_1),
+    *(case for day in BETWEEN for case in rows("G-13", FLARE, (UNKNOWN, {}), as_of=day)),
+    *(case for day in BETWEEN for case in rows("G-13", FLARE, (PASS, {}), (FAIL, {"paid_usd": Decimal("51839.99")}), as_of=day, scenarios=STATED)),
     *rows("G-13", FLARE, (UNKNOWN, {"paid_usd": Decimal(57600)}), as_of=date(2026, 1, 1)),
     *rows("G-13", FLARE, (PASS, {"paid_usd": Decimal(57600)}), (FAIL, {}), as_of=date(2026, 1, 1), scenarios=STATED),
 ]  # fmt: skip

@@ -6,11 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud import document
-from cloud.compliance import cftc, csrd, emir
+from cloud.compliance import cftc, csrd, emir, remit
 from cloud.compliance.facts import Derivative, FactsError
 from cloud.compliance.parameters import shipped
-from cloud.compliance.rules import Outcome, evaluate, worst
-from tests.cloud.compliance import emir_cases, us_cases
+from cloud.compliance.rules import Outcome, evaluate, evaluate_all, worst
+from cloud.compliance.table import RULES
+from tests.cloud.compliance import emir_cases, remit_cases, us_cases
 from tests.cloud.compliance.rule_cases import TODAY
 
 LAW = shipped()
@@ -22,6 +23,13 @@ def test_the_same_key_gives_the_same_bytes() -> None:
     assert one.key == other.key
     assert one.canonical() == other.canonical()
     assert document.parse(one.canonical())["outcome"] == "PASS"
+
+
+def test_all_rules_over_one_deal_find_what_each_finds_alone() -> None:
+    together = evaluate_all(RULES, "deal-1", emir_cases.DEAL, LAW, TODAY)
+    alone = [evaluate(one, "deal-1", emir_cases.DEAL, LAW, TODAY) for one in RULES if one.about is Derivative]
+    assert [one.canonical() for one in together] == [one.canonical() for one in alone]
+    assert len(together) == 9
 
 
 def test_each_part_of_the_key_changes_with_what_it_stands_for() -> None:
@@ -41,6 +49,12 @@ def test_a_lawyer_reads_the_facts_the_law_with_date_and_source_and_the_conclusio
     assert "fact: employees is 1001" in text
     assert "law: eu.csrd.employees is 1000 employees from 2026-03-18 (confirmed; Directive (EU) 2026/470)" in text
     assert "in scope = yes" in text
+
+
+def test_an_instant_is_told_as_a_time_in_the_trace() -> None:
+    text = evaluate(remit.disclosed, "outage-1", remit_cases.LOSS, LAW, TODAY, frozenset({"as-stated"})).text()
+    assert "fact: known_us is 1970-01-01T01:40:00+00:00" in text
+    assert "due_us = 1970-01-01T02:40:00+00:00" in text
 
 
 def test_a_finding_says_which_scenario_it_supposes() -> None:

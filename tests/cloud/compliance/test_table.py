@@ -10,11 +10,19 @@ import pytest
 from cloud.compliance.parameters import ParameterSet, Undetermined, Value, shipped
 from cloud.compliance.rules import Outcome, evaluate
 from cloud.compliance.table import BY_ID, RULES
-from tests.cloud.compliance import emir_cases, guyana_cases, remit_cases, sharia_cases, us_cases
+from cloud.compliance.unbuilt import UNBUILT, WATCHED
+from tests.cloud.compliance import emir_cases, guyana_cases, mifid_cases, remit_cases, sharia_cases, us_cases
 from tests.cloud.compliance.rule_cases import RuleCase
 
 LAW = shipped()
-CASES: list[RuleCase] = [*emir_cases.CASES, *remit_cases.CASES, *us_cases.CASES, *guyana_cases.CASES, *sharia_cases.CASES]
+CASES: list[RuleCase] = [
+    *emir_cases.CASES,
+    *mifid_cases.CASES,
+    *remit_cases.CASES,
+    *us_cases.CASES,
+    *guyana_cases.CASES,
+    *sharia_cases.CASES,
+]
 
 
 def outcome(case: RuleCase, law: ParameterSet = LAW) -> Outcome:
@@ -98,3 +106,24 @@ def tried(case: RuleCase, law: ParameterSet) -> Outcome | None:
 
 def test_every_shipped_parameter_belongs_to_a_rule() -> None:
     assert set(LAW.parameters) == {name for one in RULES for name in one.params}
+
+
+def test_what_ended_is_over_and_not_unknown() -> None:
+    case = next(case for case in CASES if case.rule == "MF-01" and case.as_of == mifid_cases.LAST)
+    assert outcome(case) is Outcome.PASS
+    assert outcome(replace(case, as_of=mifid_cases.AFTER)) is Outcome.NOT_APPLICABLE
+
+
+def test_every_rule_of_the_tables_is_built_or_said_not_to_be() -> None:
+    tables = {
+        "E": 13, "MF": 9, "A": 12, "R": 14, "ME": 10, "C": 5, "C-T": 14, "F": 9, "S": 5, "P": 5, "U": 13, "G": 16, "SH": 16,
+    }  # fmt: skip
+    named = {
+        f"{prefix}{number:02}" if prefix == "C-T" else f"{prefix}-{number:02}"
+        for prefix, most in tables.items()
+        for number in range(1, most + 1)
+    }
+    assert set(UNBUILT) | set(BY_ID) | set(WATCHED) == named
+    assert not set(UNBUILT) & set(BY_ID)
+    assert not set(UNBUILT) & set(WATCHED)
+    assert all(reason.strip() for reason in UNBUILT.values())

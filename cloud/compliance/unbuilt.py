@@ -1,0 +1,103 @@
+"""Rules that do not run, each with its reason, and patterns that surveillance looks for instead of a rule.
+
+A rule is missing for one of three reasons: the hub does not know the fact it asks for, another part answers it, or it is not written yet.
+The reason says which. Ids are those of the project's tables of rules.
+"""
+
+from typing import Final
+
+from cloud.compliance.surveillance.columns import Pattern
+
+NO_FACT: Final = "the hub does not know the fact: "
+ELSEWHERE: Final = "answered elsewhere: "
+NOT_YET: Final = "not written yet: "
+
+WATCHED: Final[dict[str, Pattern]] = {
+    "A-01": Pattern.WASH_TRADE,
+    "A-02": Pattern.ROUND_TRIP,
+    "A-03": Pattern.LAYERING,
+    "A-04": Pattern.MARKING_THE_CLOSE,
+    "A-05": Pattern.MOMENTUM_IGNITION,
+    "A-06": Pattern.INSIDE_INFORMATION,
+    "A-07": Pattern.INSIDE_INFORMATION,
+}
+
+UNBUILT: Final[dict[str, str]] = {
+    "MF-05": NOT_YET + "hour and form of the daily position report are not confirmed",
+    "A-08": NO_FACT + "what was submitted to price reporting agencies",
+    "A-09": NOT_YET + "needs the capability of a unit from telemetry beside what was declared",
+    "A-10": NO_FACT + "the insider list",
+    "A-11": NOT_YET + "the draft report belongs to the case of an alert",
+    "A-12": ELSEWHERE + "R-05 for energy; a public issuer's delay is no fact of the hub",
+    "R-08": NOT_YET + "reporting of small producers on request, figures not confirmed",
+    "R-10": NO_FACT + "when suspicion arose in a person",
+    "R-12": ELSEWHERE + "the schema layer of cloud/reports",
+    "R-13": NO_FACT + "LNG market data submitted to ACER",
+    "ME-01": NOT_YET + "articles not confirmed; needs the inventory of cloud/esg",
+    "ME-02": NO_FACT + "the leak detection and repair programme",
+    "ME-03": NO_FACT + "readings of leak surveys",
+    "ME-04": NOT_YET + "needs reason codes of venting and flaring",
+    "ME-05": NOT_YET + "needs hours of venting and flaring; figures not confirmed",
+    "ME-06": NOT_YET + "needs pilot state and design efficiency; figures not confirmed",
+    "ME-07": NO_FACT + "the inventory of inactive wells",
+    "ME-08": NO_FACT + "data of suppliers",
+    "ME-09": ELSEWHERE + "sets of warming potentials in cloud/esg",
+    "ME-10": NO_FACT + "the leak register",
+    "C-03": ELSEWHERE + "figures of cloud/esg",
+    "C-T09": NOT_YET + "block sizes and delays of public reports are not confirmed",
+    "C-T11": ELSEWHERE + "surveillance, A-01 to A-07",
+    "C-T12": NO_FACT + "recordings of calls and how readily they are found",
+    "C-T13": NO_FACT + "the duties of a registered swap dealer; C-T10 says whether one has to register",
+    "F-01": ELSEWHERE + "quarterly reports of cloud/reports",
+    "F-02": ELSEWHERE + "surveillance; intent is judged by people",
+    "F-03": NO_FACT + "communications with market operators",
+    "F-04": NOT_YET + "yearly volumes by index; due day not confirmed",
+    "F-05": NO_FACT + "what was submitted to price indices",
+    "F-06": NO_FACT + "holders of pipeline capacity",
+    "F-07": NO_FACT + "changes in generation capacity of affiliates",
+    "F-08": NO_FACT + "asset categories of the bulk electric system",
+    "F-09": NOT_YET + "one finding under two authorities",
+    "S-01": NOT_YET + "the rule is stayed, status not confirmed",
+    "S-02": NO_FACT + "what is material to an issuer: judged by people",
+    "S-03": NO_FACT + "reserves",
+    "S-04": NO_FACT + "disclosures of a public issuer",
+    "S-05": NO_FACT + "controls over financial reporting",
+    "P-01": NOT_YET + "needs the yearly inventory of cloud/esg",
+    "P-02": NOT_YET + "needs minutes of pilot, heating value and velocity",
+    "P-03": ELSEWHERE + "methods of cloud/esg",
+    "P-04": ELSEWHERE + "methods of cloud/esg",
+    "P-05": NOT_YET + "status of the charge is not confirmed",
+    "U-01": NOT_YET + "start and validation rules are not confirmed; E-01 to E-05 have the form",
+    "U-02": NOT_YET + "the threshold is not confirmed",
+    "U-03": NOT_YET + "needs the list of critical contracts; MF-03 has the form",
+    "U-04": NOT_YET + "exemption by venue; MF-04 has the form",
+    "U-05": NO_FACT + "the yearly self-assessment",
+    "U-06": NOT_YET + "the draft report belongs to the case of an alert",
+    "U-07": NOT_YET + "R-02 to R-05 have the form",
+    "U-08": NOT_YET + "no notice of the authority has been seen: reporting has not begun",
+    "U-09": NO_FACT + "message ids of the system operator",
+    "U-10": NO_FACT + "bids and offers in the balancing mechanism",
+    "U-11": ELSEWHERE + "figures of cloud/esg; scope not confirmed",
+    "U-12": NOT_YET + "needs consented volumes beside metered flare",
+    "U-13": NOT_YET + "days of reporting and surrender are not confirmed",
+    "G-03": NO_FACT + "the master plan",
+    "G-04": NO_FACT + "the annual plan and its approval",
+    "G-05": NOT_YET + "number of days is not confirmed",
+    "G-06": NO_FACT + "workshops held",
+    "G-07": NO_FACT + "tenders and bids",
+    "G-08": NO_FACT + "waivers of the Minister",
+    "G-10": ELSEWHERE + "fines follow from a finding and are judged by a court",
+    "G-14": NOT_YET + "needs metered background flare",
+    "G-15": NO_FACT + "licences under the Act of 2023",
+    "G-16": NO_FACT + "domestic supply orders",
+    "SH-03": NO_FACT + "whether two contracts depend on each other",
+    "SH-06": NOT_YET + "manufacture and its specification",
+    "SH-07": NO_FACT + "a board's review of hedges",
+    "SH-08": NOT_YET + "value dates of both legs of an exchange",
+    "SH-09": NOT_YET + "optional quantity beside the tolerance of a board",
+    "SH-10": NOT_YET + "link of an exposure to a physical position or hedge",
+    "SH-11": NO_FACT + "arrangements between parties before a sale",
+    "SH-12": NO_FACT + "promises, which are no deals",
+    "SH-13": NO_FACT + "deposits and the school a board follows",
+    "SH-15": NO_FACT + "the business of a counterparty",
+}
