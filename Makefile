@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test test-all check bench screenshots clean system
+.PHONY: demo test test-all check bench sbom screenshots clean system
 
 $(VENV)/.demo: pyproject.toml constraints.txt
 	@$(MAKE) --no-print-directory $(BIN)/pip
@@ -62,6 +62,11 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.drain --json bench-out/drain.json
 	$(BIN)/python -m benchmarks.flood --json bench-out/flood.json
 	$(BIN)/python -m benchmarks.soak --json bench-out/soak.json
+
+# What the product is made of, as CycloneDX, with every licence judged: fails on copyleft in the default install.
+sbom: $(VENV)/.dev
+	@mkdir -p build
+	$(BIN)/python -m tests.licences --sbom build/sbom.cdx.json
 
 # Pictures of every page from a running demonstration: every role, three widths, two languages, light and dark.
 screenshots: $(VENV)/.dev system
