@@ -51,7 +51,7 @@ def flare(
     gas: Flared, day: date, book: FactorBook, *, tier: Tier = Tier.DEFAULT, measured: float | None = None, scenarios: Set[str] = frozenset()
 ) -> Estimate:
     """CH4 = V X [(1 - eta) Z_L + Z_U] rho; CO2 = (V X_CO2 + eta V sum(Y_j R_j) Z_L) rho; N2O by W-40 when its factor may be used."""
-    efficiency = (book.at(tier.value, day, scenarios),) if measured is None else ()
+    efficiency: tuple[Factor, ...] = (book.at(tier.value, day, scenarios),) if measured is None else ()
     eta = efficiency[0].value if measured is None else share("measured efficiency", measured)
     methane, dioxide = book.at("gas.density.ch4", day), book.at("gas.density.co2", day)
     scf, lit = gas.volume.to(Unit.SCF), 1.0 - share("unlit_share", gas.unlit_share)
