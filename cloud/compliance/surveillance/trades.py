@@ -82,7 +82,9 @@ def _over_a_third(trades: Trades, rows: Ints, trip: RoundTrip) -> list[Alert]:
 
 def _after(trades: Trades, one: Ints, other: Ints) -> Bools:
     """Later, or at the same time further down."""
-    return (trades.time_us[other] > trades.time_us[one]) | ((trades.time_us[other] == trades.time_us[one]) & (other > one))
+    first, second = trades.time_us[one], trades.time_us[other]
+    after: Bools = (second > first) | ((second == first) & (other > one))
+    return after
 
 
 def _alike(trades: Trades, one: Ints, other: Ints, trip: RoundTrip) -> Bools:
