@@ -4,8 +4,21 @@ Not a look-up: whether an identifier was issued, or has lapsed, is not seen here
 """
 
 import re
+from typing import Final
+
+LEI_PATTERN: Final = re.compile(r"[A-Z0-9]{18}[0-9]{2}")
 
 
 def lei_is_valid(lei: str) -> bool:
-    """ISO 17442: eighteen letters and digits, two check digits, remainder 1 by ISO 7064 MOD 97-10."""
-    return re.fullmatch(r"[A-Z0-9]{18}[0-9]{2}", lei) is not None and int("".join(str(int(c, 36)) for c in lei)) % 97 == 1
+    """ISO 17442: eighteen letters and digits, two check digits that fit them."""
+    return LEI_PATTERN.fullmatch(lei) is not None and lei_fits(lei)
+
+
+def lei_fits(text: str) -> bool:
+    """ISO 7064 MOD 97-10 over capitals and digits: letters count 10 to 35, the remainder is 1."""
+    return int("".join(str(int(letter, 36)) for letter in text)) % 97 == 1
+
+
+def lei_check_digits(first_18: str) -> str:
+    number = int("".join(str(int(letter, 36)) for letter in first_18) + "00")
+    return f"{98 - number % 97:02}"

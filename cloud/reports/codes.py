@@ -4,13 +4,14 @@ For any format that can say where its codes stand. Not for the arithmetic of che
 leaves open, such as small letters in an LEI, is reported by the checksum layer too: it is a property of the code, not of the file.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from cloud.reports import xmlfile
+from cloud.reports.errors import ReportError
 from cloud.reports.identifiers import Judged, Kind, judge
-from cloud.reports.layers import CannotRun, Fault, Layer
+from cloud.reports.layers import CannotRun, Fault, Layer, Validation, validate
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,34 @@ def known_faults(codes: Iterable[Placed], references: References) -> tuple[Fault
     if missing and not found:
         raise CannotRun(f"no reference data for {', '.join(sorted(missing))}")
     return tuple(found)
+
+
+def check_shape(
+    shape: Callable[[], object],
+    format_name: str,
+    codes: Callable[[], Iterable[Placed]],
+    cross: Callable[[], Iterable[Fault]],
+    references: References,
+) -> Validation:
+    """Of a format whose schema is not in the project: `shape` reads the file and raises ReportError; where it can, the schema layer says
+    INDETERMINATE. UTIs are made by us and are in no list.
+    """
+
+    def fits() -> tuple[Fault, ...]:
+        try:
+            shape()
+        except ReportError as error:
+            return (Fault(Layer.SCHEMA, f"{format_name}-S-SHAPE", error.place, 0, error.message),)
+        raise CannotRun(f"there is no schema of {format_name} in the project; the shape is as expected")
+
+    return validate(
+        {
+            Layer.SCHEMA: fits,
+            Layer.CHECKSUM: lambda: code_faults(codes()),
+            Layer.CROSS_FIELD: lambda: tuple(cross()),
+            Layer.REFERENCE_DATA: lambda: known_faults((code for code in codes() if code.kind is not Kind.UTI), references),
+        }
+    )
 
 
 def _fault(layer: Layer, check: str, node: object, message: str) -> Fault:

@@ -13,11 +13,11 @@ from enum import StrEnum
 from typing import Final
 
 from cloud.reports import columns, xmlfile
-from cloud.reports.codes import NOTHING_KNOWN, Placed, References, code_faults, known_faults
+from cloud.reports.codes import NOTHING_KNOWN, Placed, References, check_shape
 from cloud.reports.columns import Column, How, column
 from cloud.reports.errors import ReportError
 from cloud.reports.identifiers import Kind
-from cloud.reports.layers import CannotRun, Fault, Layer, Validation, validate
+from cloud.reports.layers import Fault, Layer, Validation
 from cloud.reports.xmlfile import Node
 
 NAMESPACE: Final = "urn:iso:std:iso:20022:tech:xsd:auth.030.001.03"
@@ -158,22 +158,7 @@ def _report(node: Node) -> Report:
 
 def check(data: bytes, references: References = NOTHING_KNOWN) -> Validation:
     root = xmlfile.read(data)
-    return validate(
-        {
-            Layer.SCHEMA: lambda: _shape(root),
-            Layer.CHECKSUM: lambda: code_faults(_codes(root)),
-            Layer.CROSS_FIELD: lambda: tuple(cross_field(root)),
-            Layer.REFERENCE_DATA: lambda: known_faults((code for code in _codes(root) if code.kind is not Kind.UTI), references),
-        }
-    )
-
-
-def _shape(root: Node) -> tuple[Fault, ...]:
-    try:
-        of(root)
-    except ReportError as error:
-        return (Fault(Layer.SCHEMA, "EMIR-S-SHAPE", error.place, 0, error.message),)
-    raise CannotRun("there is no schema of auth.030.001.03 in the project; the shape is as expected")
+    return check_shape(lambda: of(root), "EMIR", lambda: _codes(root), lambda: cross_field(root), references)
 
 
 def _codes(root: Node) -> Iterator[Placed]:

@@ -12,11 +12,11 @@ from decimal import Decimal
 from typing import Final
 
 from cloud.reports import xmlfile
-from cloud.reports.codes import NOTHING_KNOWN, Placed, References, code_faults, known_faults
+from cloud.reports.codes import NOTHING_KNOWN, Placed, References, check_shape
 from cloud.reports.errors import ReportError
 from cloud.reports.filings import CODES, Action
 from cloud.reports.identifiers import Kind
-from cloud.reports.layers import CannotRun, Fault, Layer, Validation, validate
+from cloud.reports.layers import Fault, Layer, Validation
 from cloud.reports.xmlfile import Node, add
 
 NAMESPACE: Final = "http://www.fixprotocol.org/FIXML-5-0-SP2"
@@ -136,22 +136,7 @@ def _number(node: Node, attribute: str) -> Decimal:
 
 def check(data: bytes, references: References = NOTHING_KNOWN) -> Validation:
     root = xmlfile.read(data)
-    return validate(
-        {
-            Layer.SCHEMA: lambda: _shape(root),
-            Layer.CHECKSUM: lambda: code_faults(_codes(root)),
-            Layer.CROSS_FIELD: lambda: tuple(cross_field(root)),
-            Layer.REFERENCE_DATA: lambda: known_faults((code for code in _codes(root) if code.kind is not Kind.UTI), references),
-        }
-    )
-
-
-def _shape(root: Node) -> tuple[Fault, ...]:
-    try:
-        of(root)
-    except ReportError as error:
-        return (Fault(Layer.SCHEMA, "FIXML-S-SHAPE", error.place, 0, error.message),)
-    raise CannotRun("there is no FIXML schema in the project; the shape is as expected")
+    return check_shape(lambda: of(root), "FIXML", lambda: _codes(root), lambda: cross_field(root), references)
 
 
 def _codes(root: Node) -> Iterator[Placed]:

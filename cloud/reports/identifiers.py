@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from cloud.compliance.identifiers import LEI_PATTERN, lei_fits
 from cloud.reports.layers import Layer
 
 ALPHANUMERIC: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -56,7 +57,7 @@ class Judged:
 
 
 PATTERNS: Final[Mapping[Kind, re.Pattern[str]]] = {
-    Kind.LEI: re.compile(r"[A-Z0-9]{18}[0-9]{2}"),
+    Kind.LEI: LEI_PATTERN,
     Kind.UTI: re.compile(r"[A-Z0-9]{18}[0-9]{2}[A-Z0-9]{0,32}"),
     Kind.UPI: re.compile(f"QZ[{UPI_CHARACTERS}]{{10}}"),
     Kind.ISIN: re.compile(r"[A-Z]{2}[A-Z0-9]{9}[0-9]"),
@@ -77,16 +78,6 @@ def judge(kind: Kind, text: str, known: Collection[str] | None = None) -> Judged
     if known is not None and text not in known:
         return Judged(kind, text, Layer.REFERENCE_DATA, f"ID-{kind}-KNOWN", f"{text!r} is not among the codes in force")
     return Judged(kind, text)
-
-
-def lei_fits(text: str) -> bool:
-    """ISO 7064 MOD 97-10: letters count 10 to 35, the remainder is 1."""
-    return int("".join(str(ALPHANUMERIC.index(letter)) for letter in text)) % 97 == 1
-
-
-def lei_check_digits(first_18: str) -> str:
-    number = int("".join(str(ALPHANUMERIC.index(letter)) for letter in first_18) + "00")
-    return f"{98 - number % 97:02}"
 
 
 def uti_fits(text: str) -> bool:

@@ -6,8 +6,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
+from cloud.compliance.identifiers import lei_fits
 from cloud.reports import fix, iso20022, remit, remit_checks, umm, xmlfile
-from cloud.reports.identifiers import Kind, judge, lei_fits
+from cloud.reports.identifiers import Kind, judge
 from cloud.reports.layers import Layer
 from tests.reference.cases import Unbuilt
 

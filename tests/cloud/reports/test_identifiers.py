@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloud.compliance import identifiers as lei
 from cloud.reports import identifiers
 from cloud.reports.identifiers import ALPHANUMERIC, EIC_CHARACTERS, UPI_CHARACTERS, Kind, judge
 from cloud.reports.layers import Layer
@@ -54,10 +55,10 @@ def test_an_eic_whose_check_character_would_be_a_hyphen_is_refused() -> None:
 
 @given(st.text(ALPHANUMERIC, min_size=18, max_size=18), st.integers(0, 17), st.sampled_from(ALPHANUMERIC))
 def test_lei_check_digits_fit_and_catch_every_single_error(first: str, place: int, letter: str) -> None:
-    lei = first + identifiers.lei_check_digits(first)
-    assert judge(Kind.LEI, lei).accepted
-    changed = lei[:place] + letter + lei[place + 1 :]
-    assert judge(Kind.LEI, changed).accepted == (changed == lei or identifiers.lei_fits(changed))
+    code = first + lei.lei_check_digits(first)
+    assert judge(Kind.LEI, code).accepted
+    changed = code[:place] + letter + code[place + 1 :]
+    assert judge(Kind.LEI, changed).accepted == (changed == code or lei.lei_fits(changed))
 
 
 @given(st.text(UPI_CHARACTERS, min_size=9, max_size=9), st.integers(2, 10), st.sampled_from(UPI_CHARACTERS))
