@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f'qenergyz: unknown command "{name}"{nearest(name, COMMANDS)} Known: {", ".join(COMMANDS)}.', file=sys.stderr)
         return 2
     if name == "verify" and RECOMPUTE in arguments:
-        return _run(f"{name} {RECOMPUTE}", "cloud.reaction.recompute", "hub", [one for one in arguments[1:] if one != RECOMPUTE])
+        return _run(f"{name} {RECOMPUTE}", "cloud.recompute", "hub", [one for one in arguments[1:] if one != RECOMPUTE])
     return _run(name, COMMANDS[name][0], EXTRA[name], arguments[1:])
 
 

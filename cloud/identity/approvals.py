@@ -13,6 +13,7 @@ from cloud.identity import approval_store
 from cloud.identity.actor import Actor, Record
 from cloud.identity.approval_store import Approval
 from cloud.identity.credentials import Principal
+from cloud.identity.roles import FOUR_EYES
 from protocols.clock import Clock
 
 LENGTH_US: Final = 3 * 86_400 * 1_000_000
@@ -51,6 +52,8 @@ class Decisions:
             found = await approval_store.locked(connection, tenant_id, approval_id)
             if found is None:
                 raise Problem("not-found", f"there is no approval {approval_id}")
+            if not principal.may(needed := FOUR_EYES[found.action]):
+                raise Problem("forbidden", f'"{found.action}" is decided by somebody who may "{needed}"')
             if found.asked_by == principal.person_id:
                 raise Problem("forbidden", "whoever asked for something does not decide it; somebody else has to")
             if (state := found.state(now_us)) != "open":

@@ -29,6 +29,8 @@ SCOPES: Final[Mapping[str, str]] = {
     "read:deals": "deals, positions, calendars",
     "read:risk": "results of forecast and risk, settings",
     "read:evidence": "evidence rows, bundles, the log",
+    "read:compliance": "rules, findings, outages and their messages, conduct alerts, filings",
+    "read:esg": "emissions, inventory, score",
     "read:people": "people, their roles and sessions, API tokens",
     "read:journal": "what was done in the hub, by whom",
     "write:gateways": "vouchers, revocation, configuration of gateways",
@@ -37,9 +39,13 @@ SCOPES: Final[Mapping[str, str]] = {
     "write:market": "hand in quotes and history",
     "write:deals": "book deals, calendars",
     "write:risk": "change risk settings",
+    "write:outages": "confirm, correct and dismiss outages, ask for their publication",
+    "write:compliance": "hand in the profile and facts, decide on alerts, draft filings",
+    "write:esg": "hand in the inventory of sources and measures",
     "write:people": "invite, change, disable and reset people, end anybody's API tokens",
     "write:tenant": "settings of the tenant: jurisdiction, time zone, quotas, retention, holds",
     "approve": "agree to what somebody else asked for",
+    "approve:filings": "agree to publish a message and to file a report that somebody else asked for",
 }
 
 _FIELD: Final = ("read:field", "read:assets", "read:evidence")
@@ -47,26 +53,33 @@ _DESK: Final = (*_FIELD, "read:market", "read:deals", "read:risk")
 
 ROLES: Final[Mapping[Role, frozenset[str]]] = {
     Role.FIELD_ENGINEER: frozenset((*_FIELD, "write:gateways", "write:alarms")),
-    Role.OPERATOR: frozenset((*_FIELD, "write:alarms")),
+    Role.OPERATOR: frozenset((*_FIELD, "read:compliance", "write:alarms", "write:outages")),
     Role.TRADER: frozenset((*_DESK, "write:deals")),
-    Role.RISK_MANAGER: frozenset((*_DESK, "write:market", "write:risk", "approve")),
-    Role.COMPLIANCE_OFFICER: frozenset((*_DESK, "read:journal", "approve")),
-    Role.ESG_ANALYST: frozenset(_FIELD),
-    Role.AUDITOR: frozenset((*_DESK, "read:people", "read:journal")),
+    Role.RISK_MANAGER: frozenset((*_DESK, "read:compliance", "read:esg", "write:market", "write:risk", "approve")),
+    Role.COMPLIANCE_OFFICER: frozenset(
+        (*_DESK, "read:compliance", "read:esg", "read:journal", "write:compliance", "write:outages", "approve", "approve:filings")
+    ),
+    Role.ESG_ANALYST: frozenset((*_FIELD, "read:compliance", "read:esg", "write:esg")),
+    Role.AUDITOR: frozenset((*_DESK, "read:compliance", "read:esg", "read:people", "read:journal")),
     Role.ADMIN: frozenset(
         (*_FIELD, "read:people", "read:journal", "write:gateways", "write:assets", "write:people", "write:tenant", "approve")
     ),
 }
 
 # A signed-in person has to have proved who they are within STEP_UP_S before they use one of these.
-STEP_UP: Final = frozenset(("write:deals", "write:gateways", "write:people", "write:tenant", "write:risk", "approve"))
+STEP_UP: Final = frozenset(("write:deals", "write:gateways", "write:people", "write:tenant", "write:risk", "write:compliance", "approve"))
 STEP_UP_S: Final = 300.0
 
 # action -> the scope of whoever agrees; nobody agrees to what they asked for themselves
 FOUR_EYES: Final[Mapping[str, str]] = {"grant-admin": "approve", "erase-person": "approve", "shorten-retention": "approve"}
 
 # kind of result or evidence -> scope of whoever may see it; a kind that is not here is the desk's
-KIND_SCOPES: Final[Mapping[str, str]] = {"health": "read:assets", "problem": "read:assets"}
+_COMPLIANCE, _ESG = "read:compliance", "read:esg"
+KIND_SCOPES: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("health", "problem"), "read:assets"),
+    **dict.fromkeys(("capacity", "outage", "umm", "finding", "filing", "alert"), _COMPLIANCE),
+    **dict.fromkeys(("emissions", "inventory", "score"), _ESG),
+}
 OTHER_KINDS: Final = "read:risk"
 
 _NOT_IN_READ: Final = frozenset(("read:people", "read:journal"))

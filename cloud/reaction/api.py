@@ -6,17 +6,17 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
 
+from cloud import texts
 from cloud.assets.model import Model, parse_model
 from cloud.bookings import Asker
 from cloud.db import Connection, Database
 from cloud.errors import Problem
 from cloud.identity.credentials import Principal
-from cloud.identity.versions import IfMatch, etag, followed, outrun
-from cloud.reaction import store
+from cloud.identity.versions import IfMatch
 from cloud.reaction.results import Results
-from cloud.reaction.store import StoredText, Text
 from cloud.risk.settings import SettingsError, parse_settings
-from cloud.telemetry.reading import json_columns
+from cloud.texts import StoredText, Text
+from cloud.texts_http import keep, text_of, versioned
 from protocols.clock import Clock
 from protocols.tomlfile import ConfigError
 
@@ -30,13 +30,6 @@ def routes(
     """changed: called with the tenant after a new model or new settings are committed."""
     router = APIRouter(tags=["reaction"])
 
-    async def _add(connection: Connection, tenant_id: int, kind: Text, text: str, if_match: str | None) -> StoredText:
-        follows = None if if_match is None else followed(if_match)
-        try:
-            return await store.add_text(connection, tenant_id, kind, text, clock.now_us(), follows)
-        except store.Outrun as error:
-            raise outrun(follows or 0, error.present) from error
-
     who = Annotated[Principal, Depends(reader)]
 
     @router.get("/v1/results")
@@ -48,64 +41,48 @@ def routes(
     @router.put("/v1/assets", openapi_extra=TEXT)
     async def put_assets(principal: Annotated[Principal, Depends(asset_writer)], request: Request, if_match: IfMatch = None) -> Response:
         """The asset model as TOML: the next version, unless it is the newest already. If-Match, where given, names the version it follows."""
-        text = _text(await request.body())
+        text = text_of(await request.body())
         try:
             parse_model(text)
         except ConfigError as error:
             raise Problem("invalid-request", str(error)) from error
         async with db.tenant(principal.tenant_id) as connection:
-            stored = await _add(connection, principal.tenant_id, Text.MODEL, text, if_match)
+            stored = await keep(connection, principal.tenant_id, Text.MODEL, text, clock.now_us(), if_match)
         changed(principal.tenant_id)
-        return _versioned({"version": stored.version, "sha256": stored.digest.hex()}, stored)
+        return versioned({"version": stored.version, "sha256": stored.digest.hex()}, stored)
 
     @router.get("/v1/assets")
     async def get_assets(principal: who) -> Response:
         """Sites, assets with the roles of their tags, streams, and the text they come from."""
         async with db.tenant(principal.tenant_id) as connection:
-            stored = await store.newest_text(connection, principal.tenant_id, Text.MODEL)
+            stored = await texts.newest(connection, principal.tenant_id, Text.MODEL)
         if stored is None:
             raise Problem("not-found", "there is no asset model yet; hand one in with PUT /v1/assets")
-        return _versioned({**model_document(stored), "text": stored.text}, stored)
+        return versioned({**model_document(stored), "text": stored.text}, stored)
 
     @router.put("/v1/risk/settings", openapi_extra=JSON)
     async def put_settings(principal: Annotated[Principal, Depends(desk_writer)], request: Request, if_match: IfMatch = None) -> Response:
         """The desk's settings: the next version, unless they are the newest already. If-Match, where given, names the version they follow."""
         body = await request.body()
-        text = _text(body)
+        text = text_of(body)
         try:
             parse_settings(body).factors()
         except SettingsError as error:
             raise Problem("invalid-request", str(error)) from error
         async with db.tenant(principal.tenant_id) as connection:
-            stored = await _add(connection, principal.tenant_id, Text.SETTINGS, text, if_match)
+            stored = await keep(connection, principal.tenant_id, Text.SETTINGS, text, clock.now_us(), if_match)
         changed(principal.tenant_id)
-        return _versioned({"version": stored.version, "sha256": stored.digest.hex()}, stored)
+        return versioned({"version": stored.version, "sha256": stored.digest.hex()}, stored)
 
     @router.get("/v1/risk/settings")
     async def get_settings(principal: Annotated[Principal, Depends(desk_reader)]) -> Response:
         async with db.tenant(principal.tenant_id) as connection:
-            stored = await store.newest_text(connection, principal.tenant_id, Text.SETTINGS)
+            stored = await texts.newest(connection, principal.tenant_id, Text.SETTINGS)
         if stored is None:
             raise Problem("not-found", "there are no settings yet; hand them in with PUT /v1/risk/settings")
-        return _versioned({"version": stored.version, "sha256": stored.digest.hex(), "settings": orjson.loads(stored.text)}, stored)
+        return versioned({"version": stored.version, "sha256": stored.digest.hex(), "settings": orjson.loads(stored.text)}, stored)
 
     return router
-
-
-def _versioned(document: Any, stored: StoredText) -> Response:
-    reply = json_columns(document)
-    reply.headers.update(etag(stored.version))
-    return reply
-
-
-def _text(body: bytes) -> str:
-    try:
-        text = body.decode()
-    except UnicodeDecodeError as error:
-        raise Problem("invalid-request", f"expected UTF-8 text: {error}") from error
-    if "\0" in text:
-        raise Problem("invalid-request", "expected text without NUL characters")
-    return text
 
 
 def model_document(stored: StoredText) -> dict[str, Any]:
@@ -114,12 +91,12 @@ def model_document(stored: StoredText) -> dict[str, Any]:
 
 async def model_json(connection: Connection, tenant_id: int) -> bytes:
     """The document without its text; null where none was handed in yet."""
-    stored = await store.newest_text(connection, tenant_id, Text.MODEL)
+    stored = await texts.newest(connection, tenant_id, Text.MODEL)
     return orjson.dumps(None if stored is None else model_document(stored))
 
 
 async def model_mark(connection: Connection, tenant_id: int) -> object:
-    return await store.newest_digest(connection, tenant_id, Text.MODEL)
+    return await texts.newest_digest(connection, tenant_id, Text.MODEL)
 
 
 def _shown(model: Model) -> dict[str, Any]:

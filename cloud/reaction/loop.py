@@ -17,6 +17,7 @@ from cloud.assets.alarm_board import Boards
 from cloud.assets.alarm_watch import AlarmWatch
 from cloud.db import Database, Unavailable
 from cloud.evidence import store as evidence_store
+from cloud.evidence.code import steady
 from cloud.reaction import stages
 from cloud.reaction.notices import ALL, Notices
 from cloud.reaction.results import Results, document
@@ -66,9 +67,10 @@ class Reaction:
         self._told: dict[int, str] = {}
         self._led: set[int] = set()
         self._detail_due: dict[int, float] = {}
+        self._followers: list[Callable[[int], None]] = []
 
     async def __aenter__(self) -> "Reaction":
-        stages.steady()
+        steady()
         await self._notices.__aenter__()
         self._finder = asyncio.create_task(self._find(), name="reaction")
         return self
@@ -80,6 +82,10 @@ class Reaction:
         await self._notices.__aexit__()
         for threads in (self._threads, self._slow):
             threads.shutdown(wait=False, cancel_futures=True)
+
+    def followed_by(self, call: Callable[[int], None]) -> None:
+        """call(tenant_id), which must not block: after every pass of the leading process that made rows, and when its leadership begins."""
+        self._followers.append(call)
 
     def wake(self, tenant_id: int) -> None:
         """Never blocks; ALL wakes everybody."""
@@ -136,6 +142,7 @@ class Reaction:
             await self._show_stored(tenant_id)
             tenant.forget()
             self._led.add(tenant_id)
+            self._call_followers(tenant_id)
         before = tenant.risk
         began_ns = self._tracing.now_ns()
         made = await tenant.react()
@@ -190,6 +197,11 @@ class Reaction:
             row = evidence.decode(evidence.encode(one.row))
             self._results.publish(tenant_id, row.kind, row.subject, document(one.digest, row, one.made_us, sensed))
         self._wake_log(tenant_id)
+        self._call_followers(tenant_id)
+
+    def _call_followers(self, tenant_id: int) -> None:
+        for call in self._followers:
+            call(tenant_id)
 
     async def _show_stored(self, tenant_id: int) -> None:
         """What another process made, or this one before it was started anew."""

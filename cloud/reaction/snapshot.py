@@ -3,14 +3,15 @@
 import asyncio
 from dataclasses import dataclass
 
+from cloud import texts
 from cloud.assets.model import Model, parse_model
 from cloud.db import Connection
 from cloud.market import store as market_store
-from cloud.reaction import stages, store
+from cloud.reaction import stages
 from cloud.reaction.stages import Contents
-from cloud.reaction.store import Text
 from cloud.risk.desk import Desk
 from cloud.risk.settings import DeskSettings, parse_settings
+from cloud.texts import Text
 from cloud.trading import store as trading_store
 
 
@@ -37,20 +38,20 @@ class Booked:
 
 async def read_setup(connection: Connection, tenant_id: int, known: Setup | None) -> Setup | None:
     """None as long as there is no model or there are no settings."""
-    digests = tuple([await store.newest_digest(connection, tenant_id, kind) for kind in (Text.MODEL, Text.SETTINGS)])
+    digests = tuple([await texts.newest_digest(connection, tenant_id, kind) for kind in (Text.MODEL, Text.SETTINGS)])
     if known is not None and digests == (known.model_digest, known.settings_digest):
         return known
-    model = await store.newest_text(connection, tenant_id, Text.MODEL)
-    settings = await store.newest_text(connection, tenant_id, Text.SETTINGS)
+    model = await texts.newest(connection, tenant_id, Text.MODEL)
+    settings = await texts.newest(connection, tenant_id, Text.SETTINGS)
     if model is None or settings is None:
         return None
-    texts = model.text.encode(), settings.text.encode()
-    return Setup(parse_model(model.text), texts[0], model.digest, parse_settings(texts[1]), texts[1], settings.digest)
+    model_text, settings_text = model.text.encode(), settings.text.encode()
+    return Setup(parse_model(model.text), model_text, model.digest, parse_settings(settings_text), settings_text, settings.digest)
 
 
 async def asset_names(connection: Connection, tenant_id: int) -> frozenset[str]:
     """Of the newest model; none as long as there is no model."""
-    model = await store.newest_text(connection, tenant_id, Text.MODEL)
+    model = await texts.newest(connection, tenant_id, Text.MODEL)
     return frozenset() if model is None else frozenset(asset.name for asset in (await asyncio.to_thread(parse_model, model.text)).assets)
 
 

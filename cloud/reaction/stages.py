@@ -10,11 +10,9 @@ reading or storing anything.
 """
 
 import hashlib
-import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import metadata, resources
 from typing import Any, Final
 
 import numpy as np
@@ -28,6 +26,7 @@ from cloud.assets.outlook import Horizon, StreamOutlook
 from cloud.assets.state import SiteState
 from cloud.assets.ticks import Samples
 from cloud.document import Fields
+from cloud.evidence import code as evidence_code
 from cloud.market import documents as market_documents
 from cloud.market.quotes import Quote
 from cloud.risk import desk, desk_detail
@@ -51,39 +50,9 @@ RULES: Final = ("assets", "market", "trading", "risk", "reaction")
 Output = dict[str, Any]
 
 
-@lru_cache(maxsize=1)
 def code() -> Mapping[str, str]:
-    """What computed a row: versions, the digest of the rules' sources, and the processor features that decide last bits."""
-    from threadpoolctl import threadpool_info
-
-    features = np._core._multiarray_umath.__cpu_features__  # type: ignore[attr-defined]  # the only place that tells
-    blas = ", ".join(sorted({f"{one['internal_api']} {one['version']} {one.get('architecture', '')}" for one in threadpool_info()}))
-    return {
-        "qenergyz": metadata.version("qenergyz"),
-        "rules": _rules_digest(),
-        "python": platform.python_version(),
-        "libc": " ".join(platform.libc_ver()),
-        "numpy": np.__version__,
-        "scipy": metadata.version("scipy"),
-        "blas": blas,
-        "processor": next((name for name in ("AVX512_SKX", "AVX2", "ASIMD") if features.get(name)), platform.machine()),
-    }
-
-
-def _rules_digest() -> str:
-    found = hashlib.sha256()
-    for area in RULES:
-        folder = resources.files("cloud") / area
-        for file in sorted((item for item in folder.iterdir() if item.name.endswith(".py")), key=lambda item: item.name):
-            found.update(f"{area}/{file.name}\0".encode() + file.read_bytes() + b"\0")
-    return found.hexdigest()
-
-
-def steady() -> None:
-    """One thread for linear algebra: how it splits sums must not depend on the number of cores. For the life of the process."""
-    from threadpoolctl import threadpool_limits
-
-    threadpool_limits(limits=1, user_api="blas")
+    """What computes the rows of these stages."""
+    return evidence_code.code(*RULES)
 
 
 def site_samples(columns: Mapping[str, bundle.Samples]) -> dict[str, Samples]:

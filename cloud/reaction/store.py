@@ -1,88 +1,15 @@
-"""SQL of the reaction: asset model and settings by version, batches by their place in the log, the state carried for each site.
+"""SQL of the reaction: batches by their place in the log, the state carried for each site.
 
 Every function works inside the caller's tenant transaction.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, Final
-
-from psycopg import sql
 
 from cloud.db import Connection
 from protocols.batch import evidence
 from protocols.batch.evidence import BatchRef, Row
-
-_LOCK: Final = 0x747874  # writers of one tenant's texts wait for each other
-
-
-class Text(Enum):
-    """What is handed in as a whole text; the table that keeps its versions."""
-
-    MODEL = "asset_model"
-    SETTINGS = "risk_settings"
-
-
-@dataclass(frozen=True, slots=True)
-class StoredText:
-    version: int
-    digest: bytes
-    text: str
-
-
-class Outrun(Exception):
-    """Another version was stored first."""
-
-    def __init__(self, present: int) -> None:
-        super().__init__(f"version {present} is stored")
-        self.present = present
-
-
-async def newest_text(connection: Connection, tenant_id: int, kind: Text) -> StoredText | None:
-    cursor = await connection.execute(
-        sql.SQL("SELECT version, sha256, text FROM {} WHERE tenant_id = %s ORDER BY version DESC LIMIT 1").format(
-            sql.Identifier(kind.value)
-        ),
-        (tenant_id,),
-        binary=True,
-    )
-    rows = await _rows(cursor)
-    return StoredText(rows[0][0], bytes(rows[0][1]), rows[0][2]) if rows else None
-
-
-async def newest_digest(connection: Connection, tenant_id: int, kind: Text) -> bytes | None:
-    cursor = await connection.execute(
-        sql.SQL("SELECT sha256 FROM {} WHERE tenant_id = %s ORDER BY version DESC LIMIT 1").format(sql.Identifier(kind.value)),
-        (tenant_id,),
-        binary=True,
-    )
-    rows = await _rows(cursor)
-    return bytes(rows[0][0]) if rows else None
-
-
-async def add_text(
-    connection: Connection, tenant_id: int, kind: Text, text: str, received_us: int, follows: int | None = None
-) -> StoredText:
-    """The text as the next version; when it is the newest already, that one, unchanged. follows: the version that has to be the newest.
-    Raises Outrun."""
-    await connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_LOCK, tenant_id))
-    known = await newest_text(connection, tenant_id, kind)
-    digest = hashlib.sha256(text.encode()).digest()
-    if known is not None and known.digest == digest:
-        return known
-    present = 0 if known is None else known.version
-    if follows not in (None, present):
-        raise Outrun(present)
-    version = present + 1
-    await connection.execute(
-        sql.SQL("INSERT INTO {} (tenant_id, version, received_us, sha256, text) VALUES (%s, %s, %s, %b, %s)").format(
-            sql.Identifier(kind.value)
-        ),
-        (tenant_id, version, received_us, digest, text),
-    )
-    return StoredText(version, digest, text)
 
 
 @dataclass(frozen=True, slots=True)

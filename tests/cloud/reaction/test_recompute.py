@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from cloud import recompute
+from cloud.evidence import again
 from cloud.evidence import store as evidence_store
-from cloud.reaction import recompute
 from protocols.batch import evidence, pedigree
 from tests.cloud.conftest import TestHub
 from tests.cloud.reaction.desk import Desk
@@ -88,13 +89,13 @@ def test_differences_name_the_place_and_how_far_off() -> None:
         "risk", "main", 1, evidence.Inputs(), {}, 0, {"qenergyz": "test"}, {"a": {"b": [1.0, 2.0]}, "c": np.array([1.0, 2.0])}
     )
     stored = evidence.decode(evidence.encode(row))
-    assert list(recompute.differences(stored, {"a": {"b": [1.0, 2.0]}, "c": np.array([1.0, 2.0])})) == []
-    found = list(recompute.differences(stored, {"a": {"b": [1.0, 2.5]}, "c": np.array([1.0, 2.2])}))
+    assert list(again.differences(stored, {"a": {"b": [1.0, 2.0]}, "c": np.array([1.0, 2.0])})) == []
+    found = list(again.differences(stored, {"a": {"b": [1.0, 2.5]}, "c": np.array([1.0, 2.2])}))
     assert found == [
         "a.b[1]: the row says 2.0, computed 2.5 (at most 2.5e-01 off)",
         "c: the row says 2 numbers, computed 2 numbers (at most 1.0e-01 off)",
     ]
-    assert list(recompute.differences(stored, {"c": np.array([1.0, 2.0])})) == ["a: not computed"]
+    assert list(again.differences(stored, {"c": np.array([1.0, 2.0])})) == ["a: not computed"]
 
 
 def test_other_files_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

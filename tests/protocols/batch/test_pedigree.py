@@ -321,10 +321,10 @@ def qenergyz() -> types.ModuleType:
 def recomputing(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
     """What the hub's recomputation was called with."""
     called: list[Sequence[str]] = []
-    module = types.ModuleType("cloud.reaction.recompute")
+    module = types.ModuleType("cloud.recompute")
     module.main = lambda argv: called.append(argv) or 7  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "cloud.reaction", types.ModuleType("cloud.reaction"))
-    monkeypatch.setitem(sys.modules, "cloud.reaction.recompute", module)
+    monkeypatch.setitem(sys.modules, "cloud.recompute", module)
     return called
 
 
@@ -337,7 +337,7 @@ def test_recompute_hands_the_other_arguments_to_the_hub(qenergyz: types.ModuleTy
     ("missing", "told"),
     [
         ("fastapi", 'qenergyz verify --recompute needs the package fastapi: pip install "qenergyz[hub]"'),
-        ("cloud.reaction", "this version has no cloud.reaction.recompute"),
+        ("cloud.recompute", "this version has no cloud.recompute"),
     ],
 )
 def test_recompute_says_what_is_missing(
