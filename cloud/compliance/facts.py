@@ -35,7 +35,7 @@ class Reporter(StrEnum):
     OTHER = "non-SD/MSP/DCO"
 
 
-def _checked(facts: object, least: tuple[str, ...] = (), shares: tuple[str, ...] = (), after: tuple[tuple[str, str], ...] = ()) -> None:
+def checked(facts: object, least: tuple[str, ...] = (), shares: tuple[str, ...] = (), after: tuple[tuple[str, str], ...] = ()) -> None:
     for name in (*least, *shares):
         value = getattr(facts, name)
         for one in value if isinstance(value, tuple) else (value,):
@@ -84,7 +84,7 @@ class Derivative:
             ("executed_on", "ended_on"),
             ("executed_on", "checked_on"),
         )
-        _checked(self, after=after)
+        checked(self, after=after)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +102,7 @@ class Portfolio:
     dispute_reported: bool | None = None
 
     def __post_init__(self) -> None:
-        _checked(self, ("contracts", "disputed_eur"))
+        checked(self, ("contracts", "disputed_eur"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +115,7 @@ class MonthEndPositions:
     notified: bool | None = None
 
     def __post_init__(self) -> None:
-        _checked(self, ("total_eur", "uncleared_eur"))
+        checked(self, ("total_eur", "uncleared_eur"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +130,7 @@ class Undertaking:
     boundary_recorded: bool | None = None
 
     def __post_init__(self) -> None:
-        _checked(self, ("employees", "turnover_eur", "eu_turnover_two_years_eur"))
+        checked(self, ("employees", "turnover_eur", "eu_turnover_two_years_eur"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +146,7 @@ class VenuePosition:
     risk_reducing: bool | None = None
 
     def __post_init__(self) -> None:
-        _checked(self, ("limit_lots",))
+        checked(self, ("limit_lots",))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +161,7 @@ class AncillaryActivity:
     relies_on_exemption: bool | None = None
 
     def __post_init__(self) -> None:
-        _checked(self, ("net_cash_settled_eur",), ("trading_share_pct", "capital_share_pct", "main_business_share_pct"))
+        checked(self, ("net_cash_settled_eur",), ("trading_share_pct", "capital_share_pct", "main_business_share_pct"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +178,7 @@ class VenueTrade:
     keep_until: date | None = None
 
     def __post_init__(self) -> None:
-        _checked(self, ("clock_divergence_us",), after=(("executed_on", "reported_on"), ("executed_on", "keep_until")))
+        checked(self, ("clock_divergence_us",), after=(("executed_on", "reported_on"), ("executed_on", "keep_until")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +209,7 @@ class WholesaleDeal:
     keep_until: date | None = None
 
     def __post_init__(self) -> None:
-        _checked(self, after=(("concluded_on", "reported_on"), ("concluded_on", "checked_on"), ("concluded_on", "keep_until")))
+        checked(self, after=(("concluded_on", "reported_on"), ("concluded_on", "checked_on"), ("concluded_on", "keep_until")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,7 +220,7 @@ class MarketParticipant:
     registered_as_consumer: bool | None = None
 
     def __post_init__(self) -> None:
-        _checked(self, ("consumption_gwh_per_year",))
+        checked(self, ("consumption_gwh_per_year",))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,7 +243,7 @@ class Outage:
     delay_notified: bool | None = None
 
     def __post_init__(self) -> None:
-        _checked(self, ("installed_mw", "lost_mw"))
+        checked(self, ("installed_mw", "lost_mw"))
         if self.installed_mw is not None and self.lost_mw is not None and self.lost_mw > self.installed_mw:
             raise FactsError(f"lost_mw: {self.lost_mw} is above installed_mw {self.installed_mw}")
 
@@ -255,7 +255,7 @@ class Account:
     controlled: bool | None
 
     def __post_init__(self) -> None:
-        _checked(self, shares=("owned_pct",))
+        checked(self, shares=("owned_pct",))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,7 +274,7 @@ class FuturesPosition:
     reported: bool | None = None
 
     def __post_init__(self) -> None:
-        _checked(self, ("limit_lots", "hedge_lots", "long_lots", "short_lots"))
+        checked(self, ("limit_lots", "hedge_lots", "long_lots", "short_lots"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,7 +294,7 @@ class Swap:
     keep_until: date | None = None
 
     def __post_init__(self) -> None:
-        _checked(self, after=(("executed_on", "reported_on"), ("executed_on", "checked_on"), ("executed_on", "ended_on")))
+        checked(self, after=(("executed_on", "reported_on"), ("executed_on", "checked_on"), ("executed_on", "ended_on")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,7 +304,7 @@ class SwapDealing:
     registered: bool | None = None
 
     def __post_init__(self) -> None:
-        _checked(self, ("monthly_notional_usd",))
+        checked(self, ("monthly_notional_usd",))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -318,7 +318,7 @@ class LocalCompany:
     contracted_on: date | None = None
 
     def __post_init__(self) -> None:
-        _checked(self, shares=("voting_pct", "senior_pct", "other_posts_pct"), after=(("certificate_from", "certificate_until"),))
+        checked(self, shares=("voting_pct", "senior_pct", "other_posts_pct"), after=(("certificate_from", "certificate_until"),))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -327,7 +327,7 @@ class LocalSpend:
     share_pct: Decimal | None = None
 
     def __post_init__(self) -> None:
-        _checked(self, shares=("share_pct",))
+        checked(self, shares=("share_pct",))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -346,7 +346,7 @@ class Flaring:
     paid_usd: Decimal | None = None
 
     def __post_init__(self) -> None:
-        _checked(self, ("expected_days", "co2e_t", "paid_usd"))
+        checked(self, ("expected_days", "co2e_t", "paid_usd"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -360,7 +360,7 @@ class Balance:
     income: Decimal | None = None
 
     def __post_init__(self) -> None:
-        _checked(self, ("interest_debt", "interest_deposits", "market_cap", "impermissible_income", "income"))
+        checked(self, ("interest_debt", "interest_deposits", "market_cap", "impermissible_income", "income"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -386,4 +386,4 @@ class IslamicContract:
     ruling_withdrawn: bool = False
 
     def __post_init__(self) -> None:
-        _checked(self, ("cost", "markup_pct", "late_charge_pct"), ("paid_pct",))
+        checked(self, ("cost", "markup_pct", "late_charge_pct"), ("paid_pct",))
