@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from cloud.compliance.identifiers import LEI_PATTERN, lei_fits
+from cloud.compliance.identifiers import ACER_PATTERN, EIC_PATTERN, LEI_PATTERN, eic_fits, lei_fits
 from cloud.reports.layers import Layer
 
 ALPHANUMERIC: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-EIC_CHARACTERS: Final = ALPHANUMERIC + "-"
 UPI_CHARACTERS: Final = "0123456789BCDFGHJKLMNPQRSTVWXZ"  # no vowels, no Y: ISO 7064 MOD 31,30
 
 # ISO 3166-1 alpha-2, and the prefixes of ISO 6166 that are no country: EU, XA to XF, XK, XS, QS, QT.
@@ -61,8 +60,8 @@ PATTERNS: Final[Mapping[Kind, re.Pattern[str]]] = {
     Kind.UTI: re.compile(r"[A-Z0-9]{18}[0-9]{2}[A-Z0-9]{0,32}"),
     Kind.UPI: re.compile(f"QZ[{UPI_CHARACTERS}]{{10}}"),
     Kind.ISIN: re.compile(r"[A-Z]{2}[A-Z0-9]{9}[0-9]"),
-    Kind.EIC: re.compile(r"[0-9]{2}[XYZTWVA][A-Z0-9-]{12}[A-Z0-9]"),
-    Kind.ACER: re.compile(r"[A-Za-z0-9_]{9}\.[A-Z]{2}"),
+    Kind.EIC: EIC_PATTERN,
+    Kind.ACER: ACER_PATTERN,
     Kind.BIC: re.compile(r"[A-Z0-9]{4}[A-Z]{2}[A-Z0-9]{2}([A-Z0-9]{3})?"),
 }
 
@@ -93,16 +92,6 @@ def isin_fits(text: str) -> bool:
         doubled = int(digit) * (1 + place % 2)
         total += doubled // 10 + doubled % 10
     return total % 10 == 0
-
-
-def eic_check_character(first_15: str) -> str:
-    """Weights 16 down to 2, modulo 37. A result of '-' is no valid code: such a code is not issued."""
-    total = sum((16 - place) * EIC_CHARACTERS.index(letter) for place, letter in enumerate(first_15))
-    return EIC_CHARACTERS[36 - (total - 1) % 37]
-
-
-def eic_fits(text: str) -> bool:
-    return text[-1] != "-" and eic_check_character(text[:15]) == text[-1]
 
 
 def upi_check_character(first_11: str) -> str:

@@ -3,8 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud.compliance import identifiers as lei
+from cloud.compliance.identifiers import EIC_CHARACTERS, eic_check_character
 from cloud.reports import identifiers
-from cloud.reports.identifiers import ALPHANUMERIC, EIC_CHARACTERS, UPI_CHARACTERS, Kind, judge
+from cloud.reports.identifiers import ALPHANUMERIC, UPI_CHARACTERS, Kind, judge
 from cloud.reports.layers import Layer
 
 GOOD = {
@@ -49,7 +50,7 @@ def test_a_right_code_that_is_not_in_force_fails_by_reference_data() -> None:
 
 
 def test_an_eic_whose_check_character_would_be_a_hyphen_is_refused() -> None:
-    assert identifiers.eic_check_character("23X--130302DLGW") == "-"
+    assert eic_check_character("23X--130302DLGW") == "-"
     assert not judge(Kind.EIC, "23X--130302DLGW-").accepted
 
 
@@ -71,6 +72,6 @@ def test_upi_check_character_catches_every_single_error(middle: str, place: int,
 @given(st.text(EIC_CHARACTERS, min_size=12, max_size=12), st.integers(3, 14), st.sampled_from(EIC_CHARACTERS))
 def test_eic_check_character_catches_every_single_error(middle: str, place: int, letter: str) -> None:
     first = "10Y" + middle
-    eic = first + identifiers.eic_check_character(first)
+    eic = first + eic_check_character(first)
     changed = eic[:place] + letter + eic[place + 1 :]
     assert judge(Kind.EIC, changed).accepted == (changed == eic and eic[-1] != "-")
