@@ -12,6 +12,7 @@ from protocols.devicemap import Device, DeviceMaps, parse_devices
 from protocols.tomlfile import ConfigError, Section, TomlFile, nearest
 from simulators.face import Source
 from simulators.faults import KINDS
+from simulators.plant.flare import FlareCourse, FlareSource, flare_problems
 from simulators.plant.signals import Course, Plant, PlantSource, signal_problems
 from simulators.replay import RecordingError, ReplaySource, find_recordings, read_recording
 
@@ -34,6 +35,16 @@ class FromPlant:
 
 
 @dataclass(frozen=True, slots=True)
+class FromFlare:
+    """Tags show a flare's signals of their own name; times of the course are those of the plant."""
+
+    course: FlareCourse
+
+
+Show = Replay | FromPlant | FromFlare
+
+
+@dataclass(frozen=True, slots=True)
 class FaultAt:
     """at_us counts from the first step on."""
 
@@ -52,7 +63,7 @@ class Scenario:
     rate: float
     times: Times
     devices: tuple[Device, ...]
-    shows: tuple[Replay | FromPlant, ...]
+    shows: tuple[Show, ...]
     faults: tuple[FaultAt, ...]
     plant: Course
 
@@ -85,6 +96,8 @@ def load_scenario(path: Path) -> Scenario:
     for device, show, section in zip(devices, shows, sections, strict=True):
         if isinstance(show, FromPlant) and (problem := signal_problems(show.unit, device.map.tags)):
             raise section.error("source", f'device "{device.name}": {problem}')
+        if isinstance(show, FromFlare) and (problem := flare_problems(device.map.tags)):
+            raise section.error("source", f'device "{device.name}": {problem}')
     faults = tuple(_fault(section, [device.name for device in devices]) for section in root.sections("faults", optional=True))
     course = _course(root.section("plant", optional=True))
     root.done()
@@ -106,13 +119,15 @@ def _course(section: Section) -> Course:
     return Course(step_s, warm_up_s, fouling, from_s)
 
 
-def _show(device: Section, folder: Path, times: Times) -> Replay | FromPlant:
+def _show(device: Section, folder: Path, times: Times) -> Show:
     section = device.section("source")
-    if ("replay" in section) == ("plant" in section):
-        raise device.error("source", '"source": expected either "replay" or "plant"')
-    show: Replay | FromPlant
+    if sum(key in section for key in ("replay", "plant", "flare")) != 1:
+        raise device.error("source", '"source": expected one of "replay", "plant" and "flare"')
+    show: Show
     if "plant" in section:
         show = FromPlant(section.text("plant"))
+    elif "flare" in section:
+        show = FromFlare(_flare_course(section.section("flare")))
     else:
         start_row, repeat = section.integer("start_row", 0, low=0), section.boolean("repeat", False)
         if repeat and times == "recorded":
@@ -123,6 +138,23 @@ def _show(device: Section, folder: Path, times: Times) -> Replay | FromPlant:
             raise section.error("replay", f'"replay": {error}') from error
     section.done()
     return show
+
+
+def _flare_course(section: Section) -> FlareCourse:
+    """Plant seconds: with step = "1s" a scenario of five steps a second shows five of them in one."""
+    step_s = section.duration_us("step", "1s") // 1_000_000
+    if not 1 <= step_s <= 3600:
+        raise section.error("step", f'"step": expected 1s to 1h of plant time, found {step_s} s')
+    relief_s = section.duration_us("relief_at") // 1_000_000 if "relief_at" in section else None
+    out: list[tuple[int, int]] = []
+    for each in section.sections("pilot_out", optional=True):
+        start = each.duration_us("at") // 1_000_000
+        out.append((start, start + each.duration_us("for") // 1_000_000))
+        each.done()
+        if len(out) > 1 and start < out[-2][1]:
+            raise each.error("at", '"at": flame-outs are expected one after the other')
+    section.done()
+    return FlareCourse(step_s, relief_s, tuple(out))
 
 
 def _fault(section: Section, devices: Sequence[str]) -> FaultAt:
@@ -144,6 +176,8 @@ def open_sources(scenario: Scenario) -> tuple[Source, ...]:
     for device, show in zip(scenario.devices, scenario.shows, strict=True):
         if isinstance(show, FromPlant):
             sources.append(PlantSource(plant, show.unit, device.map.tags))
+        elif isinstance(show, FromFlare):
+            sources.append(FlareSource(scenario.seed, show.course, device.map.tags))
         else:
             recording = recordings[show.recordings]
             sources.append(ReplaySource(recording, device.map.tags, start_row=show.start_row, times=scenario.times, repeat=show.repeat))
