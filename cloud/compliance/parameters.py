@@ -19,6 +19,7 @@ from cloud import document
 from protocols.tomlfile import Section, TomlFile
 
 AS_STATED: Final = "as-stated"  # the scenario in which unconfirmed values apply as they are written
+MOST_ASKED: Final = 100_000  # answers that are kept
 Value = Decimal | str | tuple[str, ...]
 
 
@@ -73,26 +74,42 @@ class Used:
 
 @dataclass(frozen=True, slots=True)
 class ParameterSet:
+    """Which value of a parameter applies is looked for once per day and scenarios."""
+
     parameters: Mapping[str, Parameter]
     digest: str = field(init=False)
+    _asked: dict[tuple[str, date, frozenset[str]], Used | str] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "digest", document.digest(document.encode(_content(self.parameters))).hex())
+        object.__setattr__(self, "_asked", {})
 
     def known_scenarios(self) -> frozenset[str]:
         return frozenset(value.scenario for one in self.parameters.values() for value in one.values if value.scenario) | {AS_STATED}
 
     def used(self, name: str, as_of: date, scenarios: frozenset[str] = frozenset()) -> Used:
         """The value in force, or Undetermined with the reason. KeyError names a parameter no file has: a fault of the rule."""
-        parameter = self.parameters[name]
-        found = parameter.at(as_of, scenarios)
-        if found is None or found.ended:
-            raise Undetermined(f"{name}: no value in force on {as_of}")
-        if found.value is None:
-            raise Undetermined(f"{name}: the value in force on {as_of} is not known ({found.reference})")
-        if found.status is Status.UNCONFIRMED and AS_STATED not in scenarios:
-            raise Undetermined(f"{name}: the value in force on {as_of} is unconfirmed ({found.reference})")
-        return Used(name, found.value, parameter.unit, found.start, found.reference, found.status)
+        key = (name, as_of, scenarios)
+        found = self._asked.get(key)
+        if found is None:
+            if len(self._asked) >= MOST_ASKED:
+                self._asked.clear()
+            found = self._asked[key] = _used(self.parameters[name], as_of, scenarios)
+        if isinstance(found, str):
+            raise Undetermined(found)
+        return found
+
+
+def _used(parameter: Parameter, as_of: date, scenarios: frozenset[str]) -> Used | str:
+    """The value in force, or why there is none to be used."""
+    name, found = parameter.id, parameter.at(as_of, scenarios)
+    if found is None or found.ended:
+        return f"{name}: no value in force on {as_of}"
+    if found.value is None:
+        return f"{name}: the value in force on {as_of} is not known ({found.reference})"
+    if found.status is Status.UNCONFIRMED and AS_STATED not in scenarios:
+        return f"{name}: the value in force on {as_of} is unconfirmed ({found.reference})"
+    return Used(name, found.value, parameter.unit, found.start, found.reference, found.status)
 
 
 def merge(sets: Iterable[ParameterSet]) -> ParameterSet:
