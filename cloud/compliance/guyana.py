@@ -1,13 +1,14 @@
 """Guyana: local content (Act 18 of 2021) and flaring under the environmental permit.
 
-Pure rules over facts.LocalCompany, facts.LocalSpend and facts.Flaring. Not the measurement of what is flared: cloud/esg has it.
+Pure rules over facts.LocalCompany, LocalSpend and Flaring, and plant_facts.LocalPlan, BackgroundFlare and PetroleumActivity. Not the measurement of what is flared: cloud/esg has it.
 """
 
 from datetime import date
 from decimal import Decimal
 
-from cloud.compliance.deadlines import whole
+from cloud.compliance.deadlines import done_by, whole
 from cloud.compliance.facts import Flaring, LocalCompany, LocalSpend
+from cloud.compliance.plant_facts import BackgroundFlare, LocalPlan, PetroleumActivity
 from cloud.compliance.rules import Verdict, failed, held, not_applicable, passed, rule
 from cloud.compliance.trace import Law, Trace
 from cloud.compliance.workdays import add_days
@@ -118,4 +119,62 @@ def payment_owed(f: Flaring, p: Law, t: Trace) -> Decimal:
     return t.step("owed USD", "tonnes of CO2 equivalent x rate", t.known("t CO2e", f.co2e_t) * p.number("gy.epa.flare.usd_per_t"))
 
 
-RULES = (guyanese_company, certified, first_schedule, reason, approval, payment)
+@rule("G-04", "Annual local content plan is in before its year", LocalPlan, ("Local Content Act 2021, annual plan",), ACT,
+      ("gy.lca.plan.days_before",))  # fmt: skip
+def annual_plan(f: LocalPlan, p: Law, t: Trace) -> Verdict:
+    if not t.known("contractor or licensee", f.contractor):
+        return not_applicable("no contractor, sub-contractor or licensee")
+    due = add_days(date(t.known("year", f.year), 1, 1), -whole(p.number("gy.lca.plan.days_before")))
+    return done_by(t, "submitted", t.step("due", "days before the year begins", due), f.submitted_on, f.checked_on)
+
+
+@rule("G-05", "Half-yearly local content report is in", LocalPlan, ("Local Content Act 2021, half-yearly report",), ACT,
+      ("gy.lca.report.days_after",))  # fmt: skip
+def half_yearly(f: LocalPlan, p: Law, t: Trace) -> Verdict:
+    if not t.known("contractor or licensee", f.contractor):
+        return not_applicable("no contractor, sub-contractor or licensee")
+    due = add_days(t.known("half-year end", f.half_year_end), whole(p.number("gy.lca.report.days_after")))
+    return done_by(t, "reported", t.step("due", "days after the half-year", due), f.reported_on, f.checked_on)
+
+
+@rule("G-14", "Background flare above the allowance is paid for", BackgroundFlare, ("EPA permit Liza 1, Liza 2",), PERMIT,
+      ("gy.epa.flare.background_mmscf",))  # fmt: skip
+def background(f: BackgroundFlare, p: Law, t: Trace) -> Verdict:
+    if not t.known("permitted plant", f.permitted_plant):
+        return not_applicable("no plant under the permit")
+    if not t.step("payable", "rate exceeds the allowance", t.known("MMscf/d", f.mmscf_per_day) > p.number("gy.epa.flare.background_mmscf")):
+        return not_applicable("not above the allowance")
+    return held(t.known("counted as payable", f.counted_as_payable), "counted as payable", "above the allowance and not counted as payable")
+
+
+@rule("G-15", "Activity is licensed", PetroleumActivity, ("Petroleum Activities Act 2023",), date(2023, 8, 16))
+def licensed(f: PetroleumActivity, _: Law, t: Trace) -> Verdict:
+    if not t.known("needs a licence", f.licensable):
+        return not_applicable("needs no licence")
+    day, first, last = t.known("on", f.on), t.known("licence from", f.licence_from), t.known("licence until", f.licence_until)
+    return held(t.step("in force", "the day lies within the licence", first <= day <= last), "licensed", f"no licence in force on {day}")
+
+
+@rule("G-16", "Order to supply the home market is within the profit oil", PetroleumActivity, ("Petroleum Activities Act 2023",),
+      date(2023, 8, 16))  # fmt: skip
+def home_supply(f: PetroleumActivity, _: Law, t: Trace) -> Verdict:
+    ordered = t.known("ordered barrels", f.ordered_bbl)
+    if not ordered:
+        return not_applicable("no order")
+    inside = ordered <= t.known("share of profit oil, barrels", f.profit_oil_bbl)
+    return held(t.step("within", "the order does not exceed the share", inside), "within the share", "the order exceeds the share")
+
+
+RULES = (
+    guyanese_company,
+    certified,
+    first_schedule,
+    reason,
+    approval,
+    payment,
+    annual_plan,
+    half_yearly,
+    background,
+    licensed,
+    home_supply,
+)

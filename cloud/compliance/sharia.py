@@ -9,8 +9,9 @@ from decimal import Decimal
 
 from cloud.compliance.facts import Balance, IslamicContract
 from cloud.compliance.parameters import Undetermined
+from cloud.compliance.plant_facts import Promise
 from cloud.compliance.rules import Verdict, failed, held, indeterminate, not_applicable, rule
-from cloud.compliance.trace import Law, Trace
+from cloud.compliance.trace import Law, Trace, state
 
 STANDARDS = date(2006, 1, 1)
 SOURCES = ("AAOIFI Sharia standards, secondary sources",)
@@ -112,4 +113,89 @@ def ruling(f: IslamicContract, p: Law, t: Trace) -> Verdict:
     return held(True, "ruling in force", "")
 
 
-RULES = (no_interest, salam, possession, murabaha, screening, ruling)
+@rule("SH-03", "Parallel salam stands on its own", Promise, SOURCES, STANDARDS)
+def parallel(f: Promise, _: Law, t: Trace) -> Verdict:
+    if not t.known("parallel salam", f.parallel_salam):
+        return not_applicable("no parallel salam")
+    return held(not t.known("depends on the first contract", f.depends_on_first), "independent", "conditional on the first contract")
+
+
+@rule("SH-06", "Istisna'a: made to order, specification fixed", Promise, SOURCES, STANDARDS)
+def manufacture(f: Promise, _: Law, t: Trace) -> Verdict:
+    if not t.known("made to order", f.made_to_order):
+        return not_applicable("nothing is made to order")
+    return held(t.known("specification fixed", f.specification_fixed), "specification fixed", "specification left open")
+
+
+@rule("SH-08", "Money is exchanged hand to hand", Promise, SOURCES, STANDARDS)
+def exchange(f: Promise, _: Law, t: Trace) -> Verdict:
+    if not t.known("exchange of money", f.exchange):
+        return not_applicable("no exchange of money")
+    dates = t.known("value dates of the legs", f.value_dates)
+    return held(t.step("same day", "one value date for all legs", len(set(dates)) == 1), "same value date", "value dates differ")
+
+
+@rule("SH-09", "Quantity is known within a tolerance", Promise, SOURCES, STANDARDS, ("sharia.gharar.tolerance_pct",))
+def certain(f: Promise, p: Law, t: Trace) -> Verdict:
+    optional = t.known("optional quantity percent", f.optional_quantity_pct)
+    if not optional:
+        return not_applicable("no optional quantity")
+    inside = t.step("within", "optional quantity does not exceed the tolerance", optional <= p.number("sharia.gharar.tolerance_pct"))
+    return held(inside, "within the tolerance", "optional quantity above the tolerance")
+
+
+@rule("SH-10", "No difference in money without a link to goods", Promise, SOURCES, STANDARDS)
+def linked(f: Promise, _: Law, t: Trace) -> Verdict:
+    if not t.known("settled in money", f.cash_settled):
+        return not_applicable("delivered, not settled in money")
+    return held(t.known("linked to a physical position", f.linked_to_physical), "linked to a physical position", "no physical intent")
+
+
+@rule("SH-11", "Not sold back to the seller", Promise, SOURCES, STANDARDS)
+def sold_back(f: Promise, _: Law, t: Trace) -> Verdict:
+    if f.cash_settled:
+        return not_applicable("nothing is sold on")
+    return held(not t.known("sold back to the seller", f.sold_back_to_seller), "not sold back", "bought back by the seller")
+
+
+@rule("SH-12", "Promises do not depend on each other", Promise, SOURCES, STANDARDS)
+def unilateral(f: Promise, _: Law, t: Trace) -> Verdict:
+    if f.exchange:
+        return not_applicable("a contract, no promise")
+    crossed = t.known("promises depend on each other", f.promises_cross_conditioned)
+    return held(not crossed, "unilateral", "two promises on the same goods and day depend on each other")
+
+
+@rule("SH-13", "Deposit is kept only where the school allows it", Promise, SOURCES, STANDARDS, ("sharia.arbun.forfeit",))
+def deposit(f: Promise, p: Law, t: Trace) -> Verdict:
+    if not t.known("deposit forfeited", f.deposit_forfeited):
+        return not_applicable("no deposit is kept")
+    allowed = state(p.text("sharia.arbun.forfeit"), "allowed", "not allowed") == "allowed"
+    return held(allowed, "allowed by the school", "not allowed by the school")
+
+
+@rule("SH-15", "Counterparty's business is none of the list", Promise, SOURCES, STANDARDS, ("sharia.sectors",))
+def sector(f: Promise, p: Law, t: Trace) -> Verdict:
+    if f.exchange:
+        return not_applicable("judged for goods and services, not for money")
+    found = t.known("business of the counterparty", f.counterparty_sector)
+    return held(found not in p.texts("sharia.sectors"), f"{found} is not on the list", f"{found} is on the list")
+
+
+RULES = (
+    no_interest,
+    salam,
+    possession,
+    murabaha,
+    screening,
+    ruling,
+    parallel,
+    manufacture,
+    exchange,
+    certain,
+    linked,
+    sold_back,
+    unilateral,
+    deposit,
+    sector,
+)

@@ -65,6 +65,13 @@ class Law:
         return value
 
 
+def state(found: str, *known: str) -> str:
+    """A parameter that is one of a few words. Undetermined where the law says another one: no rule guesses what that means."""
+    if found not in known:
+        raise Undetermined(f"expected {' or '.join(known)}, the law says {found}")
+    return found
+
+
 class Trace:
     def __init__(self, law: Law) -> None:
         self._law = law
@@ -132,6 +139,11 @@ class QuietTrace(Trace):
 
 def instant(moment_us: int) -> str:
     return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=moment_us)).isoformat()
+
+
+def day_of(moment_us: int) -> date:
+    """In UTC."""
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=moment_us)).date()
 
 
 def _told(name: str, value: object) -> str:

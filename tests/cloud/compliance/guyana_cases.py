@@ -4,6 +4,7 @@ from datetime import date
 from decimal import Decimal
 
 from cloud.compliance.facts import Flaring, LocalCompany, LocalSpend
+from cloud.compliance.plant_facts import BackgroundFlare, LocalPlan, PetroleumActivity
 from tests.cloud.compliance.rule_cases import FAIL, NA, PASS, STATED, UNKNOWN, rows
 
 HOUR = 3_600_000_000
@@ -49,6 +50,15 @@ UNSEEN = [
     "aviation_support",
 ]
 SPEND = LocalSpend(service="catering", share_pct=Decimal(90))
+PLAN = LocalPlan(
+    checked_on=date(2026, 11, 22), contractor=True, year=2026, submitted_on=date(2025, 11, 2), half_year_end=date(2026, 6, 30),
+    reported_on=date(2026, 7, 30),
+)  # fmt: skip
+GLOW = BackgroundFlare(permitted_plant=True, mmscf_per_day=Decimal("1.1"), counted_as_payable=True)
+WORK = PetroleumActivity(
+    licensable=True, on=date(2026, 5, 1), licence_from=date(2026, 5, 1), licence_until=date(2027, 5, 1), ordered_bbl=Decimal(100),
+    profit_oil_bbl=Decimal(100),
+)  # fmt: skip
 LIZA_1, BETWEEN, LIZA_2 = date(2021, 7, 31), (date(2021, 8, 1), date(2021, 9, 30)), date(2021, 10, 1)
 
 CASES = [
@@ -71,4 +81,16 @@ CASES = [
     *(case for day in BETWEEN for case in rows("G-13", FLARE, (PASS, {}), (FAIL, {"paid_usd": Decimal("51839.99")}), as_of=day, scenarios=STATED)),
     *rows("G-13", FLARE, (UNKNOWN, {"paid_usd": Decimal(57600)}), as_of=date(2026, 1, 1)),
     *rows("G-13", FLARE, (PASS, {"paid_usd": Decimal(57600)}), (FAIL, {}), as_of=date(2026, 1, 1), scenarios=STATED),
+    *rows("G-04", PLAN, (PASS, {}), (FAIL, {"submitted_on": date(2025, 11, 3)}), (PASS, {"submitted_on": date(2025, 11, 1)}), (FAIL, {"submitted_on": None}),
+          (NA, {"submitted_on": None, "checked_on": date(2025, 11, 2)}), (NA, {"contractor": False}), (UNKNOWN, {"year": None}), scenarios=STATED),
+    *rows("G-04", PLAN, (UNKNOWN, {})),
+    *rows("G-05", PLAN, (PASS, {}), (FAIL, {"reported_on": date(2026, 7, 31)}), (PASS, {"reported_on": date(2026, 7, 29)}), (FAIL, {"reported_on": None}),
+          (NA, {"contractor": False}), (UNKNOWN, {"half_year_end": None}), scenarios=STATED),
+    *rows("G-05", PLAN, (UNKNOWN, {})),
+    *rows("G-14", GLOW, (PASS, {}), (FAIL, {"counted_as_payable": False}), (NA, {"mmscf_per_day": Decimal(1)}), (NA, {"mmscf_per_day": Decimal("0.9")}),
+          (NA, {"permitted_plant": False}), (UNKNOWN, {"mmscf_per_day": None})),
+    *rows("G-15", WORK, (PASS, {}), (FAIL, {"on": date(2026, 4, 30)}), (PASS, {"on": date(2027, 5, 1)}), (FAIL, {"on": date(2027, 5, 2)}),
+          (NA, {"licensable": False}), (UNKNOWN, {"licence_until": None})),
+    *rows("G-16", WORK, (PASS, {}), (FAIL, {"ordered_bbl": Decimal("100.1")}), (PASS, {"ordered_bbl": Decimal("99.9")}), (NA, {"ordered_bbl": Decimal(0)}),
+          (UNKNOWN, {"profit_oil_bbl": None})),
 ]  # fmt: skip

@@ -4,6 +4,7 @@ from datetime import date
 from decimal import Decimal
 
 from cloud.compliance.facts import Balance, IslamicContract
+from cloud.compliance.plant_facts import Promise
 from tests.cloud.compliance.rule_cases import FAIL, NA, PASS, STATED, TODAY, UNKNOWN, rows
 
 SCREEN = Balance(
@@ -19,6 +20,13 @@ MURABAHA = IslamicContract(
 )  # fmt: skip
 OTHER = {"form": "swap"}
 LOOSE = frozenset({"screening-33"})
+
+BESIDE = Promise(
+    exchange=False, value_dates=(date(2026, 1, 1),) * 2, optional_quantity_pct=Decimal(10), cash_settled=True, linked_to_physical=True,
+    sold_back_to_seller=False, promises_cross_conditioned=False, deposit_forfeited=True, parallel_salam=True, depends_on_first=False,
+    counterparty_sector="refining", made_to_order=True, specification_fixed=True,
+)  # fmt: skip
+SECTORS = ("alcohol", "pork", "tobacco", "gambling", "adult", "conventional-bank", "conventional-insurance", "weapons")
 
 CASES = [
     *rows("SH-14", SCREEN, (PASS, {}), (FAIL, {"interest_debt": Decimal("30.1")}), (FAIL, {"interest_deposits": Decimal("30.1")}),
@@ -37,4 +45,20 @@ CASES = [
     *rows("SH-05", MURABAHA, (PASS, {}), (FAIL, {"late_beneficiary": "seller_income"}), (UNKNOWN, {"late_beneficiary": None}), scenarios=STATED),
     *rows("SH-16", SALAM, (PASS, {}), (UNKNOWN, {"ruling_until": date(2026, 11, 21)}), (PASS, {"ruling_until": date(2026, 11, 23)}),
           (FAIL, {"ruling_withdrawn": True}), (UNKNOWN, {"ruling_until": None}), (NA, OTHER)),
+    *rows("SH-03", BESIDE, (PASS, {}), (FAIL, {"depends_on_first": True}), (NA, {"parallel_salam": False}), (UNKNOWN, {"depends_on_first": None})),
+    *rows("SH-06", BESIDE, (PASS, {}), (FAIL, {"specification_fixed": False}), (NA, {"made_to_order": False}), (UNKNOWN, {"made_to_order": None})),
+    *rows("SH-08", BESIDE, (NA, {}), (PASS, {"exchange": True}), (FAIL, {"exchange": True, "value_dates": (date(2026, 1, 1), date(2026, 1, 2))}),
+          (UNKNOWN, {"exchange": True, "value_dates": None})),
+    *rows("SH-09", BESIDE, (PASS, {}), (PASS, {"optional_quantity_pct": Decimal("9.9")}), (FAIL, {"optional_quantity_pct": Decimal("10.1")}),
+          (NA, {"optional_quantity_pct": Decimal(0)}), (UNKNOWN, {"optional_quantity_pct": None}), scenarios=STATED),
+    *rows("SH-09", BESIDE, (UNKNOWN, {})),
+    *rows("SH-10", BESIDE, (PASS, {}), (FAIL, {"linked_to_physical": False}), (NA, {"cash_settled": False}), (UNKNOWN, {"cash_settled": None})),
+    *rows("SH-11", BESIDE, (NA, {}), (PASS, {"cash_settled": False}), (FAIL, {"cash_settled": False, "sold_back_to_seller": True}),
+          (UNKNOWN, {"cash_settled": False, "sold_back_to_seller": None})),
+    *rows("SH-12", BESIDE, (PASS, {}), (FAIL, {"promises_cross_conditioned": True}), (NA, {"exchange": True}), (UNKNOWN, {"promises_cross_conditioned": None})),
+    *rows("SH-13", BESIDE, (FAIL, {}), (NA, {"deposit_forfeited": False}), (UNKNOWN, {"deposit_forfeited": None}), scenarios=STATED),
+    *rows("SH-13", BESIDE, (UNKNOWN, {})),
+    *rows("SH-13", BESIDE, (PASS, {}), scenarios=frozenset({"arbun-allowed"})),
+    *rows("SH-15", BESIDE, (PASS, {}), *((FAIL, {"counterparty_sector": one}) for one in SECTORS), (NA, {"exchange": True}),
+          (UNKNOWN, {"counterparty_sector": None})),
 ]  # fmt: skip

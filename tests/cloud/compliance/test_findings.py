@@ -71,7 +71,7 @@ def test_what_a_rule_asked_for_before_it_gave_up_is_in_the_trace() -> None:
 
 
 def test_an_unknown_scenario_or_foreign_facts_are_refused() -> None:
-    with pytest.raises(ValueError, match="unknown scenario emir-4; known: as-stated, emir-3"):
+    with pytest.raises(ValueError, match="unknown scenario emir-4; known: .*as-stated, emir-3"):
         evaluate(emir.reported, "deal-1", emir_cases.DEAL, LAW, TODAY, frozenset({"emir-4"}))
     with pytest.raises(TypeError, match="E-01 judges Derivative, not Swap"):
         evaluate(emir.reported, "deal-1", us_cases.SWAP, LAW, TODAY)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from cloud.compliance.parameters import ParameterSet, Undetermined, Value, shipp
 from cloud.compliance.rules import Outcome, evaluate
 from cloud.compliance.table import BY_ID, RULES
 from cloud.compliance.unbuilt import UNBUILT, WATCHED
-from tests.cloud.compliance import emir_cases, guyana_cases, mifid_cases, remit_cases, sharia_cases, us_cases
+from tests.cloud.compliance import emir_cases, guyana_cases, mifid_cases, plant_cases, remit_cases, sharia_cases, us_cases
 from tests.cloud.compliance.rule_cases import RuleCase
 
 LAW = shipped()
@@ -22,6 +22,7 @@ CASES: list[RuleCase] = [
     *us_cases.CASES,
     *guyana_cases.CASES,
     *sharia_cases.CASES,
+    *plant_cases.CASES,
 ]
 
 
