@@ -77,6 +77,7 @@ from cloud.reaction import snapshot
 from cloud.reaction.loop import Reaction
 from cloud.reaction.production import Production
 from cloud.reaction.results import ResultFeed, Results
+from cloud.reports.filed import Filings
 from cloud.telemetry import api as telemetry_api
 from cloud.telemetry import bundles, events, reading, rebuild, several, stream_api
 from cloud.telemetry import store as telemetry_store
@@ -109,12 +110,13 @@ class Hub:
         self.metrics = Metrics()
         self.db = Database(database_url, limits)
         self.threads = ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 1), thread_name_prefix="verify")
-        log_keys = LogKeys(config.keys)
+        self.log_keys = log_keys = LogKeys(config.keys)
         self.log = Log(self.db, log_keys, clock, limits, self._logs, tracing)
         self.log.on_integrated(lambda tenant_id, size: self.metrics.log_size.labels(str(tenant_id)).set(size))
         self.authority = Authority.load_or_make(config.keys, config.name) if config.tls and config.tls.issue else None
         self.keys = KeyRing(self.db, clock, limits.key_validity_s, limits.known_keys)
         self.configurations = Configurations(self.db, self.keys, clock, log_keys.signer, self._origin, self.log.wake, self.record)
+        self.filings = Filings(clock, self.record, log_keys.signer)
         self.tables = TagTables(self.db, limits.known_tag_tables)
         self.latest = Latest()
         self.arrivals = Arrivals()

@@ -37,6 +37,7 @@ PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
     "conflict": (409, "Another document is stored under this identity"),
     "version-conflict": (409, "The version does not follow the one that is stored"),
     "wrong-deal": (422, "The deal cannot be booked as it is"),
+    "wrong-file": (422, "The file does not pass its checks"),
     "alarm-state": (409, "The alarm's present state does not allow this"),
     "contradicting-quotes": (422, "Quotes contradict each other"),
     "incomplete": (409, "Not everything of this window has come"),

@@ -16,10 +16,11 @@ import numpy as np
 from cloud.evidence.again import Compared, Stage, recompute
 from cloud.evidence.code import code, steady
 from cloud.reaction import again as reaction
+from cloud.reports import again as reports
 from protocols.batch import pedigree, verify
 
 TOLD: Final = 5
-REGISTRY: Final[Mapping[str, Stage]] = {**reaction.STAGES}
+REGISTRY: Final[Mapping[str, Stage]] = {**reaction.STAGES, **reports.STAGES}
 
 
 def main(argv: Sequence[str]) -> int:

@@ -71,7 +71,12 @@ STEP_UP: Final = frozenset(("write:deals", "write:gateways", "write:people", "wr
 STEP_UP_S: Final = 300.0
 
 # action -> the scope of whoever agrees; nobody agrees to what they asked for themselves
-FOUR_EYES: Final[Mapping[str, str]] = {"grant-admin": "approve", "erase-person": "approve", "shorten-retention": "approve"}
+FOUR_EYES: Final[Mapping[str, str]] = {
+    "grant-admin": "approve",
+    "erase-person": "approve",
+    "shorten-retention": "approve",
+    "file": "approve:filings",
+}
 
 # kind of result or evidence -> scope of whoever may see it; a kind that is not here is the desk's
 _COMPLIANCE, _ESG = "read:compliance", "read:esg"
