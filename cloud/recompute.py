@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from cloud.compliance import again as compliance
 from cloud.evidence.again import Compared, Stage, recompute
 from cloud.evidence.code import code, steady
 from cloud.reaction import again as reaction
@@ -20,7 +21,7 @@ from cloud.reports import again as reports
 from protocols.batch import pedigree, verify
 
 TOLD: Final = 5
-REGISTRY: Final[Mapping[str, Stage]] = {**reaction.STAGES, **reports.STAGES}
+REGISTRY: Final[Mapping[str, Stage]] = {**compliance.STAGES, **reaction.STAGES, **reports.STAGES}
 
 
 def main(argv: Sequence[str]) -> int:
