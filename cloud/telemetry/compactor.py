@@ -208,7 +208,7 @@ def _rewrite(
     rows, rollups = [], []
     for (tag_id, hour_us), samples in _politely(fresh.items(), courtesy):
         stored = known.get((tag_id, hour_us))
-        merged = series.merge([series.decode(stored), samples]) if stored else samples
-        rows.append(SeriesRow(tag_id, hour_us, series.encode(merged), merged.times_us.size))
-        rollups.append(Rollup(tag_id, series.minutes_touched(merged, samples) if stored else series.minutes(merged)))
+        data, size, touched = series.append(stored, samples) if stored else (series.encode(samples), samples.times_us.size, samples)
+        rows.append(SeriesRow(tag_id, hour_us, data, size))
+        rollups.append(Rollup(tag_id, series.minutes(touched)))
     return rows, rollups

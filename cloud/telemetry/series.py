@@ -18,6 +18,7 @@ from protocols.batch.errors import MalformedBatch
 HOUR_US: Final = 3_600_000_000
 MINUTE_US: Final = 60_000_000
 PART_SAMPLES: Final = 1 << 19  # of one zstd frame: what they need at most stays below its limit
+GROWTH: Final = 2  # times what is added: frames up to that size are written anew with it
 _EARLIEST_US: Final = -(1 << 63)
 _ONLY_TAG: Final = np.zeros(1, np.uint32)
 
@@ -87,10 +88,79 @@ def hour_cuts(times_us: NDArray[np.int64]) -> list[tuple[int, int, int]]:
     return list(zip(hours.tolist(), first.tolist(), [*first[1:].tolist(), times_us.size], strict=True))
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Samples of a row that stand in one frame: how many, and the source times of the first and the last."""
+
+    size: int
+    first_us: int
+    last_us: int
+    frame: bytes
+
+
 def encode(samples: Samples) -> bytes:
     """At least one sample. Exact to the bit."""
-    size = samples.times_us.size
-    return cbor.encode([_encode(samples, start, min(start + PART_SAMPLES, size)) for start in range(0, size, PART_SAMPLES)])
+    return _join(_parts(samples))
+
+
+def decode(data: bytes) -> Samples:
+    """Raises BatchError when the row was damaged."""
+    return merge([_decode(part.frame) for part in _split(data)])
+
+
+def append(data: bytes, fresh: Samples) -> tuple[bytes, int, Samples]:
+    """The row with samples, in the order of time, that were stored after all it has; how many it has then; and all of them in the minutes of the fresh ones.
+
+    What is written again are the last frames that are not much larger than what is added, so that a sample is written about as often as
+    the logarithm of the number of passes over its hour; only frames that reach into the minutes of the fresh ones are read besides.
+    """
+    kept, tail, size = _split(data), [fresh], fresh.times_us.size
+    while kept and kept[-1].size <= GROWTH * size and kept[-1].size + size <= PART_SAMPLES:
+        last = kept.pop()
+        tail.append(_decode(last.frame))
+        size += last.size
+    merged = merge(tail[::-1])
+    parts = [*kept, *_parts(merged)]
+    low_us, high_us = _starts(fresh.times_us[[0, -1]], MINUTE_US)
+    bounds = _starts(np.array([(part.first_us, part.last_us) for part in kept], np.int64).reshape(-1, 2), MINUTE_US)
+    reach = (bounds[:, 0] <= high_us) & (bounds[:, 1] >= low_us)
+    near = [_decode(kept[at].frame) for at in np.flatnonzero(reach)]
+    return _join(parts), sum(part.size for part in parts), _touched(merge([*near, merged]), fresh)
+
+
+def _touched(samples: Samples, fresh: Samples) -> Samples:
+    """Those in minutes in which `fresh`, a part of them, has samples."""
+    touched = np.isin(_starts(samples.times_us, MINUTE_US), np.unique(_starts(fresh.times_us, MINUTE_US)))
+    return Samples(samples.times_us[touched], samples.values[touched], samples.quality[touched])
+
+
+def _parts(samples: Samples) -> list[Part]:
+    found = []
+    for start in range(0, samples.times_us.size, PART_SAMPLES):
+        end = min(start + PART_SAMPLES, samples.times_us.size)
+        found.append(Part(end - start, int(samples.times_us[start]), int(samples.times_us[end - 1]), _encode(samples, start, end)))
+    return found
+
+
+def _join(parts: Sequence[Part]) -> bytes:
+    return cbor.encode([[part.size, part.first_us, part.last_us, part.frame] for part in parts])
+
+
+def _split(data: bytes) -> list[Part]:
+    match cbor.decode_strict(data):
+        case [*listed] if listed:
+            return [_part(one) for one in listed]
+    raise MalformedBatch("a row of series is a list of frames")
+
+
+def _part(found: object) -> Part:
+    match found:
+        case [int(size), int(first_us), int(last_us), bytes(frame)]:
+            return Part(size, first_us, last_us, frame)
+        case bytes(frame):  # rows of before parts named their times
+            times_us = _decode(frame).times_us
+            return Part(times_us.size, int(times_us[0]), int(times_us[-1]), frame)
+    raise MalformedBatch("a row of series is a list of frames")
 
 
 def _encode(samples: Samples, start: int, end: int) -> bytes:
@@ -98,14 +168,6 @@ def _encode(samples: Samples, start: int, end: int) -> bytes:
     values = np.ascontiguousarray(samples.values[start:end, None])
     grid, wire = columns.encode_groups((columns.Group(_ONLY_TAG, samples.times_us[start:end], values, codes if codes.any() else None),))
     return frames.compress(cbor.encode([[grid.t0_us, grid.dt_us, grid.rows], wire]))
-
-
-def decode(data: bytes) -> Samples:
-    """Raises BatchError when the row was damaged."""
-    match cbor.decode_strict(data):
-        case [*parts] if parts and all(isinstance(part, bytes) for part in parts):
-            return merge([_decode(part) for part in parts])
-    raise MalformedBatch("a row of series is a list of frames")
 
 
 def _decode(frame: bytes) -> Samples:
@@ -140,12 +202,6 @@ def minutes(samples: Samples) -> Minutes:
         count,
         np.add.reduceat((samples.quality >> np.uint32(30) == 0).astype(np.int64), first),
     )
-
-
-def minutes_touched(samples: Samples, fresh: Samples) -> Minutes:
-    """Rollups of those minutes of `samples` in which `fresh`, a part of them, has samples."""
-    touched = np.isin(_starts(samples.times_us, MINUTE_US), np.unique(_starts(fresh.times_us, MINUTE_US)))
-    return minutes(Samples(samples.times_us[touched], samples.values[touched], samples.quality[touched]))
 
 
 def decimate(samples: Samples, points: int) -> Samples:

@@ -115,14 +115,48 @@ def test_minutes_are_those_that_plain_python_counts(samples: Samples) -> None:
             assert found.total[at] == pytest.approx(math.fsum(there), abs=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
-@given(ROWS, ROWS)
-def test_touched_minutes_are_all_that_late_samples_change(before: list[tuple[int, float, int]], late: list[tuple[int, float, int]]) -> None:
-    old, fresh = series.merge([_samples(before)]), series.merge([_samples(late)])
-    merged = series.merge([old, fresh])
-    table = {minute: row for minute, *row in _table(series.minutes(old))}
-    table |= {minute: row for minute, *row in _table(series.minutes_touched(merged, fresh))}
-    assert str(sorted(table.items())) == str([(minute, row) for minute, *row in _table(series.minutes(merged))])
+@settings(max_examples=100, deadline=None)
+@given(st.lists(ROWS, min_size=1, max_size=8), st.integers(4, 60))
+def test_a_row_that_grew_is_the_row_written_at_once(pieces: list[list[tuple[int, float, int]]], part_samples: int) -> None:
+    fresh = [series.merge([_samples(rows)]) for rows in pieces]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(series, "PART_SAMPLES", part_samples)
+        data, table = series.encode(fresh[0]), dict(_by_minute(series.minutes(fresh[0])))
+        for at, samples in enumerate(fresh[1:], 2):
+            data, size, touched = series.append(data, samples)
+            table |= _by_minute(series.minutes(touched))
+            assert size == sum(one.times_us.size for one in fresh[:at])
+        grown = series.decode(data)
+    assert _bits(grown) == _bits(series.merge(fresh))
+    assert str(sorted(table.items())) == str(sorted(_by_minute(series.minutes(grown)).items()))
+
+
+def test_a_row_that_grows_by_little_is_written_anew_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = []
+    encode = series._encode
+    monkeypatch.setattr(series, "_encode", lambda samples, start, end: (written.append(end - start), encode(samples, start, end))[1])
+    passes, each = 64, 10
+    data = series.encode(_second(0, each))
+    for at in range(1, passes):
+        data, _, _ = series.append(data, _second(at, each))
+    assert sum(written) <= 8 * passes * each  # all of them anew in every pass: 32 times
+    assert series.decode(data).times_us.size == passes * each
+
+
+def test_a_row_of_before_frames_told_their_times_can_be_read_and_grown() -> None:
+    before = series.cbor.encode([part.frame for part in series._split(series.encode(_second(0, 10)))])
+    data, size, _ = series.append(before, _second(1, 10))
+    assert size == 20
+    assert _bits(series.decode(data)) == _bits(series.merge([series.decode(before), _second(1, 10)]))
+
+
+def _second(at: int, each: int) -> Samples:
+    times_us = at * 1_000_000 + np.arange(each, dtype=np.int64) * (1_000_000 // each)
+    return Samples(times_us, np.sin(times_us / 1e6), np.zeros(each, np.uint32))
+
+
+def _by_minute(minutes: series.Minutes) -> dict[float, list[float]]:
+    return {minute: row for minute, *row in _table(minutes)}
 
 
 def _table(minutes: series.Minutes) -> list[tuple[float, ...]]:
