@@ -1,7 +1,8 @@
 """The compliance profile of a tenant: who takes part in markets, and the units whose unavailability others have to be told of.
 
 Read from a TOML text; errors name file, line and key. Identifiers are judged by form and check character: one that is wrong refuses the
-profile and is named. Not for whether a code was issued, nor for whether an asset exists: `absent` says that against an asset model.
+profile and is named. Products and counterparties stand in the same text: trading_profile. Not for whether a code was issued, nor for
+whether an asset exists: `absent` says that against an asset model.
 
     [participant]
     name = "Example Energy"
@@ -36,6 +37,7 @@ from typing import Final
 
 from cloud.compliance.facts import Party
 from cloud.compliance.identifiers import ACER_PATTERN, EIC_PATTERN, eic_fits, lei_is_valid
+from cloud.compliance.trading_profile import NO_TRADING, Trading, read_trading
 from protocols.tomlfile import Section, TomlFile
 
 MOST_UNITS: Final = 500
@@ -109,6 +111,7 @@ class Unit:
 class Profile:
     participant: Participant
     units: tuple[Unit, ...] = ()
+    trading: Trading = NO_TRADING
 
     def unit(self, name: str) -> Unit | None:
         return next((unit for unit in self.units if unit.name == name), None)
@@ -141,8 +144,9 @@ def parse_profile(text: str, name: str = "profile.toml") -> Profile:
             if getattr(unit, key) in [getattr(known, key) for known in units]:
                 raise section.error(key, f'"{key}": "{getattr(unit, key)}" is described twice')
         units.append(unit)
+    trading = read_trading(root)
     root.done()
-    return Profile(participant, tuple(units))
+    return Profile(participant, tuple(units), trading)
 
 
 def _participant(section: Section) -> Participant:
