@@ -1,17 +1,22 @@
-"""Filings computed again: the four layers run on the file itself, the due day counted again, the manifest held against the bytes."""
+"""Filings computed again: the file written again from its source, the four layers run on it, the due day counted, the manifest held against it."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 from cloud.evidence.again import Known, Stage
-from cloud.reports import checks, filed
+from cloud.reports import checks, deal_rows, filed
+from protocols.batch import evidence
 from protocols.batch.pedigree import Opened
 
 
 def _filing(known: Known, opened: Opened) -> Mapping[str, Any]:
     row = opened.row
     data, signed = (known.contents[row.inputs.contents[name]] for name in ("file", "manifest"))
-    return filed.output_of(data, signed, checks.check(row.parameters["kind"], data), row.parameters["event"])
+    output = filed.output_of(data, signed, checks.check(row.parameters["kind"], data), row.parameters["event"])
+    if "source" in row.inputs.contents:
+        built = deal_rows.build(deal_rows.decode(known.contents[row.inputs.contents["source"]]))
+        output["built"] = evidence.digest(built.data).hex()
+    return output
 
 
 STAGES: Final[Mapping[str, Stage]] = {filed.KIND: _filing}

@@ -51,6 +51,14 @@ class Term:
 
 
 @dataclass(frozen=True, slots=True)
+class Event:
+    """term: the filing's name in the file. day: from which the term counts."""
+
+    term: str
+    day: date
+
+
+@dataclass(frozen=True, slots=True)
 class Due:
     day: date
     term: Term

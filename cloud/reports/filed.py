@@ -18,6 +18,7 @@ from cloud.evidence import store as evidence_store
 from cloud.evidence.code import code
 from cloud.identity.actor import Actor, Record
 from cloud.reports import due, filings, manifest, store
+from cloud.reports.due import Event
 from cloud.reports.errors import ReportError
 from cloud.reports.filings import Answer, Filing, Reason, Version
 from cloud.reports.layers import Outcome, Validation
@@ -30,21 +31,12 @@ from protocols.signing import Signer
 KIND: Final = "filing"  # of the evidence row
 UNANSWERED: Final = frozenset({"UMM"})  # published, not handed to an authority: no answer will come
 MOST_FAULTS: Final = 50  # told of one layer
-_DAY_US: Final = 86_400_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """The day a term counts from, and the term's name in due_dates.toml."""
-
-    term: str
-    day: date
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """What is filed. rows: reported records. validation: as `checks.check` judged exactly these bytes. contents: other documents it was
-    made from. draft_id: of the draft that was agreed to."""
+    """What is filed. rows: reported records. validation: as `checks.check` judged exactly these bytes. source: what `deal_rows` built them
+    from, empty where something else did. draft_id: of the draft that was agreed to."""
 
     kind: str
     subject: str
@@ -54,7 +46,7 @@ class File:
     validation: Validation
     below: Mapping[str, bytes] = field(default_factory=dict)
     event: Event | None = None
-    contents: Mapping[str, bytes] = field(default_factory=dict)
+    source: bytes = b""
     cancels: bool = False
     draft_id: int | None = None
 
@@ -88,7 +80,7 @@ class Filings:
         version = _follow(found, file.kind, file.subject, digest.hex(), file.rows, now_us, file.cancels).versions[-1]
         signed = self._signed(tenant_id, file)
         row = row_of(file, version, signed)
-        contents = {evidence.digest(one): one for one in (file.data, signed, *file.contents.values())}
+        contents = {evidence.digest(one): one for one in _contents(file, signed).values()}
         made = await evidence_store.append(connection, tenant_id, row, contents, now_us)
         filing_id = found.id if found else await store.begin(connection, tenant_id, file.kind, file.subject)
         told = row.output["due"]
@@ -159,13 +151,16 @@ def layers_json(validation: Validation) -> list[dict[str, Any]]:
 
 
 def row_of(file: File, version: Version, signed: bytes) -> Row:
-    contents = {"file": file.data, "manifest": signed, **file.contents}
-    named = {name: evidence.digest(content) for name, content in contents.items()}
+    named = {name: evidence.digest(content) for name, content in _contents(file, signed).items()}
     event = {"term": file.event.term, "day": file.event.day.isoformat()} if file.event else {}
     told = {"kind": file.kind, "version": version.number, "action": version.action.value, "event": event}
-    output = output_of(file.data, signed, file.validation, event)
+    output = output_of(file.data, signed, file.validation, event) | ({"built": evidence.digest(file.data).hex()} if file.source else {})
     inputs = Inputs(rows=file.below, contents=named)
     return Row(KIND, f"{file.kind} {file.subject}", file.as_of_us, inputs, told, 0, code("compliance", "reports"), output)
+
+
+def _contents(file: File, signed: bytes) -> dict[str, bytes]:
+    return {"file": file.data, "manifest": signed, **({"source": file.source} if file.source else {})}
 
 
 def output_of(data: bytes, signed: bytes, validation: Validation, event: Mapping[str, str]) -> dict[str, Any]:

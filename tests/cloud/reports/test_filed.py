@@ -13,7 +13,8 @@ from cloud.evidence.again import recompute
 from cloud.identity.actor import Actor
 from cloud.recompute import REGISTRY
 from cloud.reports import checks, manifest
-from cloud.reports.filed import Event, File, Filings
+from cloud.reports.due import Event
+from cloud.reports.filed import File, Filings
 from cloud.reports.filings import Action, Reason
 from protocols.batch import pedigree
 from tests.cloud.conftest import TestHub
