@@ -4,9 +4,10 @@ For every XML format of this package. Not for the meaning of any of them. Rules:
 an error names the element by its path and line; numbers are Decimal, never float.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any, Final
 
@@ -57,12 +58,23 @@ def name(node: Node) -> str:
 def path(node: Node) -> str:
     """/Document/Stmt/Bal[2]/Amt: local names, positions only where a name is repeated among brothers."""
     steps: list[str] = []
-    while node is not None:
-        before = sum(1 for _ in node.itersiblings(node.tag, preceding=True))
-        alone = before == 0 and next(node.itersiblings(node.tag), None) is None
-        steps.append(name(node) + ("" if alone or node.getparent() is None else f"[{before + 1}]"))
-        node = node.getparent()
-    return "/" + "/".join(reversed(steps))
+    while (parent := node.getparent()) is not None:
+        steps.append(name(node) + _numbered(parent)[node])
+        node = parent
+    return "/" + "/".join(reversed([*steps, name(node)]))
+
+
+@lru_cache(maxsize=8)
+def _numbered(parent: Node) -> dict[Node, str]:
+    """Of all its children at once, or ten thousand faults would count their brothers one by one. For documents that were read and do not
+    change; the last few lists are kept."""
+    together = Counter(node.tag for node in parent)
+    seen: Counter[str] = Counter()
+    found = {}
+    for node in parent:
+        seen[node.tag] += 1
+        found[node] = f"[{seen[node.tag]}]" if together[node.tag] > 1 else ""
+    return found
 
 
 def place(node: Node) -> str:
