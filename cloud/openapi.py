@@ -153,6 +153,9 @@ def _say_refusals(name: str, method: str, operation: dict[str, Any]) -> None:
     slugs += ("invalid-request", "too-large") if parameters else ()
     slugs += ("not-found", "conflict", "incomplete", "contradicting-quotes") if parameters or method == "GET" else ()
     slugs += ("wrong-deal", "not-found") if "/v1/deals" in name or "/v1/positions" in name else ()
+    slugs += ("order-blocked",) if "/v1/deals" in name and method != "GET" else ()
+    slugs += ("outage-state",) if "/v1/outages" in name or name.endswith("/decision") else ()
+    slugs += ("wrong-file",) if "/v1/filings" in name or name.endswith("/decision") else ()
     slugs += ("method-not-allowed", "not-found") if "{" in name else ()
     if method != "GET" and "x-scope" in operation:
         slugs += ("precondition-needed", "precondition-failed", "not-found")

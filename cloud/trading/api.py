@@ -13,7 +13,7 @@ from cloud.document import DocumentError, Fields, parse, read_each
 from cloud.errors import Problem
 from cloud.identity.credentials import Principal
 from cloud.trading import documents, entitlements, positions, schemas, store
-from cloud.trading.capture import Capture
+from cloud.trading.booking import Desk, Restriction
 from cloud.trading.deals import Calendars, Deal, DeliveryCalendar
 from cloud.trading.documents import calendar_json, deal_json, excess_json, fault_json, position_json
 from cloud.trading.positions import Line, Positions
@@ -36,8 +36,11 @@ def routes(
     writer: Asker,
     changed: Callable[[int], None],
     production: Production = no_production,
+    restriction: Restriction | None = None,
 ) -> APIRouter:
-    """changed: called with the tenant after deals or calendars are committed. production: expected volumes of (tenant, as_of_us)."""
+    """changed: called with the tenant after deals or calendars are committed. production: expected volumes of (tenant, as_of_us).
+    restriction: what may keep a deal from being booked."""
+    desk = Desk(db, clock, changed, restriction)
     router = APIRouter(tags=["trading"])
     who = Annotated[Principal, Depends(reader)]
     captor = Annotated[Principal, Depends(writer)]
@@ -46,11 +49,7 @@ def routes(
     async def post_deals(principal: captor, request: Request) -> Response:
         """One deal or a list, each a first version or the next one of its deal; all or none. 201 when something was stored, 200 when all was known."""
         given = await read_body(request, threads, _read_deals)
-        async with db.tenant(principal.tenant_id) as connection:
-            capture = await store.add_deals(connection, principal.tenant_id, given, clock.now_us())
-        _refuse(capture)
-        if capture.new:
-            changed(principal.tenant_id)
+        capture = await desk.book(principal, given)
         stored = [
             {"id": one.deal.id, "version": one.deal.version, "sha256": one.digest.hex(), "stored": new}
             for new, many in ((True, capture.new), (False, capture.same))
@@ -145,16 +144,3 @@ def _read_calendars(data: bytes) -> tuple[tuple[tuple[str, str], DeliveryCalenda
     if doubled := next((key for key in keys if keys.count(key) > 1), None):
         raise DocumentError(f"calendars: {doubled[0]} at {doubled[1]} stands twice")
     return given
-
-
-def _refuse(capture: Capture) -> None:
-    """Raise for what kept the deals from being stored; then nothing was."""
-    if capture.conflicts:
-        first = capture.conflicts[0]
-        listed = [{"deal": one.deal_id, "version": one.version, "present": one.present} for one in capture.conflicts]
-        raise Problem("version-conflict", first.detail, present_version=first.present, conflicts=listed)
-    if capture.faults:
-        listed = [fault_json(fault) for fault in capture.faults]
-        first_fault = capture.faults[0]
-        detail = f"deal {first_fault.deal_id} version {first_fault.version}: {first_fault.cause.value}: {first_fault.detail}"
-        raise Problem("wrong-deal", detail, faults=listed)

@@ -81,6 +81,25 @@ async def deals(connection: Connection, tenant_id: int, known_us: int, received_
     return tuple(documents.decode_deal(row[0]) for row in await _rows(cursor))
 
 
+async def first_known(connection: Connection, tenant_id: int, received_us: int = _ALWAYS) -> dict[str, int]:
+    """When the first version of each deal was agreed or captured, of those received by then."""
+    cursor = await connection.execute(
+        "SELECT deal_id, known_us FROM deal_version WHERE tenant_id = %s AND version = 1 AND received_us <= %s",
+        (tenant_id, received_us),
+    )
+    return dict(await _rows(cursor))
+
+
+async def chosen(connection: Connection, tenant_id: int, ids: Sequence[str]) -> tuple[Deal, ...]:
+    """The newest version of each of these, cancelled ones too, ordered by id; what is not booked is left out."""
+    cursor = await connection.execute(
+        "SELECT document FROM (SELECT DISTINCT ON (deal_id) deal_id, document FROM deal_version WHERE tenant_id = %s AND deal_id = ANY(%s)"
+        ' ORDER BY deal_id, version DESC) AS newest ORDER BY deal_id COLLATE "C"',
+        (tenant_id, list(ids)),
+    )
+    return tuple(documents.decode_deal(row[0]) for row in await _rows(cursor))
+
+
 async def versions(connection: Connection, tenant_id: int, deal_id: str) -> tuple[tuple[Deal, int, bytes], ...]:
     """(version, when it was received, digest) of one deal, oldest first."""
     cursor = await connection.execute(
@@ -89,6 +108,27 @@ async def versions(connection: Connection, tenant_id: int, deal_id: str) -> tupl
         binary=True,
     )
     return tuple((documents.decode_deal(row[0]), row[1], bytes(row[2])) for row in await _rows(cursor))
+
+
+async def captured(connection: Connection, tenant_id: int, books: Iterable[str], from_us: int, to_us: int) -> list[tuple[str, int, int]]:
+    """(deal, version, when it was received) of what was booked in the books in [from_us, to_us), without cancellations."""
+    cursor = await connection.execute(
+        "SELECT deal_id, version, received_us FROM deal_version WHERE tenant_id = %s AND book = ANY(%s) AND received_us >= %s"
+        " AND received_us < %s AND NOT cancelled ORDER BY received_us, deal_id, version",
+        (tenant_id, sorted(books), from_us, to_us),
+    )
+    return [(row[0], row[1], row[2]) for row in await _rows(cursor)]
+
+
+async def books_of(connection: Connection, tenant_id: int, deal_ids: Iterable[str]) -> dict[str, set[str]]:
+    """Every book that a deal was ever in."""
+    cursor = await connection.execute(
+        "SELECT DISTINCT deal_id, book FROM deal_version WHERE tenant_id = %s AND deal_id = ANY(%s)", (tenant_id, sorted(deal_ids))
+    )
+    found: dict[str, set[str]] = {}
+    for deal_id, book in await _rows(cursor):
+        found.setdefault(deal_id, set()).add(book)
+    return found
 
 
 async def add_calendars(
