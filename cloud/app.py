@@ -25,6 +25,9 @@ from cloud.audit.actions import Action
 from cloud.audit.keys import LogKeys
 from cloud.audit.log import Log
 from cloud.body import BodyLimit, BodyRules
+from cloud.compliance import api as compliance_api
+from cloud.compliance import facts_api, parameters
+from cloud.compliance.asking import Rules
 from cloud.config import HubConfig
 from cloud.configuration import api as configuration_api
 from cloud.configuration.api import Configurations
@@ -77,6 +80,9 @@ from cloud.reaction import snapshot
 from cloud.reaction.loop import Reaction
 from cloud.reaction.production import Production
 from cloud.reaction.results import ResultFeed, Results
+from cloud.reports import api as reports_api
+from cloud.reports import drafts_api
+from cloud.reports.drafts import FILE, Drafts
 from cloud.reports.filed import Filings
 from cloud.telemetry import api as telemetry_api
 from cloud.telemetry import bundles, events, reading, rebuild, several, stream_api
@@ -297,11 +303,25 @@ def _include(app: FastAPI, hub: Hub) -> None:
     desk = (needs("read:risk"), needs("write:risk"))
     app.include_router(reaction_api.routes(hub.db, hub.clock, hub.results, assets, needs("write:assets"), *desk, hub.changed))
     _include_people(app, hub)
+    _include_compliance(app, hub)
+
+
+def _include_compliance(app: FastAPI, hub: Hub) -> None:
+    rules = Rules(hub.db, hub.clock, hub.threads, parameters.shipped(), hub.record, hub.log.wake)
+    reader, writer = hub.gate.needs("read:compliance"), hub.gate.needs("write:compliance")
+    app.include_router(compliance_api.routes(rules, reader, writer))
+    app.include_router(facts_api.routes(rules, reader, writer))
 
 
 def _include_gateways(app: FastAPI, hub: Hub) -> None:
     app.include_router(certificates_api.routes(hub.db, hub.clock, hub.authority))
     app.include_router(configuration_api.routes(hub.configurations, hub.gate.needs("read:field"), hub.gate.needs("write:gateways")))
+
+
+def _include_reports(app: FastAPI, hub: Hub, drafts: Drafts) -> None:
+    reader, writer = hub.gate.needs("read:compliance"), hub.gate.needs("write:compliance")
+    app.include_router(reports_api.routes(hub.db, hub.clock, hub.filings, reader, writer))
+    app.include_router(drafts_api.routes(hub.db, hub.clock, hub.threads, drafts, reader, writer))
 
 
 def _include_people(app: FastAPI, hub: Hub) -> None:
@@ -311,7 +331,10 @@ def _include_people(app: FastAPI, hub: Hub) -> None:
     approvals = Approvals(hub.clock, record)
     tenants = Tenants(hub.clock, approvals, record)
     people, privacy = People(door, approvals, tenants), Privacy(hub.clock, approvals, record)
-    decisions = Decisions(hub.db, hub.clock, record, {GRANT_ADMIN: people.grant_admin, SHORTEN: tenants.shorten, ERASE: privacy.erase})
+    drafts = Drafts(hub.db, hub.clock, hub.threads, hub.filings, approvals)
+    _include_reports(app, hub, drafts)
+    effects = {GRANT_ADMIN: people.grant_admin, SHORTEN: tenants.shorten, ERASE: privacy.erase, FILE: drafts.file}
+    decisions = Decisions(hub.db, hub.clock, record, effects)
     app.include_router(session_api.routes(sessions, gate, hub.access, throttle))
     app.include_router(me_api.routes(door, myself, limits.session_idle_s))
     app.include_router(factors_api.routes(door, myself, hub.threads, record))

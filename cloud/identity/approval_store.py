@@ -54,6 +54,14 @@ async def waiting(connection: Connection, tenant_id: int, action: str, subject: 
     return None if row is None else int(row[0])
 
 
+async def of_subjects(connection: Connection, tenant_id: int, action: str, subjects: list[str]) -> list[Approval]:
+    """What was asked about these, oldest first."""
+    query = f"SELECT {_COLUMNS} FROM approval WHERE tenant_id = %s AND action = %s AND subject = ANY(%s) ORDER BY approval_id"  # noqa: S608
+    cursor = await connection.execute(query, (tenant_id, action, subjects))
+    rows: list[Any] = await cursor.fetchall()
+    return [Approval(*row) for row in rows]
+
+
 async def locked(connection: Connection, tenant_id: int, approval_id: int) -> Approval | None:
     """For a decision: nobody else decides before this transaction ends."""
     query = f"SELECT {_COLUMNS} FROM approval WHERE tenant_id = %s AND approval_id = %s FOR UPDATE"  # noqa: S608

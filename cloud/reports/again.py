@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from cloud.evidence.again import Known, Stage
-from cloud.reports import checks, deal_rows, filed
+from cloud.reports import checks, filed
+from cloud.reports.written import written
 from protocols.batch import evidence
 from protocols.batch.pedigree import Opened
 
@@ -14,7 +15,7 @@ def _filing(known: Known, opened: Opened) -> Mapping[str, Any]:
     data, signed = (known.contents[row.inputs.contents[name]] for name in ("file", "manifest"))
     output = filed.output_of(data, signed, checks.check(row.parameters["kind"], data), row.parameters["event"])
     if "source" in row.inputs.contents:
-        built = deal_rows.build(deal_rows.decode(known.contents[row.inputs.contents["source"]]))
+        built = written(row.parameters["kind"], known.contents[row.inputs.contents["source"]])
         output["built"] = evidence.digest(built.data).hex()
     return output
 
