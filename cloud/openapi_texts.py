@@ -105,6 +105,19 @@ _SETTINGS: Final = {
     "site_correlation": 0.1,
     "products": {"gas": {"kind": "lognormal", "volatility": 0.6, "source": "agreed by the desk"}},
 }
+_FACTS: Final = {"uti": "213800KUD8LAJWSQ9D15QEN1", "reported_on": "2026-02-02", "cleared": False}
+_FINDING: Final = {
+    "area": "emir",
+    "rule": "E-01",
+    "title": "Derivative reported to a trade repository in time",
+    "owner": "market reporting",
+    "severity": "breach",
+    "subject": "deal/D-2026-017",
+    "outcome": "PASS",
+    "why": "reported on 2026-02-02, due 2026-02-02",
+    "digest": _HASH,
+}
+_COUNTS: Final = {"PASS": 1, "FAIL": 0, "NOT_APPLICABLE": 0, "INDETERMINATE": 0}
 _KEY: Final = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
 _PROOF: Final = _HASH * 2
 
@@ -130,6 +143,8 @@ BODIES: Final[Mapping[str, Any]] = {
     "POST /v1/alarms/{asset}/{alarm}/shelve": {"reason": "sensor is being replaced", "until_us": 1769911200000000, "once": True},
     "POST /v1/me/passkeys": {"challenge": "qzc_...", "label": "laptop", "credential": _CREDENTIAL},
     "POST /v1/session/passkey": {"challenge": "qzc_...", "credential": _CREDENTIAL},
+    "POST /v1/rules/run": {"as_of": "2026-11-22", "scenarios": ["as-stated"]},
+    "PUT /v1/facts/{kind}/{subject}": _FACTS,
     "PUT /v1/assets": _MODEL,
     "PUT /v1/risk/settings": _SETTINGS,
     "PUT /v1/gateways/{gateway}/configuration": '[gateway]\nname = "rig1"\n',
@@ -189,6 +204,37 @@ ANSWERS: Final[Mapping[str, Any]] = {
     "PUT /v1/quotes": {"stored": 1, "same": 0},
     "GET /v1/quotes": {"as_of_us": 1769904000000000, "quotes": [_QUOTE]},
     "PUT /v1/history": {"stored": 2},
+    "POST /v1/rules/run": {
+        "as_of": "2026-11-22",
+        "known_us": 1795348800000000,
+        "scenarios": [],
+        "areas": [{"area": "emir", "evidence": _HASH, "known_us": 1795348800000000, "new": True, "counts": _COUNTS}],
+        "contradictions": [],
+    },
+    "GET /v1/findings": {
+        "runs": [
+            {
+                "area": "emir",
+                "evidence": _HASH,
+                "as_of": "2026-11-22",
+                "known_us": 1795348800000000,
+                "scenarios": [],
+                "counts": _COUNTS,
+            }
+        ],
+        "findings": [_FINDING],
+        "next": None,
+    },
+    "PUT /v1/facts/{kind}/{subject}": {
+        "kind": "Derivative",
+        "subject": "deal/D-2026-017",
+        "version": 1,
+        "known_us": 1770076800000000,
+        "by": "person/7",
+        "sha256": _HASH,
+        "facts": _FACTS,
+        "new": True,
+    },
     "PUT /v1/assets": {"version": 3, "sha256": _HASH},
     "PUT /v1/risk/settings": {"version": 2, "sha256": _HASH},
     "GET /v1/session": {

@@ -55,6 +55,11 @@ def values(kind: type, value: Mapping[str, Any], where: str = "facts") -> dict[s
     return found
 
 
+def normal(kind: type, value: Mapping[str, Any], where: str = "facts") -> dict[str, Any]:
+    """The document with what is known only, sets in order: so that the same facts have the same document."""
+    return {name: plain_facts(one) for name, one in values(kind, value, where).items()}
+
+
 def _made(kind: type, value: Mapping[str, Any], where: str) -> Any:
     found = values(kind, value, where)
     for one in fields_of(kind):

@@ -9,7 +9,6 @@ from cloud.compliance.table import RULES
 
 KINDS: Final[Mapping[str, type]] = {one.about.__name__: one.about for one in sorted(RULES, key=lambda one: one.about.__name__)}
 OF_DEALS: Final = (Derivative, WholesaleDeal, Swap, VenueTrade)
-JUDGED_BY: Final[Mapping[type, tuple[Rule[Any], ...]]] = {kind: tuple(one for one in RULES if one.about is kind) for kind in KINDS.values()}
 
 
 def area_of(rule: Rule[Any]) -> str:

@@ -1,0 +1,76 @@
+"""What a tenant knew at a moment that the rules ask for: its deals, the register of facts, its profile; and the facts that follow.
+
+`read` asks the database inside the caller's tenant transaction; `Knowledge.state` is pure. Knowing is the hub's: a deal that was handed in
+later than the moment was not known then, whatever time it says itself.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cloud import texts
+from cloud.compliance import facts_json, register_store
+from cloud.compliance.deal_facts import PREFIX, Booked, Contradiction, DealFacts, View, facts_of, registered_utis
+from cloud.compliance.kinds import KINDS, OF_DEALS
+from cloud.compliance.profile import parse_profile
+from cloud.compliance.register_store import Registered
+from cloud.compliance.runs import Stated
+from cloud.db import Connection
+from cloud.document import DocumentError
+from cloud.texts import Text
+from cloud.trading import store as trading_store
+
+_OF_DEALS = frozenset(kind.__name__ for kind in OF_DEALS)
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """profile: its text, None where none was handed in."""
+
+    known_us: int
+    booked: tuple[Booked, ...]
+    registered: tuple[Registered, ...]
+    profile: str | None
+    subjects: frozenset[str] | None = None
+
+    def state(self) -> DealFacts:
+        """Facts of all deals, then those registered by themselves, and what contradicts. Raises protocols.tomlfile.ConfigError."""
+        view = View(None if self.profile is None else parse_profile(self.profile))
+        utis = registered_utis((one.kind, one.subject, one.document) for one in self.registered)
+        of_deals: dict[str, dict[str, Registered]] = {}
+        others: list[Registered] = []
+        for one in self.registered:
+            if one.kind in _OF_DEALS and one.subject.startswith(PREFIX):
+                of_deals.setdefault(one.subject, {})[one.kind] = one
+            elif self._asked(one.subject):
+                others.append(one)
+        stated: list[Stated] = []
+        contradictions: list[Contradiction] = []
+        for booked in self.booked:
+            if self._asked(booked.subject):
+                given = {kind: one.document for kind, one in of_deals.get(booked.subject, {}).items()}
+                found = facts_of(booked, view, given, self.known_us, utis)
+                stated += found.stated
+                contradictions += found.contradictions
+        for one in others:
+            self._state_alone(one, stated, contradictions)
+        return DealFacts(tuple(stated), tuple(contradictions))
+
+    def _asked(self, subject: str) -> bool:
+        return self.subjects is None or subject in self.subjects
+
+    def _state_alone(self, one: Registered, stated: list[Stated], contradictions: list[Contradiction]) -> None:
+        try:
+            stated.append(Stated(one.subject, facts_json.read(KINDS[one.kind], one.document, self.known_us)))
+        except (KeyError, DocumentError) as error:  # handed in under an earlier version of the hub
+            contradictions.append(Contradiction(one.subject, one.kind, f"cannot be read any more, hand it in again: {error}"))
+
+
+async def read(connection: Connection, tenant_id: int, known_us: int, subjects: Sequence[str] | None = None) -> Knowledge:
+    """subjects: only what is about these; others are read as far as theirs are compared with them."""
+    deals = await trading_store.deals(connection, tenant_id, known_us, known_us)
+    first = await trading_store.first_known(connection, tenant_id, known_us)
+    registered = await register_store.known(connection, tenant_id, known_us)
+    profile = await texts.newest(connection, tenant_id, Text.PROFILE, known_us)
+    chosen = None if subjects is None else frozenset(subjects)
+    booked = tuple(Booked(deal, first[deal.id]) for deal in deals if chosen is None or PREFIX + deal.id in chosen)
+    return Knowledge(known_us, booked, registered, None if profile is None else profile.text, chosen)

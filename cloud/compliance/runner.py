@@ -1,0 +1,127 @@
+"""Runs of all rules over what a tenant knows, stored as evidence; and one finding explained. SQL is the stores'.
+
+One row per area of law (emir, remit, ...). Its subject names the area and what differs from the plain run: another day of law, a scenario,
+chosen subjects; so the newest row of "emir" is the newest plain run. A run whose facts, law and code are those of the newest row writes none.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+from cloud import document
+from cloud.compliance import knowledge, runs
+from cloud.compliance.deal_facts import Contradiction
+from cloud.compliance.kinds import AREAS, area_of
+from cloud.compliance.knowledge import Knowledge
+from cloud.compliance.parameters import ParameterSet
+from cloud.compliance.rules import Finding, Rule, Terms
+from cloud.compliance.runs import KIND, Run
+from cloud.compliance.table import RULES
+from cloud.compliance.trace import day_of
+from cloud.db import Connection
+from cloud.evidence import store as evidence_store
+from protocols.batch.evidence import Row
+
+MOST_SUBJECTS: Final = 100  # chosen in one run
+_LONGEST: Final = 80  # of the part of a row's subject that names what was chosen
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a run is asked for. as_of None: the day of known_us."""
+
+    known_us: int
+    as_of: date | None = None
+    scenarios: frozenset[str] = frozenset()
+    subjects: tuple[str, ...] | None = None
+
+    def run(self, law: ParameterSet) -> Run:
+        """Raises ValueError for an unknown scenario."""
+        terms = Terms(law, self.as_of or day_of(self.known_us), self.scenarios)
+        terms.check()
+        return Run(terms, self.known_us)
+
+    def row_subject(self, area: str) -> str:
+        parts = [area]
+        if self.as_of is not None and self.as_of != day_of(self.known_us):
+            parts.append(f"on {self.as_of}")
+        if self.scenarios:
+            parts.append(f"supposing {', '.join(sorted(self.scenarios))}")
+        if self.subjects is not None:
+            named = ", ".join(sorted(self.subjects))
+            parts.append(f"of {named if len(named) <= _LONGEST else document.digest(named.encode()).hex()[:16]}")
+        return " ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The row of one area, not stored yet."""
+
+    area: str
+    row: Row
+    contents: Mapping[bytes, bytes]
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """fresh: whether it was written now; else it is that of an earlier run which found the same."""
+
+    area: str
+    digest: bytes
+    known_us: int
+    counts: Mapping[str, int]
+    fresh: bool
+
+
+def make(known: Knowledge, asked: Asked, law: ParameterSet) -> tuple[tuple[Made, ...], tuple[Contradiction, ...]]:
+    """Every area's row. Pure; off the loop, it takes seconds for thousands of deals. Raises ValueError and ConfigError."""
+    run, facts = asked.run(law), known.state()
+    made = []
+    for area in AREAS:
+        rules = [one for one in RULES if area_of(one) == area]
+        kinds = {one.about for one in rules}
+        concerned = [one for one in facts.stated if type(one.facts) in kinds]
+        row, contents, _ = runs.finding_row(asked.row_subject(area), rules, concerned, run)
+        made.append(Made(area, row, contents, row.output["counts"]))
+    return tuple(made), facts.contradictions
+
+
+async def store(connection: Connection, tenant_id: int, made: Sequence[Made], made_us: int) -> tuple[Stored, ...]:
+    """The rows that say something new. Wake the log after the commit."""
+    stored = []
+    for one in made:
+        before = await evidence_store.newest(connection, tenant_id, KIND, one.row.subject)
+        if before is None and not sum(one.counts.values()):
+            continue
+        if before is not None and _same(before[1], one.row):
+            stored.append(Stored(one.area, before[0], before[1].as_of_us, one.counts, False))
+            continue
+        digest = await evidence_store.append(connection, tenant_id, one.row, one.contents, made_us)
+        stored.append(Stored(one.area, digest, one.row.as_of_us, one.counts, True))
+    return tuple(stored)
+
+
+def _same(before: Row, row: Row) -> bool:
+    """Whether only the moment differs, and the earlier one is not later."""
+    parameters = {name: value for name, value in row.parameters.items() if name != "known_us"}
+    earlier = {name: value for name, value in before.parameters.items() if name != "known_us"}
+    found = (before.inputs.contents, earlier, dict(before.code)) == (row.inputs.contents, parameters, dict(row.code))
+    return found and before.as_of_us <= row.as_of_us
+
+
+class NothingKnown(LookupError):
+    """No facts of the kind a rule judges are known of the subject."""
+
+
+async def explain(
+    connection: Connection, tenant_id: int, rule: Rule[Any], subject: str, asked: Asked, law: ParameterSet
+) -> tuple[Finding, tuple[Contradiction, ...]]:
+    """The finding as it is at that moment under that law. Raises NothingKnown, ValueError and ConfigError."""
+    found = (await knowledge.read(connection, tenant_id, asked.known_us, (subject,))).state()
+    concerned = [one for one in found.stated if isinstance(one.facts, rule.about) and one.subject == subject]
+    if not concerned:
+        raise NothingKnown(f'of "{subject}" no {rule.about.__name__} is known, which {rule.id} judges')
+    (finding,) = runs.judge([rule], concerned, asked.run(law).terms)
+    return finding, found.contradictions
