@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from cloud.reports import fix_dictionary
 from cloud.reports.errors import ReportError
 from cloud.reports.layers import CannotRun, Fault, Layer, Validation, validate
 
@@ -82,7 +83,8 @@ def read(data: bytes) -> Message:
 
 
 def check(data: bytes) -> Validation:
-    """Schema: form and order of fields. Checksum: 9 and 10. Cross-field: numbers of the header. There is no reference data for FIX here."""
+    """Schema: form and order of fields, and what the dictionary of FIX 4.4 says of them. Checksum: 9 and 10. Cross-field: numbers of the
+    header. There is no reference data for FIX here."""
     try:
         fields = _fields(data)
     except ReportError as error:
@@ -90,7 +92,7 @@ def check(data: bytes) -> Validation:
         return validate({Layer.SCHEMA: lambda: (broken,), Layer.CHECKSUM: _unreadable, Layer.CROSS_FIELD: _unreadable})
     return validate(
         {
-            Layer.SCHEMA: lambda: _shape(fields),
+            Layer.SCHEMA: lambda: (*_shape(fields), *_defined(fields)),
             Layer.CHECKSUM: lambda: _sums(data, fields),
             Layer.CROSS_FIELD: lambda: _numbers(fields),
         }
@@ -142,6 +144,11 @@ def _shape(fields: list[Field]) -> tuple[Fault, ...]:
     return tuple(found)
 
 
+def _defined(fields: list[Field]) -> tuple[Fault, ...]:
+    found = fix_dictionary.faults([(field.tag, field.value) for field in fields], fix_dictionary.fix44())
+    return tuple(_fault(Layer.SCHEMA, f"FIX-S-{one.reason}", f"tag {one.tag}", one.message) for one in found)
+
+
 def _sums(data: bytes, fields: list[Field]) -> tuple[Fault, ...]:
     if [field.tag for field in fields[:2]] != [8, 9] or fields[-1].tag != 10:
         return (_fault(Layer.CHECKSUM, "FIX-C-LENGTH", "tag 9", "length and checksum have no place to stand"),)
@@ -158,12 +165,16 @@ def _sums(data: bytes, fields: list[Field]) -> tuple[Fault, ...]:
 
 
 def _numbers(fields: list[Field]) -> tuple[Fault, ...]:
-    """MsgSeqNum is a positive number; nobody sends to himself."""
+    """MsgSeqNum is a positive number, but in a SequenceReset, where it does not count; nobody sends to himself."""
     values = {field.tag: field.value for field in reversed(fields)}
     found = []
     number = values.get(34)
-    if number is not None and not (number.isascii() and number.isdigit() and int(number) > 0):
+    if number is not None and values.get(35) != "4" and not (number.isascii() and number.isdigit() and int(number) > 0):
         found.append(_fault(Layer.CROSS_FIELD, "FIX-X-SEQUENCE", "tag 34", f"expected a positive number, found {number[:20]!r}"))
+    if values.get(43) == "Y" and 122 not in values:
+        found.append(
+            _fault(Layer.CROSS_FIELD, "FIX-X-POSSDUP", "tag 122", "a message that may be a repetition says when it was first sent")
+        )
     if 49 in values and values[49] == values.get(56):
         found.append(_fault(Layer.CROSS_FIELD, "FIX-X-PARTIES", "tag 56", f"sender and target are both {values[49][:60]!r}"))
     return tuple(found)
