@@ -32,6 +32,9 @@ from cloud.config import HubConfig
 from cloud.configuration import api as configuration_api
 from cloud.configuration.api import Configurations
 from cloud.db import Connection, Database
+from cloud.esg import api as esg_api
+from cloud.esg.days import Days
+from cloud.esg.periods import Periods
 from cloud.evidence import api as evidence_api
 from cloud.http.conditional import Conditional
 from cloud.http.correlation import Correlation
@@ -134,6 +137,8 @@ class Hub:
         self.alarms = Boards()
         self.reaction = Reaction(self.db, database_url, clock, self.results, self._tenant_ids, self.log.wake, self.alarms, tracing)
         self.listeners.append(self.reaction.wake)
+        self.emission_days = Days(self.db, clock, self.threads, self.log.wake)
+        self.reaction.followed_by(self.emission_days.follow)
         self.access = AccessTokens(config.keys / "access.pem", config.name)
         rate = Throttle(clock, limits.requests_per_minute, limits.requests_burst)
         self.gate = Gate(self.db, clock, self.access, limits.session_idle_s, rate)
@@ -172,6 +177,7 @@ class Hub:
         await self._stack.enter_async_context(self.log)
         self._stack.push_async_callback(tasks.end, asyncio.create_task(self.compactor.run(), name="compactor"))
         await self._stack.enter_async_context(self.reaction)
+        await self._stack.enter_async_context(self.emission_days)
         if self.cluster:
             guard = asyncio.create_task(self._guard(self.cluster), name="database guard")
             self._stack.push_async_callback(tasks.end, guard)
@@ -242,6 +248,7 @@ def create_app(
     limits = config.limits
     sizes = {"/v1/batches": limits.body_bytes, "/v1/tag-tables": limits.tag_table_bytes}
     sizes["/v1/gateways"] = configuration.LONGEST
+    sizes["/v1/esg/inventory"] = limits.document_bytes
     sizes |= dict.fromkeys(("/v1/quotes", "/v1/deals", "/v1/calendars", "/v1/history", "/v1/assets"), limits.document_bytes)
     rules = BodyRules(sizes, limits.small_body_bytes, limits.body_s, limits.bodies_per_address, limits.push_back_s)
     app.add_middleware(Idempotency, db=hub.db, clock=hub.clock, known=hub.gate.known)
@@ -302,6 +309,7 @@ def _include(app: FastAPI, hub: Hub) -> None:
     app.include_router(alarm_api.routes(hub.db, hub.clock, hub.alarms, snapshot.asset_names, assets, needs("write:alarms"), hub.changed))
     desk = (needs("read:risk"), needs("write:risk"))
     app.include_router(reaction_api.routes(hub.db, hub.clock, hub.results, assets, needs("write:assets"), *desk, hub.changed))
+    _include_esg(app, hub)
     _include_people(app, hub)
     _include_compliance(app, hub)
 
@@ -311,6 +319,12 @@ def _include_compliance(app: FastAPI, hub: Hub) -> None:
     reader, writer = hub.gate.needs("read:compliance"), hub.gate.needs("write:compliance")
     app.include_router(compliance_api.routes(rules, reader, writer))
     app.include_router(facts_api.routes(rules, reader, writer))
+
+
+def _include_esg(app: FastAPI, hub: Hub) -> None:
+    periods = Periods(hub.db, hub.clock, hub.threads, hub.emission_days, hub.log.wake)
+    askers = (hub.gate.needs("read:esg"), hub.gate.needs("write:esg"))
+    app.include_router(esg_api.routes(hub.db, hub.clock, hub.emission_days, periods, askers, hub.record))
 
 
 def _include_gateways(app: FastAPI, hub: Hub) -> None:

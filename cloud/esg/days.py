@@ -1,0 +1,316 @@
+"""Day rows of emissions as a tenant asks for them, and the open day's while samples come. One row per site and UTC day and state of knowledge.
+
+A row names the batches that came since the row before it, and that row: a day of many batches is written once, and computed again from the
+whole chain. Where the inventory reads other tags than before, the chain begins anew. Nothing is overwritten: a late batch or a new inventory
+makes a new row, and a look that finds nothing new makes none. Not for gases (`stages`) or totals.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict, defaultdict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Final
+
+from cloud import texts
+from cloud.db import Connection, Database, Unavailable
+from cloud.errors import Problem
+from cloud.esg import stages, store
+from cloud.esg.accounts import start_of
+from cloud.esg.register import Register
+from cloud.esg.register_file import parse_register
+from cloud.esg.spans import DAY_US
+from cloud.esg.stages import EMISSIONS, DayRow
+from cloud.esg.store import Arrived
+from cloud.evidence import store as evidence_store
+from cloud.evidence.code import code
+from cloud.telemetry import store as telemetry_store
+from cloud.texts import StoredText, Text
+from protocols import tasks
+from protocols.batch import bundle, evidence, statement
+from protocols.batch.bundle import Samples
+from protocols.batch.evidence import Inputs, Row
+from protocols.clock import Clock
+from protocols.devicemap import TagTable
+
+AT_ONCE: Final = 4000  # batches of one row; more make more rows
+OPEN_US: Final = 60_000_000  # the open day's row is no older than this when it is asked for, and while samples come
+HELD: Final = 64  # days whose samples are kept in memory
+MOST_MADE: Final = 31  # day rows that one request makes
+TICK_S: Final = 1.0
+RETRY_US: Final = 10_000_000
+_logger = logging.getLogger("qenergyz.hub.esg")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The newest inventory with the text that rows name."""
+
+    stored: StoredText
+    register: Register
+
+    @property
+    def text(self) -> bytes:
+        return self.stored.text.encode()
+
+
+@dataclass(slots=True)
+class _Held:
+    """A day in memory: its newest row, what it has seen of the log, and the samples of its chain."""
+
+    row: DayRow | None = None
+    seen: int = 0
+    tags: tuple[str, ...] = ()
+    inventory: bytes = b""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    samples: dict[str, Samples] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Look:
+    """What one look at a day found."""
+
+    known: Known
+    site: str
+    day: date
+    now_us: int
+    size: int
+    held: _Held
+    batches: list[tuple[int, Arrived]]
+    more: bool
+
+
+class Days:
+    """`async with Days(...)`; `follow` is told of tenants whose samples came."""
+
+    def __init__(self, db: Database, clock: Clock, threads: Executor, wake_log: Any) -> None:
+        self._db, self._clock, self._threads, self._wake_log = db, clock, threads, wake_log
+        self._locks: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._held: OrderedDict[tuple[int, str], _Held] = OrderedDict()
+        self._tables: dict[bytes, TagTable] = {}
+        self._registers: dict[bytes, Register] = {}
+        self._following: dict[int, int] = {}  # tenant -> not before
+
+    async def __aenter__(self) -> "Days":
+        self._task = asyncio.create_task(self._run(), name="emissions")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await tasks.end(self._task)
+
+    def follow(self, tenant_id: int) -> None:
+        """Never blocks. The open day is accounted for soon, and again at most every minute while this is called."""
+        self._following.setdefault(tenant_id, 0)
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            for tenant_id in [each for each, due_us in self._following.items() if due_us <= self._clock.now_us()]:
+                try:
+                    await self._follow(tenant_id)
+                except Unavailable as error:
+                    _logger.debug("emissions_unavailable reason=%s", error)
+                except Exception:  # the supervising loop of a task
+                    _logger.exception("emissions_failed tenant=%s", tenant_id)
+                    self._following[tenant_id] = self._clock.now_us() + RETRY_US
+
+    async def _follow(self, tenant_id: int) -> None:
+        known = await self.known(tenant_id)
+        if known is None:
+            self._following.pop(tenant_id, None)
+            return
+        now_us = self._clock.now_us()
+        today = stages.today(now_us)
+        for site in known.register.sites:
+            yesterday = date.fromordinal(today.toordinal() - 1)
+            for day in (yesterday, today):
+                if known.register.tags_of(site) and (day == today or await self._stands_open(tenant_id, site, day)):
+                    await self.bring(tenant_id, site, day)
+        self._following[tenant_id] = now_us + OPEN_US
+
+    async def _stands_open(self, tenant_id: int, site: str, day: date) -> bool:
+        async with self._db.tenant(tenant_id) as connection:
+            found = await store.day_rows(connection, tenant_id, [stages.day_subject(site, day)])
+        return bool(found and found[0].output["open"])
+
+    async def known(self, tenant_id: int) -> Known | None:
+        async with self._db.tenant(tenant_id) as connection:
+            return await self._known(connection, tenant_id)
+
+    async def _known(self, connection: Connection, tenant_id: int) -> Known | None:
+        stored = await texts.newest(connection, tenant_id, Text.INVENTORY)
+        if stored is None:
+            return None
+        if stored.digest not in self._registers:
+            if len(self._registers) > 50:
+                self._registers.clear()
+            loop = asyncio.get_running_loop()
+            self._registers[stored.digest] = await loop.run_in_executor(self._threads, parse_register, stored.text)
+        return Known(stored, self._registers[stored.digest])
+
+    @staticmethod
+    def running(register: Register, sites: Sequence[str], first: date, last: date) -> list[tuple[str, date]]:
+        """The sites and days on which a source runs."""
+        found: list[tuple[str, date]] = []
+        for site in sites:
+            sources = register.of(site)
+            begun = max([first, min(source.start for source in sources)])
+            found += [(site, day) for day in stages.days_between(begun, last) if any(source.runs_on(day) for source in sources)]
+        return found
+
+    async def rows(self, tenant_id: int, sites: Sequence[str], first: date, last: date) -> list[DayRow]:
+        """Rows of the days up to today on which something runs, made where they are missing or no longer true. Raises Problem when more
+        would have to be made than one request makes; those that were made are kept."""
+        known = await self.known(tenant_id)
+        if known is None:
+            raise Problem("not-found", "there is no inventory of sources yet; hand one in with PUT /v1/esg/inventory")
+        found: list[DayRow] = []
+        made = 0
+        for site, day in self.running(known.register, sites, first, min(last, stages.today(self._clock.now_us()))):
+            if made >= MOST_MADE:
+                reason = f"{made} days have been accounted for, more are to come after {found[-1].subject}: ask again"
+                raise Problem("unavailable", reason, retry_after_s=1)
+            row, new = await self.bring(tenant_id, site, day)
+            made += new
+            found.append(row)
+        return found
+
+    async def bring(self, tenant_id: int, site: str, day: date) -> tuple[DayRow, bool]:
+        """The day's newest row, and whether it had to be made."""
+        async with self._locks[tenant_id]:
+            new = False
+            while True:
+                look = await self._look(tenant_id, site, day)
+                if not look.batches and self._holds(look) and look.held.row is not None:
+                    return look.held.row, new
+                row, contents, after = await asyncio.get_running_loop().run_in_executor(self._threads, self._compute, look)
+                async with self._db.tenant(tenant_id) as connection:
+                    digest = await evidence_store.append(connection, tenant_id, row, contents, self._clock.now_us())
+                self._wake_log(tenant_id)
+                stored = evidence.decode(evidence.encode(row))
+                after.row = DayRow(row.subject, digest, row.as_of_us, stored.output)
+                self._keep(tenant_id, row.subject, after)
+                new = True
+                if not look.more:
+                    return after.row, new
+
+    @staticmethod
+    def _holds(look: _Look) -> bool:
+        """Whether the newest row still says what is known, when no batch came."""
+        row = look.held.row
+        if row is None or look.held.inventory != look.known.stored.digest:
+            return False
+        return row.as_of_us >= min(look.now_us - OPEN_US, start_of(look.day) + DAY_US)
+
+    def _keep(self, tenant_id: int, subject: str, held: _Held) -> None:
+        self._held[tenant_id, subject] = held
+        self._held.move_to_end((tenant_id, subject))
+        while len(self._held) > HELD:
+            self._held.popitem(last=False)
+
+    async def _look(self, tenant_id: int, site: str, day: date) -> _Look:
+        subject = stages.day_subject(site, day)
+        async with self._db.tenant(tenant_id) as connection:
+            known = await self._known(connection, tenant_id)
+            if known is None:
+                raise Problem("not-found", "there is no inventory of sources yet; hand one in with PUT /v1/esg/inventory")
+            size = await store.log_size(connection, tenant_id)
+            newest = await evidence_store.newest(connection, tenant_id, EMISSIONS, subject)
+            held = self._held.get((tenant_id, subject), _Held())
+            if newest is not None and (held.row is None or held.row.digest != newest[0]):
+                held = await self._load(connection, tenant_id, *newest)
+            tags = known.register.tags_of(site)
+            if held.tags != tags:
+                held = _Held(row=held.row, tags=tags)
+            gateways = sorted({tag.partition("/")[0] for tag in tags})
+            start = start_of(day)
+            batches = (
+                await store.arrived(connection, tenant_id, gateways, (start, start + DAY_US), (held.seen, size), AT_ONCE)
+                if gateways and held.seen < size
+                else []
+            )
+            await self._know_tables(connection, tenant_id, [one for _, one in batches])
+        return _Look(known, site, day, self._clock.now_us(), size, held, batches, len(batches) == AT_ONCE)
+
+    async def _know_tables(self, connection: Connection, tenant_id: int, batches: Sequence[Arrived]) -> None:
+        for gateway_id, digest in {(one.gateway_id, one.table_digest) for one in batches}:
+            if digest not in self._tables:
+                text = await telemetry_store.tag_table_text(connection, tenant_id, gateway_id, digest)
+                if text is None:
+                    raise LookupError(f"tag table {digest.hex()} of a stored batch is missing")
+                self._tables[digest] = TagTable.parse(text)
+
+    async def _load(self, connection: Connection, tenant_id: int, digest: bytes, row: Row) -> _Held:
+        """A day as its chain of rows has it, read from the batches they name."""
+        documents = await evidence_store.closure(connection, tenant_id, digest, 10_000)
+        refs = [ref for document in documents for ref in evidence.decode(document).inputs.batches]
+        tags, window = row.inputs.tags or (), row.inputs.window
+        found = await evidence_store.batches(connection, tenant_id, refs)
+        opened = [Arrived(ref, one.gateway_id, one.table_digest, one.statement) for ref, one in zip(refs, found, strict=True)]
+        await self._know_tables(connection, tenant_id, opened)
+        samples = await asyncio.get_running_loop().run_in_executor(self._threads, self._columns, opened, tags, window)
+        held = DayRow(row.subject, digest, row.as_of_us, row.output)
+        told = row.parameters
+        return _Held(held, int(told["log_size"]), tuple(tags), row.inputs.contents["inventory"], dict(told["refused"]), samples)
+
+    def _columns(self, batches: Sequence[Arrived], tags: Sequence[str], window: tuple[int, int] | None) -> dict[str, Samples]:
+        opened = ((evidence.gateway_name(one.ref.gateway), statement.parse(one.statement).open()) for one in batches)
+        return bundle.columns(opened, self._tables, frozenset(tags), window)
+
+    def _compute(self, look: _Look) -> tuple[Row, dict[bytes, bytes], _Held]:
+        """The next row of a day, in a thread."""
+        start = start_of(look.day)
+        window = (start, start + DAY_US)
+        batches = [one for _, one in look.batches]
+        refused = {**look.held.refused, **self.refused(look.known.register, look.site, batches)}
+        samples = stages.joined([look.held.samples, self._columns(batches, look.held.tags, window)])
+        chained = bool(look.held.seen) and look.held.row is not None
+        rows = {"previous": look.held.row.digest} if chained and look.held.row is not None else {}
+        seen = look.batches[-1][0] + 1 if look.more else look.size
+        output = stages.emissions(look.known.register, look.site, look.day, samples, look.now_us, refused)
+        text = look.known.text
+        inputs = Inputs(rows, {"inventory": look.known.stored.digest}, tuple(one.ref for one in batches), window, look.held.tags)
+        parameters = {"log_size": seen, "refused": refused}
+        row = Row(EMISSIONS, stages.day_subject(look.site, look.day), look.now_us, inputs, parameters, 0, code("esg"), output)
+        after = _Held(None, seen, look.held.tags, look.known.stored.digest, refused, samples)
+        return row, {look.known.stored.digest: text}, after
+
+    def refused(self, register: Register, site: str, batches: Sequence[Arrived]) -> dict[str, str]:
+        """Tags that a gateway sends in another unit than the inventory reads them in."""
+        found = {}
+        wanted = {meter.tag: meter for meter in register.meters_of(site)}
+        for gateway, digest in {(evidence.gateway_name(one.ref.gateway), one.table_digest) for one in batches}:
+            for entry in self._tables[digest].entries:
+                meter = wanted.get(f"{gateway}/{entry.name}")
+                if meter is not None and entry.unit != meter.reading.symbol:
+                    found[meter.tag] = f"expected {meter.reading.symbol}, the gateway sends {entry.unit or 'no unit'}"
+        return dict(sorted(found.items()))
+
+    async def interval(self, tenant_id: int, site: str, from_us: int, to_us: int) -> tuple[bytes, Row]:
+        """Gases of exactly that stretch, as a row; the same stretch of the same batches gives the same row."""
+        async with self._db.tenant(tenant_id) as connection:
+            known = await self._known(connection, tenant_id)
+            if known is None:
+                raise Problem("not-found", "there is no inventory of sources yet; hand one in with PUT /v1/esg/inventory")
+            tags = known.register.tags_of(site)
+            gateways = sorted({tag.partition("/")[0] for tag in tags})
+            size = await store.log_size(connection, tenant_id)
+            found = await store.arrived(connection, tenant_id, gateways, (from_us, to_us), (0, size), AT_ONCE + 1)
+            if len(found) > AT_ONCE:
+                raise Problem("too-large", f"the interval has more than {AT_ONCE} batches; ask for a shorter one")
+            batches = [one for _, one in found]
+            await self._know_tables(connection, tenant_id, batches)
+        row = await asyncio.get_running_loop().run_in_executor(self._threads, self._interval, known, site, (from_us, to_us), batches, tags)
+        async with self._db.tenant(tenant_id) as connection:
+            digest = await evidence_store.append(connection, tenant_id, row, {known.stored.digest: known.text}, self._clock.now_us())
+        self._wake_log(tenant_id)
+        return digest, evidence.decode(evidence.encode(row))
+
+    def _interval(self, known: Known, site: str, window: tuple[int, int], batches: Sequence[Arrived], tags: tuple[str, ...]) -> Row:
+        refused = self.refused(known.register, site, batches)
+        output = stages.interval(known.register, site, *window, self._columns(batches, tags, window), refused)
+        inputs = Inputs({}, {"inventory": known.stored.digest}, tuple(one.ref for one in batches), window, tags)
+        subject = f"{site}/{window[0]}-{window[1]}"
+        return Row(EMISSIONS, subject, window[1], inputs, {"refused": refused}, 0, code("esg"), output)
