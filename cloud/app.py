@@ -26,12 +26,17 @@ from cloud.audit.keys import LogKeys
 from cloud.audit.log import Log
 from cloud.body import BodyLimit, BodyRules
 from cloud.compliance import api as compliance_api
-from cloud.compliance import facts_api, parameters
+from cloud.compliance import facts_api, parameters, profile_api
 from cloud.compliance.asking import Rules
 from cloud.config import HubConfig
 from cloud.configuration import api as configuration_api
 from cloud.configuration.api import Configurations
 from cloud.db import Connection, Database
+from cloud.disclosure import api as outages_api
+from cloud.disclosure.ledger import Ledger
+from cloud.disclosure.order_gate import OrderGate
+from cloud.disclosure.outages import COVER, PUBLISH, Outages
+from cloud.disclosure.watch import Watch
 from cloud.esg import api as esg_api
 from cloud.esg.days import Days
 from cloud.esg.periods import Periods
@@ -84,7 +89,7 @@ from cloud.reaction.loop import Reaction
 from cloud.reaction.production import Production
 from cloud.reaction.results import ResultFeed, Results
 from cloud.reports import api as reports_api
-from cloud.reports import drafts_api
+from cloud.reports import drafts_api, imports_api
 from cloud.reports.drafts import FILE, Drafts
 from cloud.reports.filed import Filings
 from cloud.telemetry import api as telemetry_api
@@ -99,6 +104,7 @@ from cloud.telemetry.live import Feed
 from cloud.telemetry.tables import TagTables
 from cloud.telemetry.window import Windows
 from cloud.trading import api as trading_api
+from cloud.trading.booking import Desk
 from cloud.web import pages
 from protocols import configuration, tasks
 from protocols.clock import Clock, SystemClock
@@ -139,6 +145,11 @@ class Hub:
         self.listeners.append(self.reaction.wake)
         self.emission_days = Days(self.db, clock, self.threads, self.log.wake)
         self.reaction.followed_by(self.emission_days.follow)
+        self.ledger = Ledger(clock, self.record)
+        self.outages = Watch(self.db, clock, self.ledger, self.results.publish, self.log.wake, self._tenant_ids, config.data / "umm")
+        self.reaction.followed_by(self.outages.wake)
+        self.listeners.append(self.outages.wake)
+        self.restriction = OrderGate(self.db, clock, self.record)  # of deals
         self.access = AccessTokens(config.keys / "access.pem", config.name)
         rate = Throttle(clock, limits.requests_per_minute, limits.requests_burst)
         self.gate = Gate(self.db, clock, self.access, limits.session_idle_s, rate)
@@ -176,6 +187,7 @@ class Hub:
             await rebuild.rebuild_latest(self.db, self.tables, self.latest, tenant_id)
         await self._stack.enter_async_context(self.log)
         self._stack.push_async_callback(tasks.end, asyncio.create_task(self.compactor.run(), name="compactor"))
+        await self._stack.enter_async_context(self.outages)
         await self._stack.enter_async_context(self.reaction)
         await self._stack.enter_async_context(self.emission_days)
         if self.cluster:
@@ -227,7 +239,7 @@ class Hub:
         """Cause per component; an empty cause means it works."""
         database = await self.db.alive()
         causes = {"database": database or "", "sequencer": "; ".join(self.log.problems), "compactor": self.compactor.problem}
-        causes["reaction"] = self.reaction.problem
+        causes |= {"reaction": self.reaction.problem, "outages": self.outages.problem}
         return {name: {"state": "down" if cause else "up", "cause": cause} for name, cause in causes.items()}
 
 
@@ -305,7 +317,9 @@ def _include(app: FastAPI, hub: Hub) -> None:
     app.include_router(evidence_api.routes(hub.windows, hub.log, proof))
     parts = (hub.db, hub.clock, hub.threads)
     app.include_router(market_api.routes(*parts, needs("read:market"), needs("write:market"), hub.changed))
-    app.include_router(trading_api.routes(*parts, needs("read:deals"), needs("write:deals"), hub.changed, Production(hub.db)))
+    app.include_router(
+        trading_api.routes(*parts, needs("read:deals"), needs("write:deals"), hub.changed, Production(hub.db), hub.restriction)
+    )
     app.include_router(alarm_api.routes(hub.db, hub.clock, hub.alarms, snapshot.asset_names, assets, needs("write:alarms"), hub.changed))
     desk = (needs("read:risk"), needs("write:risk"))
     app.include_router(reaction_api.routes(hub.db, hub.clock, hub.results, assets, needs("write:assets"), *desk, hub.changed))
@@ -333,9 +347,18 @@ def _include_gateways(app: FastAPI, hub: Hub) -> None:
 
 
 def _include_reports(app: FastAPI, hub: Hub, drafts: Drafts) -> None:
+    desk = Desk(hub.db, hub.clock, hub.changed, hub.restriction)
+    app.include_router(imports_api.routes(hub.db, hub.clock, hub.threads, desk, hub.gate.needs("write:deals")))
     reader, writer = hub.gate.needs("read:compliance"), hub.gate.needs("write:compliance")
     app.include_router(reports_api.routes(hub.db, hub.clock, hub.filings, reader, writer))
     app.include_router(drafts_api.routes(hub.db, hub.clock, hub.threads, drafts, reader, writer))
+
+
+def _include_outages(app: FastAPI, hub: Hub, outages: Outages) -> None:
+    needs = hub.gate.needs
+    reader = needs("read:compliance")
+    app.include_router(profile_api.routes(hub.db, hub.clock, reader, needs("write:compliance"), hub.changed, hub.record))
+    app.include_router(outages_api.routes(hub.db, hub.clock, outages, reader, needs("write:outages"), needs("read:deals")))
 
 
 def _include_people(app: FastAPI, hub: Hub) -> None:
@@ -347,7 +370,10 @@ def _include_people(app: FastAPI, hub: Hub) -> None:
     people, privacy = People(door, approvals, tenants), Privacy(hub.clock, approvals, record)
     drafts = Drafts(hub.db, hub.clock, hub.threads, hub.filings, approvals)
     _include_reports(app, hub, drafts)
+    outages = Outages(hub.db, hub.clock, hub.ledger, approvals, record, hub.filings.keep)
+    _include_outages(app, hub, outages)
     effects = {GRANT_ADMIN: people.grant_admin, SHORTEN: tenants.shorten, ERASE: privacy.erase, FILE: drafts.file}
+    effects |= {PUBLISH: outages.publish, COVER: outages.cover}
     decisions = Decisions(hub.db, hub.clock, record, effects)
     app.include_router(session_api.routes(sessions, gate, hub.access, throttle))
     app.include_router(me_api.routes(door, myself, limits.session_idle_s))

@@ -118,6 +118,24 @@ _FINDING: Final = {
     "digest": _HASH,
 }
 _COUNTS: Final = {"PASS": 1, "FAIL": 0, "NOT_APPLICABLE": 0, "INDETERMINATE": 0}
+_PROFILE: Final = """[participant]
+name = "Example Energy"
+lei = "213800KUD8LAJWSQ9D15"
+acer_code = "T1241247G.EU"
+party = "NFC-"
+
+[[unit]]
+name = "Block 1"
+eic = "22WEXAMPLE-1---P"
+zone = "10YFR-RTE------C"
+event_type = "Production unavailability"
+commodity = "electricity"
+unit = "MW"
+installed = 450
+fuel = "Fossil Gas"
+books = ["north"]
+market_time_unit = "15min"
+"""
 _KEY: Final = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
 _PROOF: Final = _HASH * 2
 
@@ -146,6 +164,7 @@ BODIES: Final[Mapping[str, Any]] = {
     "POST /v1/rules/run": {"as_of": "2026-11-22", "scenarios": ["as-stated"]},
     "PUT /v1/facts/{kind}/{subject}": _FACTS,
     "PUT /v1/assets": _MODEL,
+    "PUT /v1/compliance/profile": _PROFILE,
     "PUT /v1/risk/settings": _SETTINGS,
     "PUT /v1/gateways/{gateway}/configuration": '[gateway]\nname = "rig1"\n',
 }
