@@ -1,4 +1,4 @@
-"""`qenergyz hub`: serve, voucher, token, gateways, revoke, tenant, person, status, completeness (and prices: `market.fetch`). Exit codes: 0 done, 1 it did not work, 2 the command line is wrong.
+"""`qenergyz hub`: serve, voucher, token, gateways, revoke, tenant, person, rules, status, completeness (and prices: `market.fetch`). Exit codes: 0 done, 1 it did not work, 2 the command line is wrong.
 
 Commands other than serve work while the hub runs (its address is in DATA/hub.json) and while it does not: then they start the
 embedded database for the moment. DATA/lock is held by whoever has started the database, so that nobody stops it under another.
@@ -42,6 +42,10 @@ def main(argv: Sequence[str]) -> int:
         from cloud.market import fetch
 
         return fetch.main(argv[1:])
+    if argv[:1] == ["rules"]:
+        from cloud import compliance_cli
+
+        return compliance_cli.main(argv[1:])
     options = _parser().parse_args(argv)
     commands: dict[str, Callable[[argparse.Namespace], int]] = {
         "serve": _serve,
@@ -100,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     gateways.add_argument("--tenant", default="default")
     gateways.add_argument("--json", action="store_true", help="for machines")
     people_cli.add_parsers(add)
+    commands.add_parser("rules", add_help=False, help="list rules, explain a finding, judge all deals and facts")
     add("status", "ask the running hub how it is")
     complete = add("completeness", "say of every tag of a gateway: all present, or the exact gaps with cause and duration")
     complete.add_argument("--gateway", required=True)
