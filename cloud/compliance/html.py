@@ -5,7 +5,7 @@ from html import escape
 
 from cloud.compliance.deal_facts import Contradiction
 from cloud.compliance.rules import Finding
-from cloud.compliance.trace import Node, shown
+from cloud.compliance.trace import Node, said, shown
 
 _STYLE = (
     "body{font-family:serif;max-width:50em;margin:2em auto;padding:0 1em;line-height:1.4}"
@@ -59,14 +59,14 @@ def _key(finding: Finding) -> str:
 
 
 def _node(node: Node) -> str:
-    value = f" = {escape(node.value)}" if node.value else ""
+    head = said(node.name, node.value, " = ") if node.value else node.name
     formula = f"<p>because {escape(node.formula)}</p>" if node.formula else ""
-    return f"<section><h3>{escape(node.name)}{value}</h3>{formula}{''.join(_inputs(node))}{''.join(map(_node, node.children))}</section>"
+    return f"<section><h3>{escape(head)}</h3>{formula}{''.join(_inputs(node))}{''.join(map(_node, node.children))}</section>"
 
 
 def _inputs(node: Node) -> Iterator[str]:
     if node.inputs:
-        yield _table(node.inputs, "Fact")
+        yield _table([(name.removesuffix("_us"), value) for name, value in node.inputs], "Facts")
     for used in node.parameters:
         yield _table(
             [

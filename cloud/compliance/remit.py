@@ -56,8 +56,8 @@ def blocked_orders(f: Outage, t: Trace) -> tuple[int, ...]:
     """Own orders between knowledge and publication; up to the present where nothing is published."""
     known_us = t.known("known_us", f.known_us)
     until_us = f.checked_us + 1 if f.published_us is None else t.known("published_us", f.published_us)
-    orders = t.known("own orders", f.own_orders_us)
-    return t.step("orders between", "knowledge <= order < publication", tuple(one for one in orders if known_us <= one < until_us))
+    orders = t.known("own orders_us", f.own_orders_us)
+    return t.step("orders between_us", "knowledge <= order < publication", tuple(one for one in orders if known_us <= one < until_us))
 
 
 @rule("R-03", "No own trading between knowledge and publication", Outage, ("REMIT art. 3(1)",), IN_FORCE)

@@ -147,7 +147,16 @@ def day_of(moment_us: int) -> date:
 
 
 def _told(name: str, value: object) -> str:
-    return instant(value) if name.endswith("_us") and isinstance(value, int) else shown(value)
+    if name.endswith("_us") and isinstance(value, int):
+        return instant(value)
+    if name.endswith("_us") and isinstance(value, tuple):
+        return "[" + ", ".join(instant(one) for one in value) + "]"
+    return shown(value)
+
+
+def said(name: str, value: str, joint: str = " is ") -> str:
+    """A named value as a phrase: "known at 2026-01-01T00:00:00+00:00" for an instant."""
+    return f"{name.removesuffix('_us')} at {value}" if name.endswith("_us") else f"{name}{joint}{value}"
 
 
 def shown(value: object) -> str:
@@ -162,7 +171,13 @@ def shown(value: object) -> str:
         return format(value, "f")
     if isinstance(value, tuple | list | frozenset):
         return "[" + ", ".join(shown(one) for one in (sorted(value) if isinstance(value, frozenset) else value)) + "]"
+    if (names := getattr(type(value), "__dataclass_fields__", None)) is not None:
+        return "(" + ", ".join(f"{name.replace('_', ' ')} {_known(getattr(value, name))}" for name in names) + ")"
     return str(value)
+
+
+def _known(value: object) -> str:
+    return "not known" if value is None else shown(value)
 
 
 def as_json(node: Node) -> dict[str, Any]:
@@ -182,10 +197,10 @@ def as_json(node: Node) -> dict[str, Any]:
 def as_text(node: Node, depth: int = 0) -> str:
     """Indented lines: the step, the facts it took, the law it took with its date and source, and what follows."""
     pad = "  " * depth
-    lines = [f"{pad}{node.name}" + (f" = {node.value}" if node.value else "")]
+    lines = [pad + (said(node.name, node.value, " = ") if node.value else node.name)]
     if node.formula:
         lines.append(f"{pad}  because {node.formula}")
-    lines += [f"{pad}  fact: {name} is {value}" for name, value in node.inputs]
+    lines += [f"{pad}  fact: {said(name, value)}" for name, value in node.inputs]
     lines += [f"{pad}  law: {u.id} is {shown(u.value)} {u.unit} from {u.start} ({u.status.value}; {u.reference})" for u in node.parameters]
     return "\n".join([*lines, *(as_text(child, depth + 1) for child in node.children)])
 

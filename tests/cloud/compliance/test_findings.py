@@ -53,8 +53,15 @@ def test_a_lawyer_reads_the_facts_the_law_with_date_and_source_and_the_conclusio
 
 def test_an_instant_is_told_as_a_time_in_the_trace() -> None:
     text = evaluate(remit.disclosed, "outage-1", remit_cases.LOSS, LAW, TODAY, frozenset({"as-stated"})).text()
-    assert "fact: known_us is 1970-01-01T01:40:00+00:00" in text
-    assert "due_us = 1970-01-01T02:40:00+00:00" in text
+    assert "fact: known at 1970-01-01T01:40:00+00:00" in text
+    assert "due at 1970-01-01T02:40:00+00:00" in text
+
+
+def test_orders_and_accounts_are_told_in_words() -> None:
+    orders = evaluate(remit.no_trading, "outage-1", replace(remit_cases.LOSS, own_orders_us=(6_000_000_001,)), LAW, TODAY).text()
+    assert "fact: own orders at [1970-01-01T01:40:00.000001+00:00]" in orders
+    accounts = evaluate(cftc.aggregated, "CL", replace(us_cases.LOTS, accounts=us_cases.TENTH), LAW, TODAY).text()
+    assert "(net lots 3500, owned pct 100, controlled no)" in accounts
 
 
 def test_a_finding_says_which_scenario_it_supposes() -> None:
@@ -71,7 +78,7 @@ def test_what_a_rule_asked_for_before_it_gave_up_is_in_the_trace() -> None:
 
 
 def test_an_unknown_scenario_or_foreign_facts_are_refused() -> None:
-    with pytest.raises(ValueError, match="unknown scenario emir-4; known: .*as-stated, emir-3"):
+    with pytest.raises(ValueError, match=r"unknown scenario emir-4; known: .*as-stated, emir-3"):
         evaluate(emir.reported, "deal-1", emir_cases.DEAL, LAW, TODAY, frozenset({"emir-4"}))
     with pytest.raises(TypeError, match="E-01 judges Derivative, not Swap"):
         evaluate(emir.reported, "deal-1", us_cases.SWAP, LAW, TODAY)  # type: ignore[arg-type]
