@@ -94,7 +94,7 @@ class Watch:
             self._awake.clear()
             waiting, self._waiting = self._waiting, set()
             for tenant_id in await self._known() or sorted(waiting):
-                await self._look(tenant_id, woken=tenant_id in waiting)
+                await self._attend(tenant_id, woken=tenant_id in waiting)
 
     async def _known(self) -> Sequence[int]:
         try:
@@ -103,10 +103,10 @@ class Watch:
             _logger.debug("outages_unavailable reason=%s", error)
             return ()
 
-    async def _look(self, tenant_id: int, *, woken: bool) -> None:
+    async def _attend(self, tenant_id: int, *, woken: bool) -> None:
         tenant = self._tenants.setdefault(tenant_id, _Tenant())
         try:
-            if woken and await self._pass(tenant_id, tenant):
+            if woken and await self.look(tenant_id):
                 self._wake_log(tenant_id)
             await self._show(tenant_id, tenant)
         except Unavailable as error:
@@ -124,8 +124,9 @@ class Watch:
             if self._problems.pop(tenant_id, None):
                 _logger.warning("outages_up tenant=%s", tenant_id)
 
-    async def _pass(self, tenant_id: int, tenant: _Tenant) -> bool:
-        """Whether something was written."""
+    async def look(self, tenant_id: int) -> bool:
+        """One pass. Whether something was written."""
+        tenant = self._tenants.setdefault(tenant_id, _Tenant())
         async with self._db.tenant(tenant_id) as connection:
             setup = await read_setup(connection, tenant_id, tenant.setup)
             if setup is None or setup.model is None:
