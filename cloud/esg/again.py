@@ -24,10 +24,8 @@ def _emissions(known: Known, opened: Opened) -> stages.Output:
     register = known.parsed(row, "inventory", _register)
     refused: Mapping[str, str] = row.parameters["refused"]
     if "log_size" not in row.parameters:
-        site = row.subject.partition("/")[0]
-        if row.inputs.window is None:
-            raise ValueError(f"{row.name}: an interval has a window")
-        return stages.interval(register, site, *row.inputs.window, opened.samples, refused)
+        site, told = row.subject.partition("/")[0], row.parameters
+        return stages.interval(register, site, told["from_us"], told["to_us"], opened.samples, refused)
     before: Mapping[str, Samples] = known.made[row.inputs.rows["previous"]][0] if "previous" in row.inputs.rows else {}
     samples = stages.joined([before, opened.samples])
     site, _, day = row.subject.partition("/")

@@ -225,9 +225,9 @@ class Days:
             if held.tags != tags:
                 held = _Held(row=held.row, tags=tags)
             gateways = sorted({tag.partition("/")[0] for tag in tags})
-            start = start_of(day)
+            window = _window(known.register, site, start_of(day), start_of(day) + DAY_US)
             batches = (
-                await store.arrived(connection, tenant_id, gateways, (start, start + DAY_US), (held.seen, size), AT_ONCE)
+                await store.arrived(connection, tenant_id, gateways, window, (held.seen, size), AT_ONCE)
                 if gateways and held.seen < size
                 else []
             )
@@ -262,7 +262,7 @@ class Days:
     def _compute(self, look: _Look) -> tuple[Row, dict[bytes, bytes], _Held]:
         """The next row of a day, in a thread."""
         start = start_of(look.day)
-        window = (start, start + DAY_US)
+        window = _window(look.known.register, look.site, start, start + DAY_US)
         batches = [one for _, one in look.batches]
         refused = {**look.held.refused, **self.refused(look.known.register, look.site, batches)}
         samples = stages.joined([look.held.samples, self._columns(batches, look.held.tags, window)])
@@ -297,7 +297,8 @@ class Days:
             tags = known.register.tags_of(site)
             gateways = sorted({tag.partition("/")[0] for tag in tags})
             size = await store.log_size(connection, tenant_id)
-            found = await store.arrived(connection, tenant_id, gateways, (from_us, to_us), (0, size), AT_ONCE + 1)
+            window = _window(known.register, site, from_us, to_us)
+            found = await store.arrived(connection, tenant_id, gateways, window, (0, size), AT_ONCE + 1)
             if len(found) > AT_ONCE:
                 raise Problem("too-large", f"the interval has more than {AT_ONCE} batches; ask for a shorter one")
             batches = [one for _, one in found]
@@ -308,9 +309,15 @@ class Days:
         self._wake_log(tenant_id)
         return digest, evidence.decode(evidence.encode(row))
 
-    def _interval(self, known: Known, site: str, window: tuple[int, int], batches: Sequence[Arrived], tags: tuple[str, ...]) -> Row:
-        refused = self.refused(known.register, site, batches)
-        output = stages.interval(known.register, site, *window, self._columns(batches, tags, window), refused)
+    def _interval(self, known: Known, site: str, asked: tuple[int, int], batches: Sequence[Arrived], tags: tuple[str, ...]) -> Row:
+        refused, window = self.refused(known.register, site, batches), _window(known.register, site, *asked)
+        output = stages.interval(known.register, site, *asked, self._columns(batches, tags, window), refused)
         inputs = Inputs({}, {"inventory": known.stored.digest}, tuple(one.ref for one in batches), window, tags)
-        subject = f"{site}/{window[0]}-{window[1]}"
-        return Row(EMISSIONS, subject, window[1], inputs, {"refused": refused}, 0, code("esg"), output)
+        parameters = {"from_us": asked[0], "to_us": asked[1], "refused": refused}
+        return Row(EMISSIONS, f"{site}/{asked[0]}-{asked[1]}", asked[1], inputs, parameters, 0, code("esg"), output)
+
+
+def _window(register: Register, site: str, from_us: int, to_us: int) -> tuple[int, int]:
+    """With the margin: what was said just before still holds, and a counter is read across the edge."""
+    margin_us = register.margin_us(site)
+    return from_us - margin_us, to_us + margin_us

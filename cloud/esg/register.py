@@ -247,5 +247,9 @@ class Register:
         found += [meter for one in self.sections if one.site == site for meter in (*one.inflow, *one.outflow)]
         return tuple(dict.fromkeys(found))
 
+    def margin_us(self, site: str) -> int:
+        """How far beside a stretch of time its samples are read: as long as the longest hold of a meter of the site."""
+        return max((meter.hold_us for meter in self.meters_of(site)), default=0)
+
     def tags_of(self, site: str) -> tuple[str, ...]:
         return tuple(sorted({meter.tag for meter in self.meters_of(site)}))

@@ -95,7 +95,7 @@ def _meters(sections: Iterable[Section]) -> Meters:
 def _meter(one: Section, name: str) -> Meter:
     tag = one.text("tag")
     gateway, slash, rest = tag.partition("/")
-    if not (gateway and slash and "." in rest):
+    if not (gateway and slash and "." in rest and tag.isprintable() and len(tag) <= 300):
         raise one.error("tag", f'"tag": expected "gateway/device.tag", found "{tag}"')
     reads = Reads(one.choice("reads", [each.value for each in Reads], "rate"))
     symbol = one.text("unit")
@@ -249,7 +249,7 @@ def _flare(one: Section, meters: Meters) -> Flare:
     return Flare(
         flow,
         pilot,
-        float(one.number("lit_above")),
+        _told(one, "lit_above", lambda: finite("lit_above", float(one.number("lit_above")))),
         _told(one, "composition", lambda: Composition.of(fractions)),
         _TIERS[one.choice("tier", _TIERS, "default")],
         _optional(one, "efficiency", 0.0, 1.0),
@@ -420,7 +420,7 @@ def _topic(one: Section, key: str, weights: Mapping[str, int]) -> str:
 
 
 def _target(one: Section, weights: Mapping[str, int]) -> Target:
-    best, worst = float(one.number("best")), float(one.number("worst"))
+    best, worst = (_told(one, key, lambda key=key: finite(key, float(one.number(key)))) for key in ("best", "worst"))  # type: ignore[misc]
     if best == worst:
         raise one.error("worst", f'"best" and "worst" are both {best:g}')
     reference: Any = one.text("reference")

@@ -88,16 +88,13 @@ def _balanced_meters(register: Register, site: str, samples: Columns, period: Pe
 
 def interval(register: Register, site: str, from_us: int, to_us: int, samples: Columns, refused: Mapping[str, str]) -> Output:
     """Exactly from_us <= time < to_us, day by day, with sums over the parts: what is known of each gas and of how much time."""
+    cut = tuple(_parts(from_us, to_us))
     parts = []
-    for span in _parts(from_us, to_us):
+    for span in cut:
         found = of_an_interval(register.of(site), usable(samples, refused), span)
         seconds = (span.end_us - span.start_us) / 1e6
         parts += [{**_record(one), "from_us": span.start_us, "to_us": span.end_us, "span_s": seconds} for one in found]
-    sums = {
-        scope.value: _summed(Masses(**part["gases_kg"]) for part in parts if _CATEGORIES[part["category"]].scope is scope)
-        for scope in Scope
-        if any(_CATEGORIES[part["category"]].scope is scope for part in parts)
-    }
+    stated = [one for span in cut for one in of_an_interval(register.of(site), usable(samples, refused), span, AS_STATED)]
     doubts = [f"{part['source']}: {gas} not estimated" for part in parts for gas in Masses(**part["gases_kg"]).missing]
     doubts += [
         f"{part['source']}: {part['span_s'] - part['known_s']:.0f} s of {part['span_s']:.0f} s not measured"
@@ -105,7 +102,15 @@ def interval(register: Register, site: str, from_us: int, to_us: int, samples: C
         if part["known_s"] is not None and part["known_s"] < part["span_s"] - 1.0
     ]
     doubts += [f"{tag}: {reason}" for tag, reason in sorted(refused.items())]
-    return {"site": site, "from_us": from_us, "to_us": to_us, "records": parts, "gases_kg": sums, "doubts": doubts}
+    return {
+        "site": site,
+        "from_us": from_us,
+        "to_us": to_us,
+        "records": parts,
+        "gases_kg": _by_scope((_CATEGORIES[part["category"]].scope, Masses(**part["gases_kg"])) for part in parts),
+        "as_stated_kg": _by_scope((one.category.scope, one.estimate.masses) for one in stated),
+        "doubts": doubts,
+    }
 
 
 def _parts(from_us: int, to_us: int) -> Iterable[Span]:
@@ -116,11 +121,12 @@ def _parts(from_us: int, to_us: int) -> Iterable[Span]:
         start = end
 
 
-def _summed(masses: Iterable[Masses]) -> Output:
-    whole = Masses()
-    for each in masses:
-        whole = whole + each.known()
-    return dict(whole.items())
+def _by_scope(parts: Iterable[tuple[Scope, Masses]]) -> Output:
+    """What is known of each gas."""
+    found: dict[str, Masses] = {}
+    for scope, masses in parts:
+        found[scope.value] = found.get(scope.value, Masses()) + masses.known()
+    return {scope: dict(masses.items()) for scope, masses in sorted(found.items())}
 
 
 def _record(one: Account) -> Output:
