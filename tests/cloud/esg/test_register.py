@@ -122,11 +122,13 @@ def test_who_names_one_meter_shares_its_error() -> None:
         (HEAD + FLARE + "[weights]\nghg_methane = 30\n", r"expected a sum of 100"),
         ('title = "t"\n', r"source"),
         (HEAD + FLARE.replace('"A"', '"A/B"'), r'without "/"'),
+        (HEAD.replace("rig1/plc1.t0", "rig1\\u0000/plc1.t0") + FLARE, r'expected "gateway/device.tag"'),
+        (HEAD + FLARE.replace("lit_above = 200", "lit_above = nan"), r"lit_above: expected a finite number"),
     ],
     ids=[
         "rate without time", "misspelt unit", "wrong dimension", "pilot that is a flow", "no such meter", "composition", "unknown key",
         "twice", "no such device", "no uncertainty", "no such fuel", "gas in a tank", "meter without uncertainty", "date", "cap", "weights",
-        "nothing", "slash",
+        "nothing", "slash", "nul", "not a number",
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_refused_with_its_line(text: str, complaint: str) -> None:
