@@ -226,13 +226,14 @@ class Days:
                 held = _Held(row=held.row, tags=tags)
             gateways = sorted({tag.partition("/")[0] for tag in tags})
             window = _window(known.register, site, start_of(day), start_of(day) + DAY_US)
+            now_us = self._clock.now_us()
             batches = (
                 await store.arrived(connection, tenant_id, gateways, window, (held.seen, size), AT_ONCE)
-                if gateways and held.seen < size
+                if gateways and held.seen < size and not _new_enough(held, known, now_us)
                 else []
             )
             await self._know_tables(connection, tenant_id, [one for _, one in batches])
-        return _Look(known, site, day, self._clock.now_us(), size, held, batches, len(batches) == AT_ONCE)
+        return _Look(known, site, day, now_us, size, held, batches, len(batches) == AT_ONCE)
 
     async def _know_tables(self, connection: Connection, tenant_id: int, batches: Sequence[Arrived]) -> None:
         for gateway_id, digest in {(one.gateway_id, one.table_digest) for one in batches}:
@@ -315,6 +316,13 @@ class Days:
         inputs = Inputs({}, {"inventory": known.stored.digest}, tuple(one.ref for one in batches), window, tags)
         parameters = {"from_us": asked[0], "to_us": asked[1], "refused": refused}
         return Row(EMISSIONS, f"{site}/{asked[0]}-{asked[1]}", asked[1], inputs, parameters, 0, code("esg"), output)
+
+
+def _new_enough(held: _Held, known: Known, now_us: int) -> bool:
+    """Whether an open day need not be looked at again yet, whatever came."""
+    row = held.row
+    current = row is not None and held.inventory == known.stored.digest
+    return current and row is not None and bool(row.output["open"]) and now_us - row.as_of_us < OPEN_US
 
 
 def _window(register: Register, site: str, from_us: int, to_us: int) -> tuple[int, int]:

@@ -188,6 +188,16 @@ async def test_the_open_day_is_accounted_for_without_being_asked(hub: TestHub) -
     assert row[0] >= 1
 
 
+async def test_the_open_day_has_a_new_row_once_a_minute_whatever_comes(hub: TestHub) -> None:
+    field = await Field(hub).open()
+    today, now_us = yesterday(0), hub.hub.clock.now_us()
+    await field.send(now_us - 10 * MINUTE_US, 8)
+    (first,) = (await field.get("emissions", from_=today))["days"]
+    await field.send(now_us - 2 * MINUTE_US, 1)
+    assert (await field.get("emissions", from_=today))["days"] == [first]
+    assert f"field {today}: the day is not over" in ((await field.get("totals", from_=today, to=today))["scopes"]["scope 1"]["doubts"])
+
+
 async def _until(hub: TestHub, query: str) -> None:
     import asyncio
 
