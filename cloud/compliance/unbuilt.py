@@ -25,7 +25,6 @@ WATCHED: Final[dict[str, Pattern]] = {
 UNBUILT: Final[dict[str, str]] = {
     "MF-05": NOT_YET + "hour and form of the daily position report are not confirmed",
     "A-08": NO_FACT + "what was submitted to price reporting agencies",
-    "A-09": NOT_YET + "needs the capability of a unit from telemetry beside what was declared",
     "A-11": ELSEWHERE + "draft report of a conduct case",
     "R-08": NOT_YET + "reporting of small producers on request, figures not confirmed",
     "R-10": NO_FACT + "when suspicion arose in a person",

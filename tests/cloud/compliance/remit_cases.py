@@ -3,6 +3,7 @@
 from datetime import date
 from decimal import Decimal
 
+from cloud.compliance.availability import DeclaredOutage
 from cloud.compliance.facts import Algorithm, MarketParticipant, Outage, WholesaleDeal
 from tests.cloud.compliance.rule_cases import FAIL, NA, PASS, STATED, UNKNOWN, rows
 
@@ -24,7 +25,16 @@ DEAL = WholesaleDeal(
 LATER = {"keep_until": None, "checked_on": date(2026, 12, 24), "concluded_on": date(2026, 4, 29)}
 ALGO = Algorithm(algorithmic=True, notified=True)
 
+DECLARED = DeclaredOutage(
+    declared=True, available_mw=Decimal(100), measured_mw=Decimal(250), above_us=61 * MINUTE, maintenance_permit=False
+)  # fmt: skip
+
 CASES = [
+    *rows("A-09", DECLARED, (UNKNOWN, {}), (NA, {"declared": False}), (UNKNOWN, {"declared": None}), (NA, {"declared": False, "measured_mw": None})),
+    *rows("A-09", DECLARED, (FAIL, {}), (PASS, {"above_us": 60 * MINUTE}), (FAIL, {"above_us": 60 * MINUTE + 1}), (PASS, {"above_us": 59 * MINUTE}),
+          (PASS, {"measured_mw": Decimal(110)}), (FAIL, {"measured_mw": Decimal("110.1")}), (PASS, {"measured_mw": Decimal("109.9")}),
+          (PASS, {"measured_mw": Decimal(90)}), (NA, {"maintenance_permit": True}), (UNKNOWN, {"maintenance_permit": None}),
+          (UNKNOWN, {"measured_mw": None}), (UNKNOWN, {"available_mw": None}), (UNKNOWN, {"above_us": None}), scenarios=STATED),
     *rows("R-01", WHO, (PASS, {}), (FAIL, {"acer_code": "T1241247.EU"}), (FAIL, {"acer_code": "T1241247G.eu"}), (FAIL, {"acer_code": "T1241247GG.EU"}),
           (UNKNOWN, {"acer_code": None}), (NA, {"trades_wholesale_energy": False})),
     *rows("R-02", LOSS, (UNKNOWN, {}), (NA, {"asset_in_scope": False}), (NA, {"lost_mw": Decimal(0)}), (NA, {"delayed": True})),
