@@ -61,7 +61,11 @@ ALLOWED: Final[Mapping[Deed, tuple[State, ...]]] = {
 
 
 class EventError(ValueError):
-    """What the event does not allow, or what cannot be said of it."""
+    """What cannot be said of the event."""
+
+
+class StateError(EventError):
+    """What its state does not allow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +126,9 @@ class Event:
 
 
 def advance(before: Event | None, action: Action, profile: Profile, others: Iterable[Outage] = ()) -> Event:
-    """The event after a step. others: what is published of the same unit. Raises EventError, with the state left as it is."""
+    """The event after a step. others: what is published of the same unit. Raises EventError."""
     if before is not None and before.state not in ALLOWED.get(action.deed, ()):
-        raise EventError(f'event {before.id} is {before.state}: "{action.deed}" is not possible')
+        raise StateError(f'event {before.id} is {before.state}: "{action.deed}" is not possible')
     try:
         after = _begun(action, profile) if before is None else _STEPS[action.deed](before, action)
         if after.draft is not None:

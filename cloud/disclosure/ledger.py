@@ -12,7 +12,7 @@ from cloud.compliance.rules import Terms
 from cloud.compliance.runs import Run, Stated, finding_row
 from cloud.db import Connection
 from cloud.disclosure import blocks, facts, stages, store
-from cloud.disclosure.event import Action, Event, EventError, advance
+from cloud.disclosure.event import Action, Event, EventError, StateError, advance
 from cloud.disclosure.setup import Setup
 from cloud.disclosure.store import Stored
 from cloud.disclosure.times import utc_day
@@ -52,8 +52,10 @@ class Ledger:
         others = stages.counted(one.outage for one, _ in known if one.id != own)
         try:
             after = advance(before.event if before else None, action, setup.profile, others)
-        except EventError as error:
+        except StateError as error:
             raise Problem("outage-state", str(error)) from error
+        except EventError as error:
+            raise Problem("invalid-request", str(error)) from error
         below = {**(rows or {}), **beside, **({stages.PREVIOUS: before.evidence} if before else {})}
         contents = {"profile": setup.profile_text, "action": stages.write_action(action)}
         row = stages.umm_row(after, action, below, contents)

@@ -58,6 +58,14 @@ class Field:
     def hub(self) -> TestHub:
         return self.desk.hub
 
+    def move(self, hub: TestHub) -> None:
+        """To the hub that was started on the same data."""
+        self.desk.hub = hub
+        for gateway in self.desk.rigs.values():
+            gateway.client = hub.client
+        for browser in (self.olga, self.carl, self.tom):
+            browser.client = hub.client
+
     async def get(self, path: str) -> Any:
         reply = await self.hub.client.get(path, headers=self.token)
         assert reply.status_code == 200, reply.text
