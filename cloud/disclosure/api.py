@@ -9,13 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from cloud.bookings import NO_NUL, Asker, answer
 from cloud.compliance.parameters import AS_STATED
 from cloud.compliance.rules import Terms
-from cloud.compliance.runs import Stated, judge, read_output
+from cloud.compliance.runs import judge, read_output
 from cloud.compliance.trace import day_of
 from cloud.db import Connection, Database
-from cloud.disclosure import blocks, facts, publication, store, views
+from cloud.disclosure import blocks, publication, store, views
 from cloud.disclosure.blocks import Cover
 from cloud.disclosure.event import State
-from cloud.disclosure.ledger import LAW, RULES
+from cloud.disclosure.ledger import LAW, RULES, stated_of
 from cloud.disclosure.order_gate import LAW as ARTICLE
 from cloud.disclosure.order_gate import LIFTED
 from cloud.disclosure.outages import Outages
@@ -187,9 +187,8 @@ async def _whole(connection: Connection, tenant_id: int, found: Stored, now_us: 
     setup = await read_setup(connection, tenant_id)
     stated: list[dict[str, Any]] = []
     if setup is not None:
-        known = await facts.of_event(connection, tenant_id, found.event, setup.profile, now_us)
-        terms = Terms(LAW, day_of(now_us), frozenset({AS_STATED}))
-        told = judge(RULES, [Stated(f"outage/{event}", known)], terms)
+        known = await stated_of(connection, tenant_id, found.event, setup, now_us)
+        told = judge(RULES, known, Terms(LAW, day_of(now_us), frozenset({AS_STATED})))
         stated = [{"rule": one.rule.id, "outcome": one.verdict.outcome.value, "why": one.verdict.why} for one in told]
     return views.whole(
         found,

@@ -6,12 +6,13 @@ All of it in the caller's transaction, under the tenant's lock, so that a step s
 from collections.abc import Mapping
 from typing import Final
 
+from cloud.compliance.availability import declared_truly
 from cloud.compliance.parameters import shipped
 from cloud.compliance.remit import cover, delay, disclosed, no_trading
 from cloud.compliance.rules import Terms
 from cloud.compliance.runs import Run, Stated, finding_row
 from cloud.db import Connection
-from cloud.disclosure import blocks, facts, stages, store
+from cloud.disclosure import blocks, declared, facts, stages, store
 from cloud.disclosure.event import Action, Event, EventError, StateError, advance
 from cloud.disclosure.setup import Setup
 from cloud.disclosure.store import Stored
@@ -23,7 +24,7 @@ from protocols.batch.evidence import digest
 from protocols.clock import Clock
 
 LAW: Final = shipped()
-RULES: Final = (disclosed, no_trading, cover, delay)
+RULES: Final = (disclosed, no_trading, cover, delay, declared_truly)
 
 
 class Ledger:
@@ -76,7 +77,13 @@ class Ledger:
     async def judge(self, connection: Connection, tenant_id: int, event: Event, setup: Setup) -> bytes:
         """The findings of the event as it stands, as an evidence row."""
         now_us = self._clock.now_us()
-        found = await facts.of_event(connection, tenant_id, event, setup.profile, now_us)
-        run = Run(Terms(LAW, utc_day(now_us)), now_us)
-        row, contents, _ = finding_row(f"outage/{event.id}", RULES, [Stated(f"outage/{event.id}", found)], run)
+        stated = await stated_of(connection, tenant_id, event, setup, now_us)
+        row, contents, _ = finding_row(f"outage/{event.id}", RULES, stated, Run(Terms(LAW, utc_day(now_us)), now_us))
         return await evidence_store.append(connection, tenant_id, row, contents, now_us)
+
+
+async def stated_of(connection: Connection, tenant_id: int, event: Event, setup: Setup, now_us: int) -> list[Stated]:
+    """All that the rules ask of an event."""
+    subject = f"outage/{event.id}"
+    told = await facts.of_event(connection, tenant_id, event, setup.profile, now_us)
+    return [Stated(subject, told), Stated(subject, await declared.facts(connection, tenant_id, event, setup, now_us))]

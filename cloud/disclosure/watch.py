@@ -20,9 +20,9 @@ import orjson
 from cloud.assets import alarm_store
 from cloud.compliance.trace import Law, day_of
 from cloud.db import Connection, Database, Unavailable
-from cloud.disclosure import capacity, detector, sight, stages, store, views
+from cloud.disclosure import capacity, declared, detector, sight, stages, store, views
 from cloud.disclosure.capacity import Available, PartState
-from cloud.disclosure.detector import Turn
+from cloud.disclosure.detector import Turn, Watched
 from cloud.disclosure.event import Action, Event
 from cloud.disclosure.ledger import LAW, Ledger
 from cloud.disclosure.setup import Setup, read_setup
@@ -200,8 +200,9 @@ class _Pass:
         for one in capacity.of_profile(self._setup.profile, seen, self._setup.failing):
             row = await self._kept(one)
             for part in one.parts:
-                before = watching.get((one.unit.name, part.asset), Watching(detector.Watched()))
+                before = watching.get((one.unit.name, part.asset), Watching(Watched()))
                 await self._part(one, part, before, row)
+            await self._compare(one, watching.get((one.unit.name, declared.WHOLE), Watching(Watched())))
         return self.written
 
     async def _kept(self, found: Available) -> bytes:
@@ -235,6 +236,23 @@ class _Pass:
             return
         if due is not None:
             await self._take(due, event, unit.name)
+
+    async def _compare(self, found: Available, before: Watching) -> None:
+        """Whether what is declared of the unit is contradicted, and for how long; judged where that begins to count, and where it ends."""
+        at_us, name = declared.newest_us(found), found.unit.name
+        if at_us is None:
+            return
+        own = [one for one in self._open if one.event.unit == name]
+        message = declared.in_force((one.event for one in own), at_us)
+        condition = declared.compared(found, message, at_us, self._law)
+        watched, turn = detector.step(before.watched, condition, at_us, b"", declared.lasting_us(self._law))
+        if watched == before.watched:
+            return
+        await store.watch(self._connection, self._tenant_id, name, declared.WHOLE, declared.next_watching(watched, at_us))
+        self.written = True
+        for one in own:
+            if turn is not Turn.NONE and one.event.published is not None:
+                await self._ledger.judge(self._connection, self._tenant_id, one.event, self._setup)
 
     async def _number(self, asset: str, since_us: int) -> int:
         """One happening on several units has one number."""
