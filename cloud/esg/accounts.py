@@ -5,7 +5,7 @@ unknown with the reason as a note; they never make it zero. Not for totals (`inv
 """
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Final
 
@@ -97,19 +97,31 @@ def scenarios(name: str, book: FactorBook | None = None) -> frozenset[str]:
     return frozenset((name,))
 
 
+Read = tuple[tuple[Source, Metered | None], ...]
+
+
+def read_day(sources: tuple[Source, ...], columns: Columns, period: Period) -> Read:
+    """What the meters say of every source that runs on the day, as much of it as is over; None: it has no meter."""
+    day = Span(period.start_us, period.until_us).day
+    return tuple((source, _day_meter(source, columns, period)) for source in sources if source.runs_on(day))
+
+
+def read_interval(sources: tuple[Source, ...], columns: Columns, span: Span) -> Read:
+    """Of exactly that stretch of a day."""
+    return tuple((source, _interval_meter(source, columns, span)) for source in sources if source.runs_on(span.day))
+
+
+def accounts(read: Read, span: Span, scenario: str = "") -> tuple[Account, ...]:
+    """Gases of what was read, by the factors of the day and of the scenario."""
+    return tuple(each for source, metered in read for each in _accounts(source, metered, span, scenario))
+
+
 def of_the_day(sources: tuple[Source, ...], columns: Columns, period: Period, scenario: str = "") -> tuple[Account, ...]:
-    """Every source that runs on the day, as much of it as is over."""
-    span = Span(period.start_us, period.until_us)
-    running = [source for source in sources if source.runs_on(span.day)]
-    found = [(source, _day_meter(source, columns, period)) for source in running]
-    return tuple(each for source, metered in found for each in _accounts(source, metered, span, scenario))
+    return accounts(read_day(sources, columns, period), Span(period.start_us, period.until_us), scenario)
 
 
 def of_an_interval(sources: tuple[Source, ...], columns: Columns, span: Span, scenario: str = "") -> tuple[Account, ...]:
-    """Of exactly that stretch of a day."""
-    running = [source for source in sources if source.runs_on(span.day)]
-    found = [(source, _interval_meter(source, columns, span)) for source in running]
-    return tuple(each for source, metered in found for each in _accounts(source, metered, span, scenario))
+    return accounts(read_interval(sources, columns, span), span, scenario)
 
 
 def _flow_of(source: Source) -> Flow | None:
@@ -276,6 +288,9 @@ def _power(what: Power, amount: Quantity, span: Span, book: FactorBook, chosen: 
             rate = named if isinstance(named, Rate) else grid_rate(named, day, book, chosen)
             both = power(amount, rate, rate, bought if category is Category.POWER_MARKET else ())
             estimate = both.location if category is Category.POWER_LOCATION else both.market
+            if category is Category.POWER_MARKET and both.unused_mwh > 0.0:
+                notes = (*estimate.notes, f"certificates: {both.unused_mwh:.3f} MWh more than was bought reduce nothing")
+                estimate = replace(estimate, notes=notes)
         except EsgError as error:
             estimate = Estimate(NOT_KNOWN, amount, "power-grid", (), (f"not known: {error}",))
         found.append((category, estimate))

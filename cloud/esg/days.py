@@ -36,7 +36,8 @@ from protocols.clock import Clock
 from protocols.devicemap import TagTable
 
 AT_ONCE: Final = 4000  # batches of one row; more make more rows
-OPEN_US: Final = 60_000_000  # the open day's row is no older than this when it is asked for, and while samples come
+OPEN_US: Final = 60_000_000  # the open day's row is no older than this when it is asked for
+FOLLOW_US: Final = 300_000_000  # nor than this while samples come, asked for or not: a month stays within one bundle's 10,000 rows
 HELD: Final = 64  # days whose samples are kept in memory
 MOST_MADE: Final = 31  # day rows that one request makes
 TICK_S: Final = 1.0
@@ -101,7 +102,7 @@ class Days:
         await tasks.end(self._task)
 
     def follow(self, tenant_id: int) -> None:
-        """Never blocks. The open day is accounted for soon, and again at most every minute while this is called."""
+        """Never blocks. The open day is accounted for soon, and again every few minutes while this is called."""
         self._following.setdefault(tenant_id, 0)
 
     async def _run(self) -> None:
@@ -128,7 +129,7 @@ class Days:
             for day in (yesterday, today):
                 if known.register.tags_of(site) and (day == today or await self._stands_open(tenant_id, site, day)):
                     await self.bring(tenant_id, site, day)
-        self._following[tenant_id] = now_us + OPEN_US
+        self._following[tenant_id] = now_us + FOLLOW_US
 
     async def _stands_open(self, tenant_id: int, site: str, day: date) -> bool:
         async with self._db.tenant(tenant_id) as connection:

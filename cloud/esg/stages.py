@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from cloud.esg import EsgError, Indeterminate
-from cloud.esg.accounts import AS_STATED, Account, Columns, Span, day_of, of_an_interval, of_the_day, records, start_of
+from cloud.esg.accounts import AS_STATED, Account, Columns, Span, accounts, day_of, read_day, read_interval, records, start_of
 from cloud.esg.estimates import Estimate
 from cloud.esg.factors import Factor, Status
 from cloud.esg.gases import GwpSet, Masses, gwp_set
@@ -65,8 +65,8 @@ def usable(samples: Columns, refused: Mapping[str, str]) -> Columns:
 def emissions(register: Register, site: str, day: date, samples: Columns, as_of_us: int, refused: Mapping[str, str]) -> Output:
     """A day as it stood at as_of_us. as_stated: the records that differ when unconfirmed factors are taken as they are stated."""
     period = Period(start_of(day), as_of_us)
-    found = of_the_day(register.of(site), usable(samples, refused), period)
-    stated = of_the_day(register.of(site), usable(samples, refused), period, AS_STATED)
+    read, span = read_day(register.of(site), usable(samples, refused), period), Span(period.start_us, period.until_us)
+    found, stated = accounts(read, span), accounts(read, span, AS_STATED)
     return {
         "site": site,
         "day": day.isoformat(),
@@ -88,13 +88,12 @@ def _balanced_meters(register: Register, site: str, samples: Columns, period: Pe
 
 def interval(register: Register, site: str, from_us: int, to_us: int, samples: Columns, refused: Mapping[str, str]) -> Output:
     """Exactly from_us <= time < to_us, day by day, with sums over the parts: what is known of each gas and of how much time."""
-    cut = tuple(_parts(from_us, to_us))
-    parts = []
-    for span in cut:
-        found = of_an_interval(register.of(site), usable(samples, refused), span)
-        seconds = (span.end_us - span.start_us) / 1e6
-        parts += [{**_record(one), "from_us": span.start_us, "to_us": span.end_us, "span_s": seconds} for one in found]
-    stated = [one for span in cut for one in of_an_interval(register.of(site), usable(samples, refused), span, AS_STATED)]
+    parts: list[Output] = []
+    stated: list[Account] = []
+    for span in _parts(from_us, to_us):
+        read, seconds = read_interval(register.of(site), usable(samples, refused), span), (span.end_us - span.start_us) / 1e6
+        parts += [{**_record(one), "from_us": span.start_us, "to_us": span.end_us, "span_s": seconds} for one in accounts(read, span)]
+        stated += accounts(read, span, AS_STATED)
     doubts = [f"{part['source']}: {gas} not estimated" for part in parts for gas in Masses(**part["gases_kg"]).missing]
     doubts += [
         f"{part['source']}: {part['span_s'] - part['known_s']:.0f} s of {part['span_s']:.0f} s not measured"

@@ -158,6 +158,15 @@ def test_certificates_count_up_to_what_was_bought() -> None:
     assert (location.estimate.masses.co2_kg, market.estimate.masses.co2_kg) == (pytest.approx(24.0), pytest.approx(14.0))
 
 
+def test_certificates_beyond_what_was_bought_reduce_nothing_and_are_told() -> None:
+    text = SOURCE + EVERY["power"].replace('grid = "us.camx"', f"grid = {RATE}")
+    text += "[[source.certificate]]\nfrom = 2026-11-01\nuntil = 2026-12-01\nmwh = 900.0\nrate = { co2 = 0.0, reference = 'GO' }\n"
+    ran = Samples(START + DAY_US * np.array([0, 1]), np.array([0.0, 24.0]), np.zeros(2, np.uint32))
+    _, market = day(register(text), {POWER: ran})
+    assert market.estimate.masses.co2_kg == 0.0
+    assert "6.000 MWh more than was bought" in market.estimate.notes[-1]
+
+
 def test_a_grid_without_a_confirmed_factor_says_nothing_of_the_other_figure() -> None:
     ran = Samples(START + DAY_US * np.array([0, 1]), np.array([0.0, 24.0]), np.zeros(2, np.uint32))
     location, market = day(register(SOURCE + EVERY["power"]), {POWER: ran})
