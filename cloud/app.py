@@ -92,6 +92,7 @@ from cloud.reports import api as reports_api
 from cloud.reports import drafts_api, imports_api
 from cloud.reports.drafts import FILE, Drafts
 from cloud.reports.filed import Filings
+from cloud.reports.reported import reported
 from cloud.telemetry import api as telemetry_api
 from cloud.telemetry import bundles, events, reading, rebuild, several, stream_api
 from cloud.telemetry import store as telemetry_store
@@ -329,7 +330,7 @@ def _include(app: FastAPI, hub: Hub) -> None:
 
 
 def _include_compliance(app: FastAPI, hub: Hub) -> None:
-    rules = Rules(hub.db, hub.clock, hub.threads, parameters.shipped(), hub.record, hub.log.wake)
+    rules = Rules(hub.db, hub.clock, hub.threads, parameters.shipped(), hub.record, hub.log.wake, reported)
     reader, writer = hub.gate.needs("read:compliance"), hub.gate.needs("write:compliance")
     app.include_router(compliance_api.routes(rules, reader, writer))
     app.include_router(facts_api.routes(rules, reader, writer))

@@ -27,6 +27,7 @@ from cloud.compliance.unbuilt import UNBUILT
 from cloud.data_folder import CommandError, find_tenant, with_database
 from cloud.db import Database, MigrationError, Unavailable
 from cloud.postgres import ClusterError
+from cloud.reports.reported import reported
 from protocols.tomlfile import ConfigError
 
 FAILURES: Final = (CommandError, ClusterError, MigrationError, Unavailable, psycopg.OperationalError)
@@ -119,7 +120,7 @@ def _explain(options: argparse.Namespace, law: ParameterSet) -> int:
     async def work(db: Database) -> Result:
         tenant = await find_tenant(db, options.tenant)
         async with db.tenant(tenant.tenant_id) as connection:
-            return await runner.explain(connection, tenant.tenant_id, rule, subject, asked, law)
+            return await runner.explain(connection, tenant.tenant_id, rule, subject, asked, law, reported)
 
     finding, contradictions = with_database(options, work)
     if options.json:
@@ -139,7 +140,7 @@ def _run(options: argparse.Namespace, law: ParameterSet) -> int:
     async def work(db: Database) -> tuple[tuple[runner.Stored, ...], tuple[Contradiction, ...]]:
         tenant = await find_tenant(db, options.tenant)
         async with db.tenant(tenant.tenant_id) as connection:
-            known = await knowledge.read(connection, tenant.tenant_id, asked.known_us)
+            known = await knowledge.read(connection, tenant.tenant_id, asked.known_us, filed=reported)
         made, contradictions = await asyncio.to_thread(runner.make, known, asked, law)
         async with db.tenant(tenant.tenant_id) as connection:
             stored = await runner.store(connection, tenant.tenant_id, made, time.time_ns() // 1000)

@@ -70,7 +70,7 @@ def _include_findings(router: APIRouter, rules: Rules, reader: Asker, writer: As
             body.subjects,
         )
         async with rules.db.tenant(principal.tenant_id) as connection:
-            known = await knowledge.read(connection, principal.tenant_id, asked.known_us, asked.subjects)
+            known = await knowledge.read(connection, principal.tenant_id, asked.known_us, asked.subjects, rules.filed)
         made, contradictions = await off_loop(rules, lambda: runner.make(known, asked, rules.law))
         async with rules.db.tenant(principal.tenant_id) as connection:
             stored = await runner.store(connection, principal.tenant_id, made, rules.clock.now_us())
@@ -126,7 +126,7 @@ def _include_findings(router: APIRouter, rules: Rules, reader: Asker, writer: As
         asked = Asked(rules.clock.now_us() if known_us is None else known_us, as_of, rules.supposed(scenario))
         async with rules.db.tenant(principal.tenant_id) as connection:
             try:
-                finding, contradictions = await runner.explain(connection, principal.tenant_id, one, subject, asked, rules.law)
+                finding, contradictions = await runner.explain(connection, principal.tenant_id, one, subject, asked, rules.law, rules.filed)
             except NothingKnown as error:
                 raise Problem("not-found", f"{error}; hand it in with PUT /v1/facts/{one.about.__name__}/{subject}") from error
             except ConfigError as error:

@@ -11,6 +11,7 @@ from fastapi import Path, Query
 
 from cloud.bookings import NO_NUL
 from cloud.compliance.kinds import KINDS
+from cloud.compliance.knowledge import Filed, no_filings
 from cloud.compliance.parameters import ParameterSet
 from cloud.compliance.rules import Rule, Terms
 from cloud.compliance.table import BY_ID
@@ -34,7 +35,8 @@ KindName = Annotated[str, Path(min_length=1, max_length=100, pattern=NO_NUL, des
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the routes work with. changed: called with the tenant after rows were stored, so that the log takes them up."""
+    """What the routes work with. changed: called with the tenant after rows were stored, so that the log takes them up.
+    filed: what filings say of deals."""
 
     db: Database
     clock: Clock
@@ -42,6 +44,7 @@ class Rules:
     law: ParameterSet
     record: Record
     changed: Callable[[int], None]
+    filed: Filed = no_filings
 
     def today(self) -> date:
         return day_of(self.clock.now_us())

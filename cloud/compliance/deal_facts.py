@@ -76,15 +76,22 @@ class DealFacts:
 
 
 def facts_of(
-    booked: Booked, view: View, registered: Mapping[str, Mapping[str, Any]], known_us: int, utis: Mapping[str, int] | None = None
+    booked: Booked,
+    view: View,
+    registered: Mapping[str, Mapping[str, Any]],
+    known_us: int,
+    utis: Mapping[str, int] | None = None,
+    filed: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> DealFacts:
-    """One value of each kind that fits the deal. registered: documents by kind. utis: how many deals use each one."""
+    """One value of each kind that fits the deal. registered: documents by kind. utis: how many deals use each one. filed: what accepted
+    filings say, by kind."""
     stated: list[Stated] = []
     contradictions: list[Contradiction] = []
     for kind in OF_DEALS:
-        derived = derive(kind, booked, view)
-        if derived is None:
+        base = derive(kind, booked, view)
+        if base is None:
             continue
+        derived = {**base, **(filed or {}).get(kind.__name__, {})}
         given = facts_json.values(kind, registered.get(kind.__name__, {}), f"{booked.subject} {kind.__name__}")
         values, clashes = _filled(kind, derived, given)
         if kind is Derivative and utis is not None and values.get("uti") is not None and values.get("utis_used") is None:
@@ -94,7 +101,7 @@ def facts_of(
             stated.append(Stated(booked.subject, kind(**values)))
         except FactsError as error:
             clashes.append(f"{error}; none of what is registered counts until it is corrected")
-            stated.append(Stated(booked.subject, kind(**derived, checked_on=day_of(known_us))))
+            stated.append(Stated(booked.subject, kind(**base, checked_on=day_of(known_us))))
         contradictions += [Contradiction(booked.subject, kind.__name__, clash) for clash in clashes]
     return DealFacts(tuple(stated), tuple(contradictions))
 
@@ -119,7 +126,7 @@ def _filled(kind: type, derived: Values, given: Mapping[str, Any]) -> tuple[Valu
             values[name] = value
         elif derived[name] != value:
             clashes.append(
-                f'"{name}" is registered as {shown(value)}, the deal and the profile say {shown(derived[name])}: correct the one that is wrong'
+                f'"{name}" is registered as {shown(value)}, the hub derives {shown(derived[name])} from deal, profile and filings: correct the one that is wrong'
             )
             values[name] = derived[name] if name == "holidays" else None
     assert all(name in facts_json.readers(kind) for name in values)

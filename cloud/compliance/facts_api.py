@@ -46,7 +46,7 @@ def routes(rules: Rules, reader: Asker, writer: Asker) -> APIRouter:
             except register_store.Outrun as error:
                 raise outrun(follows or 0, error.present) from error
             if new:
-                await _check_deal(connection, principal.tenant_id, stored)
+                await _check_deal(rules, connection, principal.tenant_id, stored)
                 detail = {"version": stored.version, "sha256": stored.digest.hex()}
                 await rules.record(connection, principal.actor, "register-facts", f"facts/{kind}/{subject}", detail)
         reply = answer(_registered_json(stored) | {"new": new})
@@ -88,11 +88,11 @@ def routes(rules: Rules, reader: Asker, writer: Asker) -> APIRouter:
     return router
 
 
-async def _check_deal(connection: Connection, tenant_id: int, stored: Registered) -> None:
+async def _check_deal(rules: Rules, connection: Connection, tenant_id: int, stored: Registered) -> None:
     """Of a deal only what does not contradict it is taken; the transaction ends with the Problem."""
     if not stored.subject.startswith(PREFIX):
         return
-    known = await knowledge.read(connection, tenant_id, stored.known_us, (stored.subject,))
+    known = await knowledge.read(connection, tenant_id, stored.known_us, (stored.subject,), rules.filed)
     if not known.booked:
         raise Problem("not-found", f"there is no deal {stored.subject.removeprefix(PREFIX)}; book it first, then register facts of it")
     try:

@@ -4,8 +4,9 @@
 later than the moment was not known then, whatever time it says itself.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from cloud import texts
 from cloud.compliance import facts_json, register_store
@@ -19,6 +20,8 @@ from cloud.document import DocumentError
 from cloud.texts import Text
 from cloud.trading import store as trading_store
 
+Reported = Mapping[tuple[str, str], Mapping[str, Any]]  # values by kind of facts and subject
+Filed = Callable[[Connection, int, int], Awaitable[Reported]]  # of (tenant, known_us): what filings say of deals
 _OF_DEALS = frozenset(kind.__name__ for kind in OF_DEALS)
 
 
@@ -31,6 +34,7 @@ class Knowledge:
     registered: tuple[Registered, ...]
     profile: str | None
     subjects: frozenset[str] | None = None
+    reported: Reported = field(default_factory=dict)
 
     def state(self) -> DealFacts:
         """Facts of all deals, then those registered by themselves, and what contradicts. Raises protocols.tomlfile.ConfigError."""
@@ -48,7 +52,8 @@ class Knowledge:
         for booked in self.booked:
             if self._asked(booked.subject):
                 given = {kind: one.document for kind, one in of_deals.get(booked.subject, {}).items()}
-                found = facts_of(booked, view, given, self.known_us, utis)
+                filed = {kind: self.reported.get((kind, booked.subject), {}) for kind in _OF_DEALS}
+                found = facts_of(booked, view, given, self.known_us, utis, filed)
                 stated += found.stated
                 contradictions += found.contradictions
         for one in others:
@@ -65,7 +70,13 @@ class Knowledge:
             contradictions.append(Contradiction(one.subject, one.kind, f"cannot be read any more, hand it in again: {error}"))
 
 
-async def read(connection: Connection, tenant_id: int, known_us: int, subjects: Sequence[str] | None = None) -> Knowledge:
+async def no_filings(_connection: Connection, _tenant_id: int, _known_us: int) -> Reported:
+    return {}
+
+
+async def read(
+    connection: Connection, tenant_id: int, known_us: int, subjects: Sequence[str] | None = None, filed: Filed = no_filings
+) -> Knowledge:
     """subjects: only what is about these; others are read as far as theirs are compared with them."""
     deals = await trading_store.deals(connection, tenant_id, known_us, known_us)
     first = await trading_store.first_known(connection, tenant_id, known_us)
@@ -73,4 +84,5 @@ async def read(connection: Connection, tenant_id: int, known_us: int, subjects: 
     profile = await texts.newest(connection, tenant_id, Text.PROFILE, known_us)
     chosen = None if subjects is None else frozenset(subjects)
     booked = tuple(Booked(deal, first[deal.id]) for deal in deals if chosen is None or PREFIX + deal.id in chosen)
-    return Knowledge(known_us, booked, registered, None if profile is None else profile.text, chosen)
+    reported = await filed(connection, tenant_id, known_us)
+    return Knowledge(known_us, booked, registered, None if profile is None else profile.text, chosen, reported)

@@ -13,7 +13,7 @@ from cloud import document
 from cloud.compliance import knowledge, runs
 from cloud.compliance.deal_facts import Contradiction
 from cloud.compliance.kinds import AREAS, area_of
-from cloud.compliance.knowledge import Knowledge
+from cloud.compliance.knowledge import Filed, Knowledge, no_filings
 from cloud.compliance.parameters import ParameterSet
 from cloud.compliance.rules import Finding, Rule, Terms
 from cloud.compliance.runs import KIND, Run
@@ -116,10 +116,10 @@ class NothingKnown(LookupError):
 
 
 async def explain(
-    connection: Connection, tenant_id: int, rule: Rule[Any], subject: str, asked: Asked, law: ParameterSet
+    connection: Connection, tenant_id: int, rule: Rule[Any], subject: str, asked: Asked, law: ParameterSet, filed: Filed = no_filings
 ) -> tuple[Finding, tuple[Contradiction, ...]]:
     """The finding as it is at that moment under that law. Raises NothingKnown, ValueError and ConfigError."""
-    found = (await knowledge.read(connection, tenant_id, asked.known_us, (subject,))).state()
+    found = (await knowledge.read(connection, tenant_id, asked.known_us, (subject,), filed)).state()
     concerned = [one for one in found.stated if isinstance(one.facts, rule.about) and one.subject == subject]
     if not concerned:
         raise NothingKnown(f'of "{subject}" no {rule.about.__name__} is known, which {rule.id} judges')

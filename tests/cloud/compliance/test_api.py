@@ -168,7 +168,7 @@ async def test_a_run_of_a_scenario_stands_beside_the_plain_one(office: Office) -
 async def test_what_contradicts_a_deal_is_refused_and_nothing_is_stored(office: Office) -> None:
     reply = await office.ask("PUT", "/v1/facts/Derivative/deal/D-1", {"otc": False})
     assert problem(reply) == "invalid-request"
-    assert '"otc" is registered as no, the deal and the profile say yes' in reply.json()["detail"]
+    assert '"otc" is registered as no, the hub derives yes' in reply.json()["detail"]
     assert (await office.ask("GET", "/v1/facts/Derivative/deal/D-1")).status_code == 404
     assert office.hub.rows("SELECT count(*) FROM action WHERE name = 'register-facts'") == [(0,)]
 

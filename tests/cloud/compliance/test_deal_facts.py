@@ -114,7 +114,7 @@ def test_a_contradiction_names_both_values_and_neither_counts() -> None:
     found = facts_of(booked(), VIEW, {"Derivative": {"otc": False, "uti": OWN + "X"}}, LATER_US)
     (one,) = found.contradictions
     assert (one.subject, one.kind) == ("deal/D-1", "Derivative")
-    assert '"otc" is registered as no, the deal and the profile say yes' in one.detail
+    assert '"otc" is registered as no, the hub derives yes' in one.detail
     derivative = next(each.facts for each in found.stated if isinstance(each.facts, Derivative))
     assert (derivative.otc, derivative.uti) == (None, OWN + "X")
 
