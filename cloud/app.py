@@ -28,11 +28,14 @@ from cloud.body import BodyLimit, BodyRules
 from cloud.compliance import api as compliance_api
 from cloud.compliance import facts_api, parameters, profile_api
 from cloud.compliance.asking import Rules
+from cloud.compliance.surveillance import cases_api, orders_api
+from cloud.compliance.surveillance.desk import Surveillance
 from cloud.config import HubConfig
 from cloud.configuration import api as configuration_api
 from cloud.configuration.api import Configurations
 from cloud.db import Connection, Database
 from cloud.disclosure import api as outages_api
+from cloud.disclosure.inside import inside
 from cloud.disclosure.ledger import Ledger
 from cloud.disclosure.order_gate import OrderGate
 from cloud.disclosure.outages import COVER, PUBLISH, Outages
@@ -262,7 +265,9 @@ def create_app(
     sizes = {"/v1/batches": limits.body_bytes, "/v1/tag-tables": limits.tag_table_bytes}
     sizes["/v1/gateways"] = configuration.LONGEST
     sizes["/v1/esg/inventory"] = limits.document_bytes
-    sizes |= dict.fromkeys(("/v1/quotes", "/v1/deals", "/v1/calendars", "/v1/history", "/v1/assets"), limits.document_bytes)
+    sizes |= dict.fromkeys(
+        ("/v1/quotes", "/v1/deals", "/v1/calendars", "/v1/history", "/v1/assets", "/v1/orders", "/v1/statements"), limits.document_bytes
+    )
     rules = BodyRules(sizes, limits.small_body_bytes, limits.body_s, limits.bodies_per_address, limits.push_back_s)
     app.add_middleware(Idempotency, db=hub.db, clock=hub.clock, known=hub.gate.known)
     app.add_middleware(Sniffing)
@@ -347,7 +352,16 @@ def _include_gateways(app: FastAPI, hub: Hub) -> None:
     app.include_router(configuration_api.routes(hub.configurations, hub.gate.needs("read:field"), hub.gate.needs("write:gateways")))
 
 
+def _include_conduct(app: FastAPI, hub: Hub) -> None:
+    needs = hub.gate.needs
+    reader, officer = needs("read:compliance"), needs("write:compliance")
+    surveillance = Surveillance(hub.db, hub.clock, hub.threads, hub.record, inside, hub.log.wake)
+    app.include_router(orders_api.routes(hub.db, surveillance, needs("write:deals"), reader, officer))
+    app.include_router(cases_api.routes(hub.db, hub.clock, hub.record, reader, officer))
+
+
 def _include_reports(app: FastAPI, hub: Hub, drafts: Drafts) -> None:
+    _include_conduct(app, hub)
     desk = Desk(hub.db, hub.clock, hub.changed, hub.restriction)
     app.include_router(imports_api.routes(hub.db, hub.clock, hub.threads, desk, hub.gate.needs("write:deals")))
     reader, writer = hub.gate.needs("read:compliance"), hub.gate.needs("write:compliance")

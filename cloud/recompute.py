@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from cloud.compliance import again as compliance
+from cloud.compliance.surveillance import again as surveillance
 from cloud.disclosure import stages as disclosure
 from cloud.esg import again as esg
 from cloud.evidence.again import Compared, Stage, recompute
@@ -23,7 +24,14 @@ from cloud.reports import again as reports
 from protocols.batch import pedigree, verify
 
 TOLD: Final = 5
-REGISTRY: Final[Mapping[str, Stage]] = {**compliance.STAGES, **disclosure.STAGES, **esg.STAGES, **reaction.STAGES, **reports.STAGES}
+REGISTRY: Final[Mapping[str, Stage]] = {
+    **compliance.STAGES,
+    **disclosure.STAGES,
+    **esg.STAGES,
+    **reaction.STAGES,
+    **reports.STAGES,
+    **surveillance.STAGES,
+}
 
 
 def main(argv: Sequence[str]) -> int:

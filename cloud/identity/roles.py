@@ -84,7 +84,7 @@ FOUR_EYES: Final[Mapping[str, str]] = {
 _COMPLIANCE, _ESG = "read:compliance", "read:esg"
 KIND_SCOPES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("health", "problem"), "read:assets"),
-    **dict.fromkeys(("capacity", "outage", "umm", "finding", "filing", "alert"), _COMPLIANCE),
+    **dict.fromkeys(("capacity", "outage", "umm", "finding", "filing", "alert", "orders"), _COMPLIANCE),
     **dict.fromkeys(("emissions", "inventory", "score"), _ESG),
 }
 OTHER_KINDS: Final = "read:risk"
