@@ -25,8 +25,10 @@ from typing import IO, Any, Final
 import httpx
 
 from protocols.tomlfile import parse_duration_us
+from simulators import conduct_demo
 from simulators.book import quotes
 from simulators.comparison import Comparison, Series, compare, read_truth, series
+from simulators.conduct_demo import ConductError
 from simulators.desk_demo import DeskError, DeskWatch, label_us, print_report, put_book, report
 from simulators.scenario import find_scenario, load_scenario
 from simulators.stories import STORIES, DeskStory, Story
@@ -323,7 +325,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         prepare(folder)
         result = play(folder, options.listen, seconds, STORIES[options.scenario])
-    except (DemoError, DeskError) as error:
+    except (DemoError, DeskError, ConductError) as error:
         print(f"demo failed: {error}", file=sys.stderr)
         return 1
     if result is None:
@@ -334,7 +336,8 @@ def main(argv: Sequence[str]) -> int:
         os.replace(fresh, options.json)  # noqa: PTH105
     whole = result["lost"] == result["doubled"] == result["wrong"] == 0 and result["receipts_verified"]
     desk = result.get("desk", {"volume_fell": True, "joint_var_rose": True})
-    return 0 if whole and desk["volume_fell"] is not False and desk["joint_var_rose"] is not False else 1
+    told = result.get("conduct", {"published": True})["published"]
+    return 0 if whole and told and desk["volume_fell"] is not False and desk["joint_var_rose"] is not False else 1
 
 
 def play(folder: Path, listen: str, seconds: float | None, story: Story) -> dict[str, Any] | None:
@@ -342,7 +345,8 @@ def play(folder: Path, listen: str, seconds: float | None, story: Story) -> dict
     with Programs(folder) as programs:
         print("starting the hub with its own PostgreSQL ...", flush=True)
         hub = start_hub(programs, folder, listen)
-        print_logins(hub, make_people(folder, hub), "/risk" if story.desk else "/fleet")
+        people = make_people(folder, hub)
+        print_logins(hub, people, "/risk" if story.desk else "/fleet")
         for gateway, scenario in story.sites.items():
             print(f"starting site {gateway} (scenario {scenario}) ...", flush=True)
             start_site(programs, folder, hub, gateway, scenario, (), story.seal_every)
@@ -364,6 +368,8 @@ def play(folder: Path, listen: str, seconds: float | None, story: Story) -> dict
         print_result(result, compared)
         if desk is not None and story.desk is not None:
             result["desk"] = finish_desk(folder, hub, desk, story.desk, since_us)
+        if story.desk is not None and story.desk.conduct is not None:
+            result["conduct"] = finish_conduct(folder, hub, people, story.desk)
         return result
 
 
@@ -371,6 +377,9 @@ def start_desk(programs: Programs, folder: Path, hub: Hub, story: DeskStory) -> 
     """The book, a moving market, and somebody who watches."""
     print(f"putting in the book: {story.market.product} at {story.market.place} ...", flush=True)
     put_book(hub.url, token(folder, "desk", "write:assets", "write:deals", "write:market", "write:risk"), story)
+    if story.conduct is not None:
+        print("handing in who takes part in the market, and the sources of emissions ...", flush=True)
+        conduct_demo.put(hub.url, token(folder, "conduct", "write:compliance", "write:esg", "write:deals"), story.conduct)
     secret, curve = folder / "market.token", folder / "curve.json"
     secret.touch(0o600)
     secret.write_text(token(folder, "market", "write:market"))
@@ -389,6 +398,15 @@ def finish_desk(folder: Path, hub: Hub, desk: DeskWatch, story: DeskStory, since
     path.write_bytes(hub.get(f"/v1/evidence/{found['after']['evidence']}/bundle").content)
     print(run("verify", "--recompute", str(path)))
     return {**found, "evidence_bundle": str(path), "recomputed": "equal"}
+
+
+def finish_conduct(folder: Path, hub: Hub, people: Sequence[Mapping[str, str]], story: DeskStory) -> dict[str, Any]:
+    """The event as the market is told of it, by two people; the proof of the message, computed again by another process."""
+    found = conduct_demo.play(hub.url, people, story.asset)
+    path = folder / "message.qzb"
+    path.write_bytes(hub.get(f"/v1/evidence/{found['message_evidence']}/bundle").content)
+    print(run("verify", "--recompute", str(path)))
+    return {**found, "message_bundle": str(path), "recomputed": "equal"}
 
 
 def print_result(result: dict[str, Any], compared: Comparison) -> None:

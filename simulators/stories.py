@@ -7,7 +7,8 @@ from typing import Final
 
 from simulators.book import Market
 
-EXAMPLES: Final = Path(__file__).resolve().parents[1] / "cloud" / "assets" / "examples"
+HUB: Final = Path(__file__).resolve().parents[1] / "cloud"
+EXAMPLES: Final = HUB / "assets" / "examples"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,15 @@ class DeskStory:
     device: str
     gateway: str
     labels: tuple[int, ...]
+    conduct: "ConductStory | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConductStory:
+    """What others have to be told of the event: the profile of who takes part in the market, and the inventory of sources of emissions."""
+
+    profile: Path
+    inventory: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +50,14 @@ STORIES: Final[Mapping[str, Story]] = {
         "well1.p_tpt",
         "200ms",
         DeskStory(
-            EXAMPLES / "dhsv.toml", Market("WTI", "Cushing", "bbl", "wti", 75.33, -0.35), 72_000.0, "WELL-A", "well1", "rig1", (102, 2)
+            EXAMPLES / "dhsv.toml",
+            Market("WTI", "Cushing", "bbl", "wti", 75.33, -0.35),
+            72_000.0,
+            "WELL-A",
+            "well1",
+            "rig1",
+            (102, 2),
+            ConductStory(HUB / "compliance" / "examples" / "dhsv.toml", HUB / "esg" / "examples" / "dhsv.toml"),
         ),
     ),
     "fouling": Story(
