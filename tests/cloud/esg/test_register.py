@@ -1,6 +1,7 @@
 """The inventory's text: the shipped example, every category, and what is refused with its line."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from cloud.esg.readings import Reads, reading
 from cloud.esg.register_file import parse_register
 from cloud.esg.units import Unit
 from protocols.devicemap import SHIPPED, load_device_map
-from protocols.tomlfile import ConfigError
+from protocols.tomlfile import ConfigError, Section
 
 EXAMPLES = sorted((Path(cloud.esg.__file__).parent / "examples").glob("*.toml"))
 HEAD = """title = "t"
@@ -141,3 +142,23 @@ def test_units_of_meters_are_read_as_what_they_are() -> None:
     rate = reading("MMscf/d", Reads.RATE)
     assert (rate.unit, rate.factor * 24) == (Unit.SCF, pytest.approx(1e6))
     assert (reading("MW", Reads.RATE).unit, reading("MWh", Reads.TOTAL).unit) == (Unit.MWH, Unit.MWH)
+
+
+def test_the_reference_page_names_every_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(cloud.esg.__file__).parents[2] / "docs" / "reference" / "emissions.md").read_text()
+    asked: set[str] = set()
+    value = Section._value
+
+    def note(section: Section, key: str, *others: Any) -> Any:
+        if section.path.name in ("inventory.toml", *(path.name for path in EXAMPLES)):
+            asked.add(key)
+        return value(section, key, *others)
+
+    monkeypatch.setattr(Section, "_value", note)
+    for text in (*EVERY.values(), FLARE.removeprefix(SOURCE)):
+        parse_register(HEAD + SOURCE + text)
+    for path in EXAMPLES:
+        parse_register(path.read_text(), path)
+    free = {"meter", "source", "balance", "metric", "weights", "caps", "release", "leak", "mode", "certificate"}  # tables
+    free |= {key for key in asked if key[0].isupper() or "." in key or " " in key or key in ("low", "intermittent")}  # names
+    assert {key for key in asked - free if f"`{key}`" not in page} == set()
