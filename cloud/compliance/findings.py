@@ -8,7 +8,7 @@ from cloud.compliance import runs
 from cloud.compliance.asking import Rules, off_loop
 from cloud.compliance.kinds import AREAS
 from cloud.compliance.rules import Outcome
-from cloud.compliance.runner import Asked
+from cloud.compliance.runner import PARTS, Asked
 from cloud.compliance.runs import KIND, Judged
 from cloud.compliance.table import BY_ID
 from cloud.errors import Problem
@@ -26,27 +26,26 @@ class Wanted:
     rule: str | None = None
     subject: str | None = None
 
-    def takes(self, one: Judged) -> bool:
-        return self.outcome in (None, one.outcome) and self.rule in (None, one.rule) and self.subject in (None, one.subject)
-
 
 async def page(rules: Rules, tenant_id: int, asked: Asked, wanted: Wanted, limit: int, cursor: str | None) -> dict[str, Any]:
     """`runs`: the rows the findings stand in; `next`: null at the end. Raises Problem."""
-    area, digest, position = _cursor(cursor)
-    shown: list[dict[str, Any]] = []
-    found: list[dict[str, Any]] = []
-    for at in range(AREAS.index(area), len(AREAS)):
-        stored = await _row(rules, tenant_id, asked.row_subject(AREAS[at]), digest)
-        first, digest, position = position, None, 0
-        if stored is None:
-            continue
-        name, row = stored
-        chosen = await off_loop(rules, partial(_chosen, row, wanted))
-        end = first + limit - len(found)
-        shown.append(_run_json(AREAS[at], name, row))
-        found += [_json(AREAS[at], one) for one in chosen[first:end]]
-        if end < len(chosen):
-            return {"runs": shown, "findings": found, "next": f"{AREAS[at]}.{name.hex()}.{end}"}
+    start, found, shown = _cursor(cursor), list[dict[str, Any]](), list[dict[str, Any]]()
+    for area in AREAS[AREAS.index(start.area) :]:
+        at = start if area == start.area else _Place(area)
+        parts = at.part
+        while at.part <= parts:
+            stored = await _row(rules, tenant_id, asked.row_subject(area, at.part), at.digest)
+            if stored is None:
+                break
+            digest, row = stored
+            parts = int(row.parameters.get(PARTS, 1))
+            end = at.position + limit - len(found)
+            there, judged = await off_loop(rules, partial(_chosen, row, wanted, at.position, end))
+            shown.append(_run_json(area, digest, row))
+            found += [_json(area, one) for one in judged]
+            if end < there:
+                return {"runs": shown, "findings": found, "next": f"{area}.{at.part}.{digest.hex()}.{end}"}
+            at = _Place(area, at.part + 1)
     return {"runs": shown, "findings": found, "next": None}
 
 
@@ -61,16 +60,25 @@ async def _row(rules: Rules, tenant_id: int, subject: str, digest: bytes | None)
     return digest, row
 
 
-def _cursor(text: str | None) -> tuple[str, bytes | None, int]:
-    """Area, row, how many of its findings were shown."""
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """position: how many of the row's findings that were asked for have been shown."""
+
+    area: str
+    part: int = 1
+    digest: bytes | None = None
+    position: int = 0
+
+
+def _cursor(text: str | None) -> _Place:
     if text is None:
-        return AREAS[0], None, 0
+        return _Place(AREAS[0])
     try:
-        area, digest, position = text.split(".")
-        found = area, bytes.fromhex(digest), int(position)
+        area, part, digest, position = text.split(".")
+        found = _Place(area, int(part), bytes.fromhex(digest), int(position))
     except ValueError as error:
         raise _no_cursor() from error
-    if area not in AREAS or len(found[1]) != 32 or not 0 <= found[2] < 1 << 31:
+    if area not in AREAS or len(found.digest or b"") != 32 or not 0 <= found.position < 1 << 31 or not 0 < found.part < 1 << 31:
         raise _no_cursor()
     return found
 
@@ -79,8 +87,10 @@ def _no_cursor() -> Problem:
     return Problem("invalid-request", "cursor: expected the `next` of the page before, with the same as_of and scenario")
 
 
-def _chosen(row: Row, wanted: Wanted) -> list[Judged]:
-    return [one for one in runs.read_output(row.output) if wanted.takes(one)]
+def _chosen(row: Row, wanted: Wanted, first: int, end: int) -> tuple[int, list[Judged]]:
+    """How many are asked for, and those of the page."""
+    at = runs.chosen(row.output, wanted.outcome, wanted.rule, wanted.subject)
+    return len(at), runs.read_output(row.output, at[first:end])
 
 
 def _run_json(area: str, digest: bytes, row: Row) -> dict[str, Any]:

@@ -80,11 +80,6 @@ class Key:
     as_of: date
     facts: str
 
-    @property
-    def head(self) -> tuple[str, ...]:
-        """All but the facts."""
-        return self.rule, self.rule_version, self.parameters, *self.scenarios, self.as_of.isoformat()
-
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -104,9 +99,13 @@ class Terms:
     def supposed(self) -> tuple[str, ...]:
         return tuple(sorted(self.scenarios))
 
+    def head(self, rule: Rule[Any]) -> str:
+        """All of a finding's key but the facts."""
+        return "\0".join((rule.id, rule.version, self.parameters.digest, *self.supposed, self.as_of.isoformat()))
+
 
 class Finding(NamedTuple):
-    """A verdict with its key. Its trace is written when somebody asks: the rule decides once more, the same way."""
+    """A verdict with its key. Its trace is written when somebody asks: the rule decides once more, the same way. head: the key but the facts."""
 
     rule: Rule[Any]
     subject: str
@@ -114,6 +113,7 @@ class Finding(NamedTuple):
     facts_hash: str
     terms: Terms
     verdict: Verdict
+    head: str
 
     @property
     def key(self) -> Key:
@@ -155,9 +155,8 @@ class Finding(NamedTuple):
     @property
     def digest(self) -> bytes:
         """SHA-256 of key, subject, outcome and reason. The trace follows from the key and is not hashed again."""
-        key, verdict = self.key, self.verdict
-        parts = (*key.head, key.facts, self.subject, verdict.outcome.value, verdict.why)
-        return document.digest("\0".join(parts).encode())
+        verdict = self.verdict
+        return document.digest("\0".join((self.head, self.facts_hash, self.subject, verdict.outcome.value, verdict.why)).encode())
 
     def document(self) -> dict[str, Any]:
         head = {
@@ -245,11 +244,18 @@ class Judge:
         self.terms = terms
         self._law = QuietLaw(terms.parameters, terms.as_of, terms.scenarios)
         self._trace = QuietTrace(self._law)
+        self._heads: dict[str, str] = {}
 
     def findings(self, rules: Iterable[Rule[Any]], subject: str, facts: object) -> list[Finding]:
         """rules: those that judge this kind of facts."""
         hashed, law, trace, terms = facts_hash(facts), self._law, self._trace, self.terms
-        return [Finding(one, subject, facts, hashed, terms, _verdict(one, facts, law, trace)) for one in rules]
+        return [Finding(one, subject, facts, hashed, terms, _verdict(one, facts, law, trace), self._head(one)) for one in rules]
+
+    def _head(self, rule: Rule[Any]) -> str:
+        found = self._heads.get(rule.id)
+        if found is None:
+            found = self._heads[rule.id] = self.terms.head(rule)
+        return found
 
 
 def _verdict(one: Rule[F], facts: F, law: Law, trace: Trace) -> Verdict:

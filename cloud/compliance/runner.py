@@ -1,11 +1,12 @@
 """Runs of all rules over what a tenant knows, stored as evidence; and one finding explained. SQL is the stores'.
 
-One row per area of law (emir, remit, ...). Its subject names the area and what differs from the plain run: another day of law, a scenario,
+One row per area of law (emir, remit, ...), more where one does not hold its findings. Its subject names the area and what differs from the plain run: another day of law, a scenario,
 chosen subjects; so the newest row of "emir" is the newest plain run. A run whose facts, law and code are those of the newest row writes none.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Final
 
@@ -16,13 +17,14 @@ from cloud.compliance.kinds import AREAS, area_of
 from cloud.compliance.knowledge import Filed, Knowledge, no_filings
 from cloud.compliance.parameters import ParameterSet
 from cloud.compliance.rules import Finding, Rule, Terms
-from cloud.compliance.runs import KIND, Run
+from cloud.compliance.runs import KIND, Run, Stated
 from cloud.compliance.table import RULES
 from cloud.compliance.trace import day_of
 from cloud.db import Connection
 from cloud.evidence import store as evidence_store
 from protocols.batch.evidence import Row
 
+PARTS: Final = "parts"  # parameter of a row: how many the area has
 MOST_SUBJECTS: Final = 100  # chosen in one run
 _LONGEST: Final = 80  # of the part of a row's subject that names what was chosen
 
@@ -42,7 +44,7 @@ class Asked:
         terms.check()
         return Run(terms, self.known_us)
 
-    def row_subject(self, area: str) -> str:
+    def row_subject(self, area: str, part: int = 1) -> str:
         parts = [area]
         if self.as_of is not None and self.as_of != day_of(self.known_us):
             parts.append(f"on {self.as_of}")
@@ -51,12 +53,14 @@ class Asked:
         if self.subjects is not None:
             named = ", ".join(sorted(self.subjects))
             parts.append(f"of {named if len(named) <= _LONGEST else document.digest(named.encode()).hex()[:16]}")
+        if part > 1:
+            parts.append(f"part {part}")
         return " ".join(parts)
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """The row of one area, not stored yet."""
+    """A row of one area, not stored yet."""
 
     area: str
     row: Row
@@ -81,11 +85,28 @@ def make(known: Knowledge, asked: Asked, law: ParameterSet) -> tuple[tuple[Made,
     made = []
     for area in AREAS:
         rules = [one for one in RULES if area_of(one) == area]
-        kinds = {one.about for one in rules}
-        concerned = [one for one in facts.stated if type(one.facts) in kinds]
-        row, contents, _ = runs.finding_row(asked.row_subject(area), rules, concerned, run)
-        made.append(Made(area, row, contents, row.output["counts"]))
+        parts = _parts(facts.stated, rules)
+        for number, part in enumerate(parts, start=1):
+            row, contents, _ = runs.finding_row(asked.row_subject(area, number), rules, part, run)
+            row = replace(row, parameters={**row.parameters, PARTS: len(parts)})
+            made.append(Made(area, row, contents, row.output["counts"]))
     return tuple(made), facts.contradictions
+
+
+def _parts(stated: Sequence[Stated], rules: Sequence[Rule[Any]]) -> list[list[Stated]]:
+    """The facts that the rules judge, in as many parts as rows are needed for their findings; at least one."""
+    counts = Counter(one.about for one in rules)
+    parts: list[list[Stated]] = [[]]
+    size = 0
+    for one in stated:
+        found = counts[type(one.facts)]
+        if size + found > runs.MOST_FINDINGS and parts[-1]:
+            parts.append([])
+            size = 0
+        if found:
+            parts[-1].append(one)
+            size += found
+    return parts
 
 
 async def store(connection: Connection, tenant_id: int, made: Sequence[Made], made_us: int) -> tuple[Stored, ...]:

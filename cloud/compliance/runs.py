@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from cloud import document
 from cloud.compliance import facts_json, law_json
@@ -121,16 +122,27 @@ class _Texts:
         return list(self._at)
 
 
-def read_output(found: Mapping[str, Any]) -> list[Judged]:
-    """The findings of a stored row, in its order."""
-    names = ("rule", "subject", "why", "outcome")
-    rule, subject, why, outcome = (evidence.array(found[name]).tolist() for name in names)
-    digests = [found["digests"][at : at + _DIGEST_BYTES] for at in range(0, len(found["digests"]), _DIGEST_BYTES)]
-    rules, subjects, whys = found["rules"], found["subjects"], found["whys"]
+def chosen(
+    found: Mapping[str, Any], outcome: Outcome | None = None, rule: str | None = None, subject: str | None = None
+) -> NDArray[np.intp]:
+    """Positions of the findings that are asked for, in the order of the row."""
+    takes = np.full(len(evidence.array(found["outcome"])), True)
+    for name, texts, wanted in (("outcome", "outcomes", outcome), ("rule", "rules", rule), ("subject", "subjects", subject)):
+        if wanted is not None:
+            at = found[texts].index(wanted) if wanted in found[texts] else len(found[texts])
+            takes &= evidence.array(found[name]) == at
+    return np.flatnonzero(takes)
+
+
+def read_output(found: Mapping[str, Any], at: NDArray[np.intp] | None = None) -> list[Judged]:
+    """The findings of a stored row at these positions, or all."""
+    at = chosen(found) if at is None else at
+    rule, subject, why, outcome = (evidence.array(found[name])[at].tolist() for name in ("rule", "subject", "why", "outcome"))
+    rules, subjects, whys, digests = found["rules"], found["subjects"], found["whys"], found["digests"]
     kinds = [Outcome(one) for one in found["outcomes"]]
     return [
-        Judged(rules[one], subjects[about], kinds[how], whys[because], digest)
-        for one, about, because, how, digest in zip(rule, subject, why, outcome, digests, strict=True)
+        Judged(rules[one], subjects[about], kinds[how], whys[because], digests[place * _DIGEST_BYTES : (place + 1) * _DIGEST_BYTES])
+        for one, about, because, how, place in zip(rule, subject, why, outcome, at.tolist(), strict=True)
     ]
 
 
