@@ -92,7 +92,7 @@ from cloud.reaction.loop import Reaction
 from cloud.reaction.production import Production
 from cloud.reaction.results import ResultFeed, Results
 from cloud.reports import api as reports_api
-from cloud.reports import drafts_api, imports_api
+from cloud.reports import drafts_api, imports_api, stor_api
 from cloud.reports.drafts import FILE, Drafts
 from cloud.reports.filed import Filings
 from cloud.reports.reported import reported
@@ -367,6 +367,7 @@ def _include_reports(app: FastAPI, hub: Hub, drafts: Drafts) -> None:
     reader, writer = hub.gate.needs("read:compliance"), hub.gate.needs("write:compliance")
     app.include_router(reports_api.routes(hub.db, hub.clock, hub.filings, reader, writer))
     app.include_router(drafts_api.routes(hub.db, hub.clock, hub.threads, drafts, reader, writer))
+    app.include_router(stor_api.routes(hub.db, hub.clock, hub.filings, drafts, writer))
 
 
 def _include_outages(app: FastAPI, hub: Hub, outages: Outages) -> None:

@@ -6,7 +6,7 @@ Not for the checks themselves: each format has its own. Rules: a kind that is no
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from cloud.reports import emir, ferc, fixml, remit_checks, umm
+from cloud.reports import emir, ferc, fixml, remit_checks, stor, umm
 from cloud.reports.codes import NOTHING_KNOWN, Placed, References, check_shape
 from cloud.reports.errors import ReportError
 from cloud.reports.identifiers import Kind
@@ -43,6 +43,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "CFTC-43": fixml.check,
     "CFTC-45": fixml.check,
     "FERC-EQR": ferc.check,
+    stor.KIND: stor.check,
 }
 
 

@@ -28,7 +28,7 @@ from cloud.reports.filings import Action
 from cloud.reports.layers import Validation
 from cloud.reports.store import Draft, StoredFiling
 from cloud.reports.told import Gap, Incomplete
-from cloud.reports.written import written
+from cloud.reports.written import action_of, written
 from cloud.texts import Text
 from cloud.trading import store as trading_store
 from protocols.batch import evidence
@@ -125,12 +125,15 @@ class Drafts:
 
     async def _check_standing(self, connection: Connection, tenant_id: int, draft: Draft) -> None:
         """Raises Problem "conflict" where the deals or the filing are not any more what the draft says."""
+        following, said = (
+            await self._filings.next(connection, tenant_id, draft.kind, draft.subject, cancels=draft.cancels),
+            action_of(draft.source),
+        )
+        if following is not said:
+            raise Problem("conflict", f"the draft is a {said.value}, by now this would be a {following.value}: make another draft")
         if draft.kind not in deal_rows.KINDS:
             return
         source = deal_rows.decode(draft.source)
-        following = await self._filings.next(connection, tenant_id, draft.kind, draft.subject, cancels=draft.cancels)
-        if following is not source.action:
-            raise Problem("conflict", f"the draft is a {source.action.value}, by now this would be a {following.value}: make another draft")
         stands = {
             deal.id: deal.version for deal in await trading_store.chosen(connection, tenant_id, [one.deal.id for one in source.deals])
         }
