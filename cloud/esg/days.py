@@ -38,10 +38,12 @@ from protocols.devicemap import TagTable
 AT_ONCE: Final = 4000  # batches of one row; more make more rows
 OPEN_US: Final = 60_000_000  # the open day's row is no older than this when it is asked for
 FOLLOW_US: Final = 300_000_000  # nor than this while samples come, asked for or not: a month stays within one bundle's 10,000 rows
-HELD: Final = 64  # days whose samples are kept in memory
+HELD_SAMPLES: Final = 8_000_000  # of the days kept in memory, 160 MB; what is not kept is read again from its batches
+KNOWN_TABLES: Final = 1000
 MOST_MADE: Final = 31  # day rows that one request makes
 TICK_S: Final = 1.0
 RETRY_US: Final = 10_000_000
+Tables = Mapping[bytes, TagTable]
 _logger = logging.getLogger("qenergyz.hub.esg")
 
 
@@ -68,6 +70,10 @@ class _Held:
     refused: Mapping[str, str] = field(default_factory=dict)
     samples: dict[str, Samples] = field(default_factory=dict)
 
+    @property
+    def size(self) -> int:
+        return sum(one.times_us.size for one in self.samples.values())
+
 
 @dataclass(slots=True)
 class _Look:
@@ -80,6 +86,7 @@ class _Look:
     size: int
     held: _Held
     batches: list[tuple[int, Arrived]]
+    tables: Tables
     more: bool
 
 
@@ -208,7 +215,7 @@ class Days:
     def _keep(self, tenant_id: int, subject: str, held: _Held) -> None:
         self._held[tenant_id, subject] = held
         self._held.move_to_end((tenant_id, subject))
-        while len(self._held) > HELD:
+        while len(self._held) > 1 and sum(one.size for one in self._held.values()) > HELD_SAMPLES:
             self._held.popitem(last=False)
 
     async def _look(self, tenant_id: int, site: str, day: date) -> _Look:
@@ -233,16 +240,21 @@ class Days:
                 if gateways and held.seen < size and not _new_enough(held, known, now_us)
                 else []
             )
-            await self._know_tables(connection, tenant_id, [one for _, one in batches])
-        return _Look(known, site, day, now_us, size, held, batches, len(batches) == AT_ONCE)
+            tables = await self._tables_of(connection, tenant_id, [one for _, one in batches])
+        return _Look(known, site, day, now_us, size, held, batches, tables, len(batches) == AT_ONCE)
 
-    async def _know_tables(self, connection: Connection, tenant_id: int, batches: Sequence[Arrived]) -> None:
+    async def _tables_of(self, connection: Connection, tenant_id: int, batches: Sequence[Arrived]) -> Tables:
+        found = {}
+        if len(self._tables) > KNOWN_TABLES:
+            self._tables.clear()
         for gateway_id, digest in {(one.gateway_id, one.table_digest) for one in batches}:
             if digest not in self._tables:
                 text = await telemetry_store.tag_table_text(connection, tenant_id, gateway_id, digest)
                 if text is None:
                     raise LookupError(f"tag table {digest.hex()} of a stored batch is missing")
                 self._tables[digest] = TagTable.parse(text)
+            found[digest] = self._tables[digest]
+        return found
 
     async def _load(self, connection: Connection, tenant_id: int, digest: bytes, row: Row) -> _Held:
         """A day as its chain of rows has it, read from the batches they name."""
@@ -251,23 +263,19 @@ class Days:
         tags, window = row.inputs.tags or (), row.inputs.window
         found = await evidence_store.batches(connection, tenant_id, refs)
         opened = [Arrived(ref, one.gateway_id, one.table_digest, one.statement) for ref, one in zip(refs, found, strict=True)]
-        await self._know_tables(connection, tenant_id, opened)
-        samples = await asyncio.get_running_loop().run_in_executor(self._threads, self._columns, opened, tags, window)
+        tables = await self._tables_of(connection, tenant_id, opened)
+        samples = await asyncio.get_running_loop().run_in_executor(self._threads, _columns, opened, tables, tags, window)
         held = DayRow(row.subject, digest, row.as_of_us, row.output)
         told = row.parameters
         return _Held(held, int(told["log_size"]), tuple(tags), row.inputs.contents["inventory"], dict(told["refused"]), samples)
-
-    def _columns(self, batches: Sequence[Arrived], tags: Sequence[str], window: tuple[int, int] | None) -> dict[str, Samples]:
-        opened = ((evidence.gateway_name(one.ref.gateway), statement.parse(one.statement).open()) for one in batches)
-        return bundle.columns(opened, self._tables, frozenset(tags), window)
 
     def _compute(self, look: _Look) -> tuple[Row, dict[bytes, bytes], _Held]:
         """The next row of a day, in a thread."""
         start = start_of(look.day)
         window = _window(look.known.register, look.site, start, start + DAY_US)
         batches = [one for _, one in look.batches]
-        refused = {**look.held.refused, **self.refused(look.known.register, look.site, batches)}
-        samples = stages.joined([look.held.samples, self._columns(batches, look.held.tags, window)])
+        refused = {**look.held.refused, **_refused(look.known.register, look.site, batches, look.tables)}
+        samples = stages.joined([look.held.samples, _columns(batches, look.tables, look.held.tags, window)])
         chained = bool(look.held.seen) and look.held.row is not None
         rows = {"previous": look.held.row.digest} if chained and look.held.row is not None else {}
         seen = look.batches[-1][0] + 1 if look.more else look.size
@@ -278,17 +286,6 @@ class Days:
         row = Row(EMISSIONS, stages.day_subject(look.site, look.day), look.now_us, inputs, parameters, 0, code("esg"), output)
         after = _Held(None, seen, look.held.tags, look.known.stored.digest, refused, samples)
         return row, {look.known.stored.digest: text}, after
-
-    def refused(self, register: Register, site: str, batches: Sequence[Arrived]) -> dict[str, str]:
-        """Tags that a gateway sends in another unit than the inventory reads them in."""
-        found = {}
-        wanted = {meter.tag: meter for meter in register.meters_of(site)}
-        for gateway, digest in {(evidence.gateway_name(one.ref.gateway), one.table_digest) for one in batches}:
-            for entry in self._tables[digest].entries:
-                meter = wanted.get(f"{gateway}/{entry.name}")
-                if meter is not None and entry.unit != meter.reading.symbol:
-                    found[meter.tag] = f"expected {meter.reading.symbol}, the gateway sends {entry.unit or 'no unit'}"
-        return dict(sorted(found.items()))
 
     async def interval(self, tenant_id: int, site: str, from_us: int, to_us: int) -> tuple[bytes, Row]:
         """Gases of exactly that stretch, as a row; the same stretch of the same batches gives the same row."""
@@ -304,19 +301,39 @@ class Days:
             if len(found) > AT_ONCE:
                 raise Problem("too-large", f"the interval has more than {AT_ONCE} batches; ask for a shorter one")
             batches = [one for _, one in found]
-            await self._know_tables(connection, tenant_id, batches)
-        row = await asyncio.get_running_loop().run_in_executor(self._threads, self._interval, known, site, (from_us, to_us), batches, tags)
+            tables = await self._tables_of(connection, tenant_id, batches)
+        asked = (from_us, to_us)
+        row = await asyncio.get_running_loop().run_in_executor(self._threads, _interval, known, site, asked, batches, tables)
         async with self._db.tenant(tenant_id) as connection:
             digest = await evidence_store.append(connection, tenant_id, row, {known.stored.digest: known.text}, self._clock.now_us())
         self._wake_log(tenant_id)
         return digest, evidence.decode(evidence.encode(row))
 
-    def _interval(self, known: Known, site: str, asked: tuple[int, int], batches: Sequence[Arrived], tags: tuple[str, ...]) -> Row:
-        refused, window = self.refused(known.register, site, batches), _window(known.register, site, *asked)
-        output = stages.interval(known.register, site, *asked, self._columns(batches, tags, window), refused)
-        inputs = Inputs({}, {"inventory": known.stored.digest}, tuple(one.ref for one in batches), window, tags)
-        parameters = {"from_us": asked[0], "to_us": asked[1], "refused": refused}
-        return Row(EMISSIONS, f"{site}/{asked[0]}-{asked[1]}", asked[1], inputs, parameters, 0, code("esg"), output)
+
+def _columns(batches: Sequence[Arrived], tables: Tables, tags: Sequence[str], window: tuple[int, int] | None) -> dict[str, Samples]:
+    opened = ((evidence.gateway_name(one.ref.gateway), statement.parse(one.statement).open()) for one in batches)
+    return bundle.columns(opened, tables, frozenset(tags), window)
+
+
+def _refused(register: Register, site: str, batches: Sequence[Arrived], tables: Tables) -> dict[str, str]:
+    """Tags that a gateway sends in another unit than the inventory reads them in."""
+    found = {}
+    wanted = {meter.tag: meter for meter in register.meters_of(site)}
+    for gateway, digest in {(evidence.gateway_name(one.ref.gateway), one.table_digest) for one in batches}:
+        for entry in tables[digest].entries:
+            meter = wanted.get(f"{gateway}/{entry.name}")
+            if meter is not None and entry.unit != meter.reading.symbol:
+                found[meter.tag] = f"expected {meter.reading.symbol}, the gateway sends {entry.unit or 'no unit'}"
+    return dict(sorted(found.items()))
+
+
+def _interval(known: Known, site: str, asked: tuple[int, int], batches: Sequence[Arrived], tables: Tables) -> Row:
+    register, tags = known.register, known.register.tags_of(site)
+    refused, window = _refused(register, site, batches, tables), _window(register, site, *asked)
+    output = stages.interval(register, site, *asked, _columns(batches, tables, tags, window), refused)
+    inputs = Inputs({}, {"inventory": known.stored.digest}, tuple(one.ref for one in batches), window, tags)
+    parameters = {"from_us": asked[0], "to_us": asked[1], "refused": refused}
+    return Row(EMISSIONS, f"{site}/{asked[0]}-{asked[1]}", asked[1], inputs, parameters, 0, code("esg"), output)
 
 
 def _new_enough(held: _Held, known: Known, now_us: int) -> bool:
