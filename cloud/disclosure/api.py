@@ -1,10 +1,10 @@
 """HTTP of outages: what is known, its clock and its messages; what people do about it; what is blocked; the feed for platforms."""
 
 from decimal import Decimal
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from cloud.bookings import NO_NUL, Asker, answer
 from cloud.compliance.parameters import AS_STATED
@@ -30,10 +30,16 @@ from cloud.identity.versions import IfMatch, etag, followed
 from cloud.trading.deals import Side
 from protocols.clock import Clock
 
-FEED_TITLE: Final = "Urgent market messages"
-MOST_MESSAGES: Final = 1_000  # of a feed; older ones are files
 EventName = Annotated[str, Path(min_length=1, max_length=60, pattern=NO_NUL)]
-Words = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$")]
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("expected printable characters in one line")
+    return text
+
+
+Words = Annotated[str, Field(min_length=1, max_length=500, pattern=r"\S"), AfterValidator(_printable)]
 Time = Annotated[int, Field(ge=EARLIEST_US, le=LATEST_US)]
 Capacity = Annotated[str, Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,6})?$")]
 
@@ -58,7 +64,7 @@ class Declared(BaseModel):
     unavailable: Capacity
     planned: bool
     reason: Words
-    remarks: Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
+    remarks: Annotated[str, Field(max_length=500), AfterValidator(_printable)] = ""
 
 
 class Confirmed(BaseModel):
@@ -152,9 +158,9 @@ def _readers(router: APIRouter, db: Database, clock: Clock, reader: Asker, deale
     async def get_feed(principal: who) -> Response:
         """The messages that are published, the newest 1,000, as an Atom feed for platforms."""
         async with db.tenant(principal.tenant_id) as connection:
-            found = await store.messages(connection, principal.tenant_id, 0, MOST_MESSAGES, newest=True)
+            found = await store.messages(connection, principal.tenant_id, 0, store.MOST_MESSAGES, newest=True)
         updated = moment(found[-1].published_us if found else 0)
-        data = publication.feed(FEED_TITLE, updated, [one.message for one in reversed(found)])
+        data = publication.feed(updated, [one.message for one in reversed(found)])
         return Response(data, media_type="application/atom+xml")
 
     @router.get("/v1/outages/{event}/files/{version}")

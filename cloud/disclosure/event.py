@@ -175,9 +175,10 @@ def _part(unit: Unit, asset: str) -> Decimal:
 
 def _next(before: Event, action: Action, **changes: Any) -> Umm:
     """The draft with the changes; the next message where none is being drafted."""
+    decided = max(before.message.decided, moment(action.at_us))
     if before.draft is not None:
-        return replace(before.draft, decided=max(before.draft.decided, moment(action.at_us)), **changes)
-    return umm.updated(before.message, moment(action.at_us), **changes)
+        return replace(before.draft, decided=decided, **changes)
+    return umm.updated(before.message, decided, **changes)
 
 
 def _said(before: Event, told: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ mean. Reference data: the unit is one of the profile. Not for sending: the feed 
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -33,7 +33,7 @@ def file_of(message: Umm, profile: Profile, unit: Unit | None, row: bytes) -> Fi
     """row: the message's evidence. Raises Problem "wrong-file" for what may not leave."""
     published = message.published
     assert published is not None
-    data = feed(profile.participant.name, published, (message,))
+    data = feed(published, (message,))
     if umm.read_feed(data) != (message,):
         raise Problem("wrong-file", f"schema: {message.id} does not read back as it was written; nothing was published")
     _refuse_unknown(message, profile, unit)
@@ -41,8 +41,9 @@ def file_of(message: Umm, profile: Profile, unit: Unit | None, row: bytes) -> Fi
     return File(FEED, message.event, data, 1, microseconds(published), checks.check(FEED, data), {"umm": row}, cancels=cancels)
 
 
-def feed(title: str, updated: datetime, messages: Iterable[Umm]) -> bytes:
-    return umm.write_feed(title, updated, messages)
+def feed(updated: datetime, messages: Sequence[Umm]) -> bytes:
+    """Named after the participant's code, which can stand in an identifier as a name cannot."""
+    return umm.write_feed(messages[0].acer_code if messages else "none", updated, messages)
 
 
 def _refuse_unknown(message: Umm, profile: Profile, unit: Unit | None) -> None:

@@ -67,7 +67,8 @@ class Told:
 def reason(alarms: Iterable[tuple[Name, Standing]], asset: str) -> str:
     """Alarms of the asset that are active: name, priority, cause."""
     active = [f"{name.alarm} ({one.priority.value}): {one.cause}" for name, one in alarms if name.asset == asset and one.alarm.active]
-    return "; ".join(active)[:MOST_REASON] or NO_ALARM
+    told = "".join(letter if letter.isprintable() else " " for letter in "; ".join(active))  # as every reader of XML takes it
+    return told[:MOST_REASON].strip() or NO_ALARM
 
 
 def _maintained(asset: Asset | None, at_us: int) -> int | None:

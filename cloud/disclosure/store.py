@@ -14,6 +14,7 @@ from cloud.disclosure.documents import event_document, message_document, read_ev
 from cloud.disclosure.event import OVER, Action, Event
 from cloud.reports.umm import Umm
 
+MOST_MESSAGES: Final = 1_000  # of a feed; older ones are files
 _LOCK: Final = 0x756D6D  # first part of the advisory lock; the second is the tenant
 _EVENT: Final = (
     "SELECT outage_step.document, outage_step.step, evidence, outage_id, found_us, at_us FROM outage JOIN outage_step"

@@ -20,14 +20,16 @@ import orjson
 from cloud.assets import alarm_store
 from cloud.compliance.trace import Law, day_of
 from cloud.db import Connection, Database, Unavailable
-from cloud.disclosure import capacity, declared, detector, sight, stages, store, views
+from cloud.disclosure import capacity, declared, detector, publication, sight, stages, store, views
 from cloud.disclosure.capacity import Available, PartState
 from cloud.disclosure.detector import Turn, Watched
 from cloud.disclosure.event import Action, Event
 from cloud.disclosure.ledger import LAW, Ledger
 from cloud.disclosure.setup import Setup, read_setup
 from cloud.disclosure.sight import Due, Told
-from cloud.disclosure.store import Stored, Watching
+from cloud.disclosure.store import MOST_MESSAGES, Stored, Watching
+from cloud.disclosure.times import moment
+from cloud.errors import Problem
 from cloud.evidence import store as evidence_store
 from cloud.identity.actor import HUB, Actor
 from protocols import tasks
@@ -36,6 +38,7 @@ from protocols.clock import Clock
 
 TICK_S: Final = 1.0  # without news, how often steps of other processes are looked for
 RETRY_S: Final = 2.0
+SLACK_US: Final = 60_000_000  # steps are told again rather than missed: their times come from several clocks
 _logger = logging.getLogger("qenergyz.hub.disclosure")
 Publish = Callable[[int, str, str, bytes], None]
 
@@ -48,6 +51,7 @@ class _Tenant:
     health: dict[str, bytes] = field(default_factory=dict)
     mark: tuple[int, int] = (-1, -1)
     files: int = 0
+    told: set[str] = field(default_factory=set)
 
 
 class Watch:
@@ -87,14 +91,20 @@ class Watch:
         return "; ".join(f"tenant {tenant_id}: {reason}" for tenant_id, reason in sorted(self._problems.items()))
 
     async def _run(self) -> None:
+        """Whoever was woken at once, and everybody once in a while."""
+        loop = asyncio.get_running_loop()
+        round_s = 0.0
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TICK_S):
                     await self._awake.wait()
             self._awake.clear()
             waiting, self._waiting = self._waiting, set()
-            for tenant_id in await self._known() or sorted(waiting):
+            everybody = loop.time() >= round_s
+            for tenant_id in sorted({*waiting, *(await self._known() if everybody else ())}):
                 await self._attend(tenant_id, woken=tenant_id in waiting)
+            if everybody:
+                round_s = loop.time() + TICK_S
 
     async def _known(self) -> Sequence[int]:
         try:
@@ -141,9 +151,16 @@ class Watch:
         tenant.setup, tenant.health = setup, now
         return written
 
-    @property
-    def parts(self) -> tuple[Clock, Ledger]:
-        return self._clock, self._ledger
+    def parts(self, tenant_id: int) -> tuple[Clock, Ledger, Callable[[str], None]]:
+        """What a pass works with; the last is for what keeps an event from being followed, which is logged once."""
+
+        def tell(reason: str) -> None:
+            told = self._tenants.setdefault(tenant_id, _Tenant()).told
+            if reason not in told:
+                told.add(reason)
+                _logger.warning("outage_not_followed tenant=%s reason=%s", tenant_id, reason)
+
+        return self._clock, self._ledger, tell
 
     async def _show(self, tenant_id: int, tenant: _Tenant) -> None:
         """Live results of what has changed, and files of what was published, whoever did it."""
@@ -151,9 +168,10 @@ class Watch:
             mark = await store.mark(connection, tenant_id)
             if mark == tenant.mark:
                 return
-            changed = await store.changed(connection, tenant_id, tenant.mark[1])
+            changed = await store.changed(connection, tenant_id, max(0, tenant.mark[1] - SLACK_US) if tenant.mark[1] >= 0 else -1)
             published = await store.messages(connection, tenant_id, tenant.files)
             files = await evidence_store.contents(connection, tenant_id, [one.file for one in published])
+            newest = await store.messages(connection, tenant_id, 0, MOST_MESSAGES, newest=True) if published else []
         now_us = self._clock.now_us()
         for one in changed:
             told = {
@@ -168,14 +186,17 @@ class Watch:
         for message in published:
             await asyncio.to_thread(_keep, self._folder / str(tenant_id), f"{message.message.id}.xml", files[message.file])
             tenant.files = message.id
+        if newest:
+            feed = publication.feed(moment(newest[-1].published_us), [one.message for one in reversed(newest)])
+            await asyncio.to_thread(_keep, self._folder / str(tenant_id), "feed.atom", feed, anew=True)
         tenant.mark = mark
 
 
-def _keep(folder: Path, name: str, content: bytes) -> None:
+def _keep(folder: Path, name: str, content: bytes, *, anew: bool = False) -> None:
     """Whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     path, unfinished = folder / name, folder / f".{name}.part"
-    if not path.exists():
+    if anew or not path.exists():
         unfinished.write_bytes(content)
         unfinished.replace(path)
 
@@ -184,7 +205,7 @@ class _Pass:
     """One look at all units of a tenant, in one transaction."""
 
     def __init__(self, watch: Watch, connection: Connection, tenant_id: int, setup: Setup, health: dict[str, tuple[bytes, Row]]) -> None:
-        self._clock, self._ledger = watch.parts
+        self._clock, self._ledger, self._tell = watch.parts(tenant_id)
         self._connection, self._tenant_id, self._setup, self._health = connection, tenant_id, setup, health
         self._now_us = self._clock.now_us()
         self._actor = Actor(tenant_id, HUB)
@@ -264,6 +285,10 @@ class _Pass:
     async def _take(self, due: Due, event: Event | None, unit: str) -> None:
         before = next((one for one in self._open if event is not None and one.event.id == event.id), None)
         action = Action(due.deed, HUB, HUB, self._now_us, due.detail)
-        made = await self._ledger.take(self._connection, self._actor, action, self._setup, before, due.rows, unit)
+        try:
+            made = await self._ledger.take(self._connection, self._actor, action, self._setup, before, due.rows, unit)
+        except Problem as problem:  # nothing was written of it; the other units are not kept waiting
+            self._tell(f"unit {unit}: {problem.detail}")
+            return
         self._open = [*(one for one in self._open if one.event.id != made.event.id), made]
         self.written = True
