@@ -99,7 +99,8 @@ class Days:
         self._held: OrderedDict[tuple[int, str], _Held] = OrderedDict()
         self._tables: dict[bytes, TagTable] = {}
         self._registers: dict[bytes, Register] = {}
-        self._following: dict[int, int] = {}  # tenant -> not before
+        self._told: set[int] = set()  # tenants whose samples came
+        self._due_us: dict[int, int] = {}  # tenant -> not before
 
     async def __aenter__(self) -> "Days":
         self._task = asyncio.create_task(self._run(), name="emissions")
@@ -110,33 +111,34 @@ class Days:
 
     def follow(self, tenant_id: int) -> None:
         """Never blocks. The open day is accounted for soon, and again every few minutes while this is called."""
-        self._following.setdefault(tenant_id, 0)
+        self._told.add(tenant_id)
 
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            for tenant_id in [each for each, due_us in self._following.items() if due_us <= self._clock.now_us()]:
+            now_us = self._clock.now_us()
+            for tenant_id in [each for each in self._told if self._due_us.get(each, 0) <= now_us]:
+                self._told.discard(tenant_id)
+                self._due_us[tenant_id] = now_us + FOLLOW_US
                 try:
                     await self._follow(tenant_id)
                 except Unavailable as error:
                     _logger.debug("emissions_unavailable reason=%s", error)
-                except Exception:  # the supervising loop of a task
+                    self._due_us[tenant_id] = now_us + RETRY_US
+                except Exception:  # the supervising loop of a task; the next samples try again
                     _logger.exception("emissions_failed tenant=%s", tenant_id)
-                    self._following[tenant_id] = self._clock.now_us() + RETRY_US
 
     async def _follow(self, tenant_id: int) -> None:
         known = await self.known(tenant_id)
         if known is None:
-            self._following.pop(tenant_id, None)
+            self._due_us.pop(tenant_id, None)
             return
-        now_us = self._clock.now_us()
-        today = stages.today(now_us)
+        today = stages.today(self._clock.now_us())
         for site in known.register.sites:
             yesterday = date.fromordinal(today.toordinal() - 1)
             for day in (yesterday, today):
                 if known.register.tags_of(site) and (day == today or await self._stands_open(tenant_id, site, day)):
                     await self.bring(tenant_id, site, day)
-        self._following[tenant_id] = now_us + FOLLOW_US
 
     async def _stands_open(self, tenant_id: int, site: str, day: date) -> bool:
         async with self._db.tenant(tenant_id) as connection:
