@@ -11,6 +11,7 @@ from typing import Any
 from cloud import texts
 from cloud.compliance import facts_json, register_store
 from cloud.compliance.deal_facts import PREFIX, Booked, Contradiction, DealFacts, View, facts_of, registered_utis
+from cloud.compliance.facts import Derivative
 from cloud.compliance.kinds import KINDS, OF_DEALS
 from cloud.compliance.profile import parse_profile
 from cloud.compliance.register_store import Registered
@@ -78,11 +79,15 @@ async def read(
     connection: Connection, tenant_id: int, known_us: int, subjects: Sequence[str] | None = None, filed: Filed = no_filings
 ) -> Knowledge:
     """subjects: only what is about these; others are read as far as theirs are compared with them."""
-    deals = await trading_store.deals(connection, tenant_id, known_us, known_us)
-    first = await trading_store.first_known(connection, tenant_id, known_us)
-    registered = await register_store.known(connection, tenant_id, known_us)
+    only = None if subjects is None else [one.removeprefix(PREFIX) for one in subjects if one.startswith(PREFIX)]
+    deals = await trading_store.deals(connection, tenant_id, known_us, known_us, only)
+    first = await trading_store.first_known(connection, tenant_id, known_us, only)
+    registered = await register_store.known(connection, tenant_id, known_us, None if subjects is None else list(subjects))
+    if subjects is not None and (utis := sorted(registered_utis((one.kind, one.subject, one.document) for one in registered))):
+        others = await register_store.with_uti(connection, tenant_id, Derivative.__name__, utis, known_us)
+        registered = (*registered, *(one for one in others if one.subject not in subjects))
     profile = await texts.newest(connection, tenant_id, Text.PROFILE, known_us)
     chosen = None if subjects is None else frozenset(subjects)
-    booked = tuple(Booked(deal, first[deal.id]) for deal in deals if chosen is None or PREFIX + deal.id in chosen)
+    booked = tuple(Booked(deal, first[deal.id]) for deal in deals)
     reported = await filed(connection, tenant_id, known_us)
     return Knowledge(known_us, booked, registered, None if profile is None else profile.text, chosen, reported)

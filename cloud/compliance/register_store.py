@@ -99,6 +99,18 @@ async def known(connection: Connection, tenant_id: int, known_us: int, subjects:
     return tuple(sorted(map(_registered, await _rows(cursor)), key=lambda one: (one.kind, one.subject)))
 
 
+async def with_uti(connection: Connection, tenant_id: int, kind: str, utis: list[str], known_us: int) -> tuple[Registered, ...]:
+    """The newest of each subject known then that has one of these UTIs."""
+    cursor = await connection.execute(
+        "SELECT kind, subject, version, known_us, by_whom, sha256, document FROM (SELECT DISTINCT ON (subject) * FROM registered_fact"
+        " WHERE tenant_id = %s AND kind = %s AND known_us <= %s ORDER BY subject, version DESC) AS newest"
+        " WHERE document::jsonb ->> 'uti' = ANY(%s) ORDER BY subject",
+        (tenant_id, kind, known_us, utis),
+        binary=True,
+    )
+    return tuple(map(_registered, await _rows(cursor)))
+
+
 async def page(
     connection: Connection, tenant_id: int, known_us: int, kind: str | None, limit: int, after: tuple[str, str] = ("", "")
 ) -> tuple[Registered, ...]:

@@ -70,22 +70,31 @@ async def _insert(connection: Connection, tenant_id: int, new: Sequence[Sent], r
     )
 
 
-async def deals(connection: Connection, tenant_id: int, known_us: int, received_us: int = _ALWAYS) -> tuple[Deal, ...]:
-    """The newest version of each deal known at known_us, without cancelled ones, ordered by id. received_us: as far as the hub knew by then."""
+async def deals(
+    connection: Connection, tenant_id: int, known_us: int, received_us: int = _ALWAYS, only: Sequence[str] | None = None
+) -> tuple[Deal, ...]:
+    """The newest version of each deal known at known_us, without cancelled ones, ordered by id. received_us: as far as the hub knew by then.
+    only: of these deals."""
+    ids = None if only is None else list(only)
     cursor = await connection.execute(
         "SELECT document FROM (SELECT DISTINCT ON (deal_id) deal_id, cancelled, document FROM deal_version"
-        " WHERE tenant_id = %s AND known_us <= %s AND received_us <= %s ORDER BY deal_id, version DESC) AS newest"
+        " WHERE tenant_id = %s AND known_us <= %s AND received_us <= %s AND (%s::text[] IS NULL OR deal_id = ANY(%s))"
+        " ORDER BY deal_id, version DESC) AS newest"
         ' WHERE NOT cancelled ORDER BY deal_id COLLATE "C"',
-        (tenant_id, known_us, received_us),
+        (tenant_id, known_us, received_us, ids, ids),
     )
     return tuple(documents.decode_deal(row[0]) for row in await _rows(cursor))
 
 
-async def first_known(connection: Connection, tenant_id: int, received_us: int = _ALWAYS) -> dict[str, int]:
-    """When the first version of each deal was agreed or captured, of those received by then."""
+async def first_known(
+    connection: Connection, tenant_id: int, received_us: int = _ALWAYS, only: Sequence[str] | None = None
+) -> dict[str, int]:
+    """When the first version of each deal was agreed or captured, of those received by then. only: of these deals."""
+    ids = None if only is None else list(only)
     cursor = await connection.execute(
-        "SELECT deal_id, known_us FROM deal_version WHERE tenant_id = %s AND version = 1 AND received_us <= %s",
-        (tenant_id, received_us),
+        "SELECT deal_id, known_us FROM deal_version WHERE tenant_id = %s AND version = 1 AND received_us <= %s"
+        " AND (%s::text[] IS NULL OR deal_id = ANY(%s))",
+        (tenant_id, received_us, ids, ids),
     )
     return dict(await _rows(cursor))
 

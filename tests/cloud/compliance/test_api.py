@@ -310,3 +310,13 @@ async def test_findings_that_one_row_does_not_hold_stand_in_several(office: Offi
     monkeypatch.undo()
     await office.told("POST", "/v1/rules/run", {})
     assert await office.findings() == parted
+
+
+async def test_a_uti_that_another_deal_uses_is_found_in_a_run_and_when_one_deal_is_explained(office: Office) -> None:
+    await office.told("PUT", "/v1/facts/Derivative/deal/D-1", {"uti": OWN + "X"})
+    assert (await office.told("GET", "/v1/findings/E-04/deal/D-1"))["outcome"] == "PASS"
+    await office.told("PUT", "/v1/facts/Derivative/deal/D-2", {"uti": OWN + "X", "is_derivative": True})
+    await office.told("POST", "/v1/rules/run", {})
+    found = await office.findings()
+    for deal in ("deal/D-1", "deal/D-2"):
+        assert found["E-04", deal] == (await office.told("GET", f"/v1/findings/E-04/{deal}"))["outcome"] == "FAIL"
