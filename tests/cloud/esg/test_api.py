@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import pytest
 
 from cloud import recompute
 from cloud.esg.accounts import start_of
+from cloud.evidence import store as evidence_store
 from tests.cloud.conftest import TestHub
-from tests.cloud.esg.field import MINUTE_US, TEXT, Field, yesterday
+from tests.cloud.esg.field import MINUTE_US, POWER, TEXT, Field, yesterday
 
 DAY = yesterday(3)
 
@@ -289,3 +291,90 @@ async def test_periods_that_cannot_be_are_refused(hub: TestHub) -> None:
     assert "has no site" in await field.refused("totals", from_=DAY, to=DAY, site="x")
     assert "either from and to" in await field.refused("emissions")
     assert "before to_us" in await field.refused("emissions", from_us=2_000_000_000_000_000, to_us=1_900_000_000_000_000)
+
+
+async def test_a_day_of_more_batches_than_one_row_names_is_a_chain_of_rows(
+    hub: TestHub, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cloud.esg.days.AT_ONCE", 3)
+    field = await Field(hub).open()
+    await field.whole_day(DAY, parts=8)
+    (day,) = (await field.get("emissions", from_=DAY))["days"]
+    assert of(day, "S")["bar"] == "m" * 24
+    report = await recomputed(field, day["id"], tmp_path, capsys)
+    assert (report["equal"], report["recomputed"]) == (True, {"emissions": 3})
+
+
+async def test_an_inventory_that_reads_other_tags_begins_the_chain_anew(
+    hub: TestHub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    field = await Field(hub).open(TEXT.replace(POWER, ""))
+    await field.whole_day(DAY)
+    (first,) = (await field.get("emissions", from_=DAY))["days"]
+    assert (await field.put(TEXT)).status_code == 200
+    (second,) = (await field.get("emissions", from_=DAY))["days"]
+    assert of(second, "S") == of(first, "S")
+    assert of(second, "W")["bar"] == "m" * 24
+    assert (await recomputed(field, second["id"], tmp_path, capsys))["recomputed"] == {"emissions": 1}
+
+
+async def test_a_row_that_lies_about_its_gases_is_found(hub: TestHub, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A hub that lies: the row is logged and names true inputs, and its gases are made up."""
+    field = await Field(hub).open()
+    await field.whole_day(DAY)
+    (day,) = (await field.get("emissions", from_=DAY))["days"]
+    async with hub.hub.db.tenant(1) as connection:
+        stored = await evidence_store.get(connection, 1, bytes.fromhex(day["id"]))
+        assert stored is not None
+        records = [{**one, "gases_kg": {**one["gases_kg"], "ch4_kg": 1.0}} for one in stored.row.output["records"]]
+        lie = replace(stored.row, output={**stored.row.output, "records": records})
+        digest = await evidence_store.append(connection, 1, lie, {}, 1)
+    hub.hub.log.wake(1)
+    reply = await hub.client.get(f"/v1/evidence/{digest.hex()}/bundle", headers=field.token)
+    file = tmp_path / "bundle.qzb"
+    file.write_bytes(reply.content)
+    assert recompute.main([str(file)]) == 1
+    assert "records[0].gases_kg.ch4_kg: the row says 1.0" in capsys.readouterr().out
+
+
+BALANCE = """
+[[balance]]
+name = "gas handling"
+site = "field"
+in = ["gas"]
+out = ["gas"]
+kg_per_scf = 0.024
+"""
+
+
+async def test_leaks_are_looked_for_and_nothing_of_it_is_an_entry(hub: TestHub) -> None:
+    field = await Field(hub).open(TEXT + BALANCE)
+    await field.whole_day(DAY)
+    (found,) = (await field.get("leaks", from_=DAY, to=DAY))["sections"]
+    assert (found["hours"], found["work_order"]) == (24, None)
+    assert found["suspects"] == ["gas"]
+    (day,) = (await field.get("emissions", from_=DAY))["days"]
+    assert {one["source"] for one in day["records"]} == {"S", "P", "W"}
+
+
+async def test_one_tenant_sees_nothing_of_another(hub: TestHub) -> None:
+    field = await Field(hub).open()
+    await field.whole_day(DAY)
+    await field.get("emissions", from_=DAY)
+    other = Field(hub, await hub.token("other", scopes=("read", "write:esg")))
+    assert "hand one in" in await other.refused("emissions", from_=DAY)
+    assert (await other.put(TEXT)).status_code == 200
+    (day,) = (await other.get("emissions", from_=DAY))["days"]
+    assert of(day, "S")["missing_hours"] == 24
+
+
+async def test_the_inventory_is_kept_by_version_and_its_hand_in_is_in_the_journal(hub: TestHub) -> None:
+    field = await Field(hub).open()
+    found = await field.get("inventory")
+    assert (found["version"], found["sites"], found["text"]) == (1, ["field"], TEXT)
+    assert [one["id"] for one in found["sources"]] == ["S", "P", "W"]
+    assert (await field.put(TEXT)).json()["version"] == 1
+    headers = {**field.token, "content-type": "application/toml", "if-match": '"7"'}
+    refused = await hub.client.put("/v1/esg/inventory", content=TEXT + "\n", headers=headers)
+    assert refused.status_code in (409, 412)
+    assert hub.rows("SELECT count(*) FROM action WHERE name = 'hand-in-inventory'") == [(1,)]
