@@ -136,6 +136,54 @@ fuel = "Fossil Gas"
 books = ["north"]
 market_time_unit = "15min"
 """
+_GASES: Final = {"co2_kg": 61200.0, "ch4_kg": 312.0, "n2o_kg": None, "sf6_kg": 0.0}
+_EMISSIONS: Final = {
+    "id": _HASH,
+    "known_at_us": 1769904000000000,
+    "gwp": "AR5",
+    "site": "field",
+    "day": "2026-01-31",
+    "open": 0,
+    "until_us": 1769904000000000,
+    "records": [
+        {
+            "source": "FLARE-1",
+            "asset": "FLARE-1",
+            "category": "flare",
+            "purpose": "safety",
+            "method": "flare-w19",
+            "ogmp_level": 3,
+            "quality": 2,
+            "activity": {"value": 1020000.0, "unit": "scf"},
+            "gases_kg": _GASES,
+            "known_t": 69.9,
+            "u95_pct": {"flare gas": 5.0, "flare gas analysis": 2.0},
+            "factors": [
+                {
+                    "name": "flare.efficiency.default",
+                    "value": 0.98,
+                    "unit": "1",
+                    "from": "2010-11-30",
+                    "reference": "40 CFR 98.233(n)",
+                    "status": "confirmed",
+                    "scenario": "",
+                }
+            ],
+            "notes": ["N2O: factor flare.n2o on 2026-01-31: is unconfirmed since 2010-11-30 (scenario flare-n2o)"],
+            "bar": "mmmmmmmmmmmmmmmmmmmmmmbm",
+            "hourly": [42500.0] * 24,
+            "unit": "scf",
+            "excluded": {"absent": 1},
+            "known_s": 82800.0,
+            "measured_hours": 23,
+            "filled_hours": 1,
+            "missing_hours": 0,
+        }
+    ],
+    "as_stated": [],
+    "meters": {},
+    "refused": {},
+}
 _KEY: Final = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
 _PROOF: Final = _HASH * 2
 
@@ -253,6 +301,132 @@ ANSWERS: Final[Mapping[str, Any]] = {
         "sha256": _HASH,
         "facts": _FACTS,
         "new": True,
+    },
+    "GET /v1/esg/inventory": {
+        "version": 1,
+        "sha256": _HASH,
+        "received_us": 1769904000000000,
+        "title": "Emission sources of the field",
+        "sites": ["field"],
+        "meters": [{"name": "flare gas", "tag": "rig1/flare1.flare_gas_flow", "unit": "MMscf/d", "reads": "rate", "high": 50.0}],
+        "sources": [
+            {
+                "id": "FLARE-1",
+                "site": "field",
+                "asset": "FLARE-1",
+                "category": "flare",
+                "scope": "scope 1",
+                "from": "2026-01-01",
+                "until": None,
+                "meters": ["flare gas", "flare pilot"],
+                "u95_pct": {"flare gas": 5.0},
+            }
+        ],
+        "text": "title = ...",
+    },
+    "PUT /v1/esg/inventory": {"version": 1, "sha256": _HASH},
+    "GET /v1/esg/emissions": {"days": [_EMISSIONS], "missing": []},
+    "GET /v1/esg/totals": {
+        "id": _HASH,
+        "as_of_us": 1769904000000000,
+        "from": "2026-01-01",
+        "to": "2026-01-31",
+        "gwp": "AR5",
+        "scenario": "",
+        "days": 31,
+        "scopes": {
+            "scope 1": {
+                "figure_t": None,
+                "known_t": 4210.5,
+                "low_t": 4020.1,
+                "high_t": 4400.9,
+                "u95_pct": 4.5,
+                "approach": 2,
+                "quality": 2.1,
+                "gases_kg": _GASES,
+                "doubts": ["FLARE-1: n2o not estimated"],
+                "more_doubts": 0,
+            }
+        },
+        "sources": [],
+        "assets": [{"asset": "FLARE-1", "ch4_kg": 3120.0, "ogmp_level": 3, "why": ""}],
+        "flared": [{"purpose": "safety", "scf": 10400000.0}],
+    },
+    "GET /v1/esg/restatements": {
+        "before_us": 1769904000000000,
+        "after_us": 1769990400000000,
+        "before": None,
+        "after": None,
+        "restated": [
+            {
+                "source": "FLARE-1",
+                "category": "flare",
+                "day": "2026-01-31",
+                "before": {"gases_kg": _GASES, "missing_hours": 6},
+                "after": {"gases_kg": _GASES, "missing_hours": 0},
+            }
+        ],
+    },
+    "POST /v1/esg/measures": {"stored": 1, "known_at_us": 1769904000000000},
+    "GET /v1/esg/intensity": {
+        "id": _HASH,
+        "from": "2026-01-01",
+        "to": "2026-01-31",
+        "figures": [
+            {"name": "methane_intensity", "value": 0.0012, "unit": "m3 of CH4 per m3 of gas marketed", "why": ""},
+            {"name": "trir", "value": None, "unit": "cases per 200,000 h", "why": "no safety is registered for the period"},
+        ],
+        "sources": [{"source": "FLARE-1", "asset": "FLARE-1", "ogmp_level": 3}],
+        "assets": [{"asset": "FLARE-1", "ch4_kg": 3120.0, "ogmp_level": 3, "why": ""}],
+        "flared": [{"purpose": "safety", "scf": 10400000.0}],
+    },
+    "GET /v1/esg/score": {
+        "id": _HASH,
+        "as_of_us": 1769904000000000,
+        "from": "2026-01-01",
+        "to": "2026-01-31",
+        "value": None,
+        "exact": None,
+        "low": 31.0,
+        "high": 82.5,
+        "coverage": 0.45,
+        "contributions": [
+            {"topic": "ghg_methane", "weight": 0.3, "points": 6.0, "exact": "6", "low": 1.5, "high": 9.0, "capped_by": []},
+            {"topic": "water", "weight": 0.1, "points": None, "exact": None, "low": -5.0, "high": 5.0, "capped_by": []},
+        ],
+        "metrics": [
+            {
+                "name": "methane intensity",
+                "topic": "ghg_methane",
+                "figure": "methane_intensity",
+                "value": 0.0012,
+                "unit": "m3 of CH4 per m3 of gas marketed",
+                "why": "",
+                "score": 70.0,
+                "best": 0.0,
+                "worst": 0.004,
+                "since": "2026-01-01",
+                "reference": "agreed with the board",
+                "u95_pct": 30.0,
+            }
+        ],
+        "broken": [],
+        "weights_moved": None,
+    },
+    "GET /v1/esg/leaks": {
+        "sections": [
+            {
+                "section": "gas handling",
+                "site": "field",
+                "hours": 720,
+                "why": "",
+                "probability": 0.93,
+                "kg_h": {"low": 310.0, "rate": 450.0, "high": 590.0},
+                "since_hour": 402,
+                "suspects": ["export gas", "separator gas"],
+                "work_order": "Look for gas escaping at gas handling, field: ...",
+            }
+        ]
     },
     "PUT /v1/assets": {"version": 3, "sha256": _HASH},
     "PUT /v1/risk/settings": {"version": 2, "sha256": _HASH},
