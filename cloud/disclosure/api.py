@@ -255,8 +255,13 @@ def _writers(router: APIRouter, clock: Clock, outages: Outages, writer: Asker) -
 
     @router.post("/v1/outages/{event}/dismissal")
     async def dismiss(principal: who, event: EventName, body: Reason, if_match: IfMatch = None) -> Response:
-        """What is not published is withdrawn, and the block ends. What is published is taken back by a message that somebody else agrees to."""
+        """It is not so: withdrawn where nothing is published, else taken back by a message that somebody else agrees to."""
         return shown(await outages.dismiss(principal, event, body.reason, version(if_match)))
+
+    @router.post("/v1/outages/{event}/withdrawal")
+    async def withdraw(principal: who, event: EventName, body: Reason, if_match: IfMatch = None) -> Response:
+        """Drop what is not published: a draft, an update, a dismissal. What is published stays as it is."""
+        return shown(await outages.withdraw(principal, event, body.reason, version(if_match)))
 
     @router.post("/v1/outages/{event}/cover", status_code=202)
     async def ask_cover(principal: who, event: EventName, body: Covering, if_match: IfMatch = None) -> Response:

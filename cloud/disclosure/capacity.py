@@ -72,8 +72,10 @@ class Available:
     def high(self) -> Decimal:
         return sum((part.high for part in self.parts), Decimal(0))
 
-    def part(self, asset: str) -> PartState:
-        return next(part for part in self.parts if part.asset == asset)
+    @property
+    def lost(self) -> Decimal:
+        """Known to be down."""
+        return sum((part.capacity for part in self.parts if part.condition is Condition.DOWN), Decimal(0))
 
     def output(self) -> dict[str, Any]:
         """As an evidence row has it; numbers as text, so that no digit is lost."""

@@ -2,7 +2,7 @@
 
     found --> DRAFT --confirm--> CONFIRMED --ask--> ASKED --publish--> PUBLISHED (ENDED once it has recovered, DISMISSED if taken back)
     declared by a person --> CONFIRMED          PUBLISHED --change--> DRAFT of the next message, --confirm--> CONFIRMED, and so on
-    DRAFT, CONFIRMED, ASKED --withdraw--> WITHDRAWN, or PUBLISHED where an earlier message is out; PUBLISHED --dismiss--> CONFIRMED
+    DRAFT, CONFIRMED, ASKED --withdraw--> WITHDRAWN, or PUBLISHED as before where a message is out; PUBLISHED --dismiss--> CONFIRMED
 
 Rules: whatever is said comes from the profile, from what was measured, or from a person's action, and each step is a function of these
 alone, so that it can be done again. Not for who may do a step (`outages`), nor for when the watch takes one (`watch`).
@@ -52,7 +52,7 @@ class Deed(StrEnum):
 # What may be done when; what is not listed is refused.
 ALLOWED: Final[Mapping[Deed, tuple[State, ...]]] = {
     Deed.CHANGE: (State.DRAFT, State.PUBLISHED),
-    Deed.CONFIRM: (State.DRAFT, State.CONFIRMED, State.ASKED, State.PUBLISHED),
+    Deed.CONFIRM: (*UNPUBLISHED, State.PUBLISHED, State.ENDED),
     Deed.ASK: (State.CONFIRMED, State.ASKED),
     Deed.PUBLISH: (State.ASKED,),
     Deed.WITHDRAW: UNPUBLISHED,
@@ -234,7 +234,8 @@ def _published(after: Event) -> Event:
 def _withdrawn(before: Event, _: Action) -> Event:
     if before.published is None:
         return replace(before, state=State.WITHDRAWN, approval=None)
-    return replace(before, state=State.PUBLISHED, draft=None, approval=None, confirmed_us=microseconds(before.published.decided))
+    state = State.PUBLISHED if before.recovered_us is None else State.ENDED
+    return replace(before, state=state, draft=None, approval=None, confirmed_us=microseconds(before.published.decided))
 
 
 def _dismissed(before: Event, action: Action) -> Event:

@@ -29,7 +29,7 @@ from cloud.identity.approvals import Approvals
 from cloud.identity.credentials import Principal
 from cloud.identity.versions import outrun
 from cloud.reports.filed import Keep
-from cloud.reports.umm import Status, Unavailability
+from cloud.reports.umm import Unavailability
 from cloud.trading.deals import Side
 from protocols.clock import Clock
 
@@ -71,14 +71,20 @@ class Outages:
                 raise Problem("outage-state", f"event {event} is published; say what is different now to make the next message")
             return await self._ledger.take(connection, principal.actor, self._action(Deed.CONFIRM, principal, corrections), setup, before)
 
-    async def dismiss(self, principal: Principal, event: str, reason: str, follows: int | None) -> Stored:
-        """Before publication: withdrawn, and the block ends. After it: a message that takes it back, which a second person has to agree to."""
+    async def withdraw(self, principal: Principal, event: str, reason: str, follows: int | None) -> Stored:
+        """What is not published will not be: a draft, an update, a dismissal that was declined."""
         async with self._db.tenant(principal.tenant_id) as connection:
             setup, before = await self._before(connection, principal.tenant_id, event, follows)
-            drafted = before.event.draft is not None and before.event.message.status is not Status.DISMISSED
-            deed = Deed.WITHDRAW if drafted else Deed.DISMISS
-            made = await self._ledger.take(connection, principal.actor, self._action(deed, principal, {"reason": reason}), setup, before)
-            return await self._ask(connection, principal, setup, made) if deed is Deed.DISMISS else made
+            action = self._action(Deed.WITHDRAW, principal, {"reason": reason})
+            return await self._ledger.take(connection, principal.actor, action, setup, before)
+
+    async def dismiss(self, principal: Principal, event: str, reason: str, follows: int | None) -> Stored:
+        """It is not so. Before publication: withdrawn. After it: a message that takes it back, which a second person has to agree to."""
+        async with self._db.tenant(principal.tenant_id) as connection:
+            setup, before = await self._before(connection, principal.tenant_id, event, follows)
+            action = self._action(Deed.DISMISS, principal, {"reason": reason})
+            made = await self._ledger.take(connection, principal.actor, action, setup, before)
+            return await self._ask(connection, principal, setup, made) if made.event.blocks else made
 
     async def ask(self, principal: Principal, event: str, follows: int | None) -> Stored:
         async with self._db.tenant(principal.tenant_id) as connection:

@@ -37,7 +37,7 @@ def found(available: Available, part: PartState, watched: Watched, setup: Setup,
     unit, asset = available.unit, setup.asset(part.asset)
     start_us = watched.since_us
     planned_until_us = _maintained(asset, start_us)
-    judged = judge(unit, unit.installed - available.point, told.law)
+    judged = judge(unit, available.lost, told.law)
     detail = {
         "unit": unit.name,
         "asset": part.asset,

@@ -141,12 +141,12 @@ class Watch:
             setup = await read_setup(connection, tenant_id, tenant.setup)
             if setup is None or setup.model is None:
                 return False
+            await store.lock(connection, tenant_id)
             health = {site: await evidence_store.newest(connection, tenant_id, "health", site) for site in setup.sites}
             rows = {site: found for site, found in health.items() if found is not None}
             now = {site: digest for site, (digest, _) in rows.items()}
             if setup is tenant.setup and now == tenant.health:
                 return False
-            await store.lock(connection, tenant_id)
             written = await _Pass(self, connection, tenant_id, setup, rows).run()
         tenant.setup, tenant.health = setup, now
         return written

@@ -141,10 +141,23 @@ async def test_a_published_message_is_taken_back_by_four_eyes(hub: TestHub) -> N
     assert (dismissed.json()["state"], dismissed.json()["blocks_orders"]) == ("publication asked", True)
     assert slug(await field.agree(field.olga, dismissed.json()["approval"])) == "forbidden"
     assert (await field.agree(field.carl, dismissed.json()["approval"])).status_code == 200
+    assert slug(await field.agree(field.carl, dismissed.json()["approval"])) == "conflict"
     newest = (await published(field))[0]
     assert (newest.id, newest.status, newest.remarks) == (f"{event}_002", umm.Status.DISMISSED, "the work was called off")
     assert (await field.events())[0]["state"] == "dismissed"
     assert slug(await field.step(field.olga, "confirmation", {"remarks": "no"}, event=event)) == "outage-state"
+
+
+async def test_a_dismissal_that_was_declined_can_be_dropped(hub: TestHub) -> None:
+    field = await open_field(hub, WHOLE)
+    event = (await declare(field, 10, 12, "30")).json()["event"]
+    await publish(field, event)
+    asked = (await field.step(field.olga, "dismissal", {"reason": "called off"}, event=event)).json()["approval"]
+    assert (await field.agree(field.carl, asked, agree=False)).status_code == 200
+    dropped = await field.step(field.olga, "withdrawal", {"reason": "it takes place after all"}, event=event)
+    assert (dropped.json()["state"], dropped.json()["blocks_orders"]) == ("published", False)
+    again = await field.step(field.olga, "confirmation", {"unavailable": "35"}, event=event)
+    assert (again.json()["state"], again.json()["message"]["version"]) == ("confirmed", 2)
 
 
 async def test_recovery_is_drafted_as_the_next_message_and_ends_the_event(hub: TestHub) -> None:

@@ -46,7 +46,7 @@ async def test_an_outage_that_outlasts_what_was_said_is_told_again(hub: TestHub)
     later = await field.event("draft")
     assert later["message"]["version"] == 2
     assert datetime.fromisoformat(later["message"]["stop"]) > datetime.now(UTC)
-    gone = await field.step(field.olga, "dismissal", {"reason": "the stop is right"})
+    gone = await field.step(field.olga, "withdrawal", {"reason": "the stop is right"})
     assert (gone.json()["state"], gone.json()["blocks_orders"]) == ("published", False)
 
 
