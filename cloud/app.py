@@ -147,7 +147,7 @@ class Hub:
         self.alarms = Boards()
         self.reaction = Reaction(self.db, database_url, clock, self.results, self._tenant_ids, self.log.wake, self.alarms, tracing)
         self.listeners.append(self.reaction.wake)
-        self.emission_days = Days(self.db, clock, self.threads, self.log.wake)
+        self.emission_days = Days(self.db, clock, self.log.wake)
         self.reaction.followed_by(self.emission_days.follow)
         self.ledger = Ledger(clock, self.record)
         self.outages = Watch(self.db, clock, self.ledger, self.results.publish, self.log.wake, self._tenant_ids, config.data / "umm")
@@ -342,7 +342,7 @@ def _include_compliance(app: FastAPI, hub: Hub) -> None:
 
 
 def _include_esg(app: FastAPI, hub: Hub) -> None:
-    periods = Periods(hub.db, hub.clock, hub.threads, hub.emission_days, hub.log.wake)
+    periods = Periods(hub.db, hub.clock, hub.emission_days, hub.log.wake)
     askers = (hub.gate.needs("read:esg"), hub.gate.needs("write:esg"))
     app.include_router(esg_api.routes(hub.db, hub.clock, hub.emission_days, periods, askers, hub.record))
 

@@ -8,11 +8,11 @@ makes a new row, and a look that finds nothing new makes none. Not for gases (`s
 import asyncio
 import logging
 from collections import OrderedDict, defaultdict
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Final
+from typing import Final
 
 from cloud import texts
 from cloud.db import Connection, Database, Unavailable
@@ -93,8 +93,9 @@ class _Look:
 class Days:
     """`async with Days(...)`; `follow` is told of tenants whose samples came."""
 
-    def __init__(self, db: Database, clock: Clock, threads: Executor, wake_log: Any) -> None:
-        self._db, self._clock, self._threads, self._wake_log = db, clock, threads, wake_log
+    def __init__(self, db: Database, clock: Clock, wake_log: Callable[[int], None]) -> None:
+        self._db, self._clock, self._wake_log = db, clock, wake_log
+        self.threads = ThreadPoolExecutor(1, "emissions")  # one, and its own: a month in hand delays no receipt
         self._locks: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._held: OrderedDict[tuple[int, str], _Held] = OrderedDict()
         self._tables: dict[bytes, TagTable] = {}
@@ -108,6 +109,7 @@ class Days:
 
     async def __aexit__(self, *_: object) -> None:
         await tasks.end(self._task)
+        self.threads.shutdown(wait=False, cancel_futures=True)
 
     def follow(self, tenant_id: int) -> None:
         """Never blocks. The open day is accounted for soon, and again every few minutes while this is called."""
@@ -157,7 +159,7 @@ class Days:
             if len(self._registers) > 50:
                 self._registers.clear()
             loop = asyncio.get_running_loop()
-            self._registers[stored.digest] = await loop.run_in_executor(self._threads, parse_register, stored.text)
+            self._registers[stored.digest] = await loop.run_in_executor(self.threads, parse_register, stored.text)
         return Known(stored, self._registers[stored.digest])
 
     @staticmethod
@@ -195,7 +197,7 @@ class Days:
                 look = await self._look(tenant_id, site, day)
                 if not look.batches and self._holds(look) and look.held.row is not None:
                     return look.held.row, new
-                row, contents, after = await asyncio.get_running_loop().run_in_executor(self._threads, self._compute, look)
+                row, contents, after = await asyncio.get_running_loop().run_in_executor(self.threads, self._compute, look)
                 async with self._db.tenant(tenant_id) as connection:
                     digest = await evidence_store.append(connection, tenant_id, row, contents, self._clock.now_us())
                 self._wake_log(tenant_id)
@@ -266,7 +268,7 @@ class Days:
         found = await evidence_store.batches(connection, tenant_id, refs)
         opened = [Arrived(ref, one.gateway_id, one.table_digest, one.statement) for ref, one in zip(refs, found, strict=True)]
         tables = await self._tables_of(connection, tenant_id, opened)
-        samples = await asyncio.get_running_loop().run_in_executor(self._threads, _columns, opened, tables, tags, window)
+        samples = await asyncio.get_running_loop().run_in_executor(self.threads, _columns, opened, tables, tags, window)
         held = DayRow(row.subject, digest, row.as_of_us, row.output)
         told = row.parameters
         return _Held(held, int(told["log_size"]), tuple(tags), row.inputs.contents["inventory"], dict(told["refused"]), samples)
@@ -305,7 +307,7 @@ class Days:
             batches = [one for _, one in found]
             tables = await self._tables_of(connection, tenant_id, batches)
         asked = (from_us, to_us)
-        row = await asyncio.get_running_loop().run_in_executor(self._threads, _interval, known, site, asked, batches, tables)
+        row = await asyncio.get_running_loop().run_in_executor(self.threads, _interval, known, site, asked, batches, tables)
         async with self._db.tenant(tenant_id) as connection:
             digest = await evidence_store.append(connection, tenant_id, row, {known.stored.digest: known.text}, self._clock.now_us())
         self._wake_log(tenant_id)

@@ -4,8 +4,7 @@ A period asked for twice while nothing changed gives the same row. Not for HTTP 
 """
 
 import asyncio
-from collections.abc import Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
@@ -51,8 +50,8 @@ class Stored:
 class Periods:
     """For the routes; one per process."""
 
-    def __init__(self, db: Database, clock: Clock, threads: Executor, days: Days, wake_log: Any) -> None:
-        self._db, self._clock, self._threads, self._days, self._wake_log = db, clock, threads, days, wake_log
+    def __init__(self, db: Database, clock: Clock, days: Days, wake_log: Callable[[int], None]) -> None:
+        self._db, self._clock, self._days, self._wake_log = db, clock, days, wake_log
 
     async def known(self, tenant_id: int) -> Known:
         found = await self._days.known(tenant_id)
@@ -83,7 +82,7 @@ class Periods:
     ) -> Stored:
         if not found:
             raise Problem("not-found", f"nothing is accounted for between {wanted.first} and {wanted.last}")
-        row = await asyncio.get_running_loop().run_in_executor(self._threads, inventory_row, found, wanted, missing, reconciled)
+        row = await asyncio.get_running_loop().run_in_executor(self._days.threads, inventory_row, found, wanted, missing, reconciled)
         async with self._db.tenant(tenant_id) as connection:
             digest = await evidence_store.append(connection, tenant_id, row, {}, self._clock.now_us())
         self._wake_log(tenant_id)

@@ -18,8 +18,8 @@ from protocols.tomlfile import nearest
 from simulators.face import Step
 
 NORMAL: Final = 0
-RELIEVING: Final = 2  # label: F02 of the fault catalogue
-PILOT_OUT: Final = 3  # label: F03
+RELIEVING: Final = 2  # labels of a flare; 1 is the fouling of the platform
+PILOT_OUT: Final = 3
 RELIEF_SEEN: Final = 0.01  # MMscf/d above the purge from which the label says that the flare relieves
 
 
