@@ -120,7 +120,7 @@ async def test_a_finding_is_shown_as_json_text_or_page(office: Office) -> None:
     assert "facts as known at 20" in text.text
     page = await office.ask("GET", path, accept="text/html,*/*")
     assert page.headers["content-type"] == "text/html; charset=utf-8"
-    assert page.headers["content-security-policy"] == "default-src 'none'; style-src 'unsafe-inline'"
+    assert "script-src 'self'" in page.headers["content-security-policy"]
     assert "<script" not in page.text
     assert "EMIR art. 9(1)" in page.text
 
