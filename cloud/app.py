@@ -26,7 +26,7 @@ from cloud.audit.keys import LogKeys
 from cloud.audit.log import Log
 from cloud.body import BodyLimit, BodyRules
 from cloud.compliance import api as compliance_api
-from cloud.compliance import facts_api, parameters, profile_api
+from cloud.compliance import controls_api, facts_api, parameters, privacy_register_api, profile_api
 from cloud.compliance.asking import Rules
 from cloud.compliance.surveillance import cases_api, orders_api
 from cloud.compliance.surveillance.desk import Surveillance
@@ -352,6 +352,13 @@ def _include_gateways(app: FastAPI, hub: Hub) -> None:
     app.include_router(configuration_api.routes(hub.configurations, hub.gate.needs("read:field"), hub.gate.needs("write:gateways")))
 
 
+def _include_controls(app: FastAPI, hub: Hub) -> None:
+    journal, officer = hub.gate.needs("read:journal"), hub.gate.needs("write:compliance")
+    parts = controls_api.Parts(hub.db, hub.clock, hub.record, hub.log.log_key, hub.log.wake)
+    app.include_router(controls_api.routes(parts, journal, officer))
+    app.include_router(privacy_register_api.routes(hub.db, journal))
+
+
 def _include_conduct(app: FastAPI, hub: Hub) -> None:
     needs = hub.gate.needs
     reader, officer = needs("read:compliance"), needs("write:compliance")
@@ -362,6 +369,7 @@ def _include_conduct(app: FastAPI, hub: Hub) -> None:
 
 def _include_reports(app: FastAPI, hub: Hub, drafts: Drafts) -> None:
     _include_conduct(app, hub)
+    _include_controls(app, hub)
     desk = Desk(hub.db, hub.clock, hub.changed, hub.restriction)
     app.include_router(imports_api.routes(hub.db, hub.clock, hub.threads, desk, hub.gate.needs("write:deals")))
     reader, writer = hub.gate.needs("read:compliance"), hub.gate.needs("write:compliance")

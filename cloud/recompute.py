@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from cloud.compliance import again as compliance
+from cloud.compliance import controls
 from cloud.compliance.surveillance import again as surveillance
 from cloud.disclosure import stages as disclosure
 from cloud.esg import again as esg
@@ -26,6 +27,7 @@ from protocols.batch import pedigree, verify
 TOLD: Final = 5
 REGISTRY: Final[Mapping[str, Stage]] = {
     **compliance.STAGES,
+    **controls.STAGES,
     **disclosure.STAGES,
     **esg.STAGES,
     **reaction.STAGES,

@@ -86,6 +86,7 @@ KIND_SCOPES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("health", "problem"), "read:assets"),
     **dict.fromkeys(("capacity", "outage", "umm", "finding", "filing", "alert", "orders"), _COMPLIANCE),
     **dict.fromkeys(("emissions", "inventory", "score"), _ESG),
+    "control": "read:journal",
 }
 OTHER_KINDS: Final = "read:risk"
 
