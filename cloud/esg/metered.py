@@ -16,6 +16,7 @@ from cloud.esg.readings import Reads
 from cloud.esg.register import Meter
 from cloud.esg.spans import DAY_US, HOUR_US, Times, both, counted, extremes, integrals, spans
 from cloud.esg.units import Quantity, Unit
+from protocols import quality
 from protocols.batch.bundle import Samples
 
 LEAST_COVERED: Final = 0.75  # of an hour, to stand for all of it
@@ -98,13 +99,15 @@ def of_day(meter: Meter, samples: Samples, period: Period, companion: Companion 
     amounts, factor = np.zeros(24), meter.reading.factor
     amounts[:over] = cleaned.values[0] * factor
     bar = "".join(BAR[Origin(code)] for code in cleaned.origin[0].tolist())
-    if over < edges.size - 1 and found.amount[over] >= 0.0 and found.highest[over] <= meter.high:
-        amounts[over] = found.amount[over] * factor
+    reasons = {each.name.lower().replace("_", " "): int(cleaned.reasons(each)[0]) for each in Excluded if each is not Excluded.NO}
+    if over < edges.size - 1:
+        wrong = "negative" if found.amount[over] < 0.0 else "above range" if found.highest[over] > meter.high else ""
+        amounts[over] = 0.0 if wrong else found.amount[over] * factor
+        reasons[wrong] = reasons.get(wrong, 0) + 1 if wrong else 0
     bar = (bar + "o" * (edges.size - 1 - over)).ljust(24, ".")
     used = np.zeros(edges.size - 1, dtype=np.bool_)
     used[:over] = cleaned.origin[0] == Origin.MEASURED
     used[over:] = True
-    reasons = {each.name.lower().replace("_", " "): int(cleaned.reasons(each)[0]) for each in Excluded if each is not Excluded.NO}
     return Metered(
         float(amounts.sum()),
         _unit(meter),
@@ -117,14 +120,29 @@ def of_day(meter: Meter, samples: Samples, period: Period, companion: Companion 
 
 
 def of_interval(meter: Meter, samples: Samples, from_us: int, to_us: int, companion: Companion | None = None) -> Metered:
-    """Exactly what is known of from_us <= time < to_us; nothing is bridged and nothing is scaled up. bar is empty."""
-    edges = np.array([from_us, to_us], dtype=np.int64)
-    found = _hours(meter, samples, edges, companion)
-    good = found.amount[0] >= 0.0 and not found.highest[0] > meter.high
-    amount = float(found.amount[0]) * meter.reading.factor if good else 0.0
-    excluded = {} if good else {"negative" if found.amount[0] < 0.0 else "above range": 1}
-    used = np.ones(1, dtype=np.bool_)
-    return Metered(amount, _unit(meter), "", (), excluded, float(found.known_s[0]) if good else 0.0, _share(found, used))
+    """Exactly what is known of from_us <= time < to_us; nothing is bridged and nothing is scaled up. bar is empty.
+
+    Samples above the range are as good as none; a sum below zero is not known.
+    """
+    samples, above = _within_range(meter, samples, from_us, to_us)
+    found = _hours(meter, samples, np.array([from_us, to_us], dtype=np.int64), companion)
+    reason = {"above range": above} if above else {}
+    amount, known_s = float(found.amount[0]), float(found.known_s[0])
+    if amount < 0.0:
+        amount, known_s, reason = 0.0, 0.0, {**reason, "negative": 1}
+    elif meter.reading.reads is Reads.TOTAL and amount * HOUR_S > meter.high * max(known_s, 1.0):
+        amount, known_s, reason = 0.0, 0.0, {"above range": 1}
+    return Metered(amount * meter.reading.factor, _unit(meter), "", (), reason, known_s, _share(found, np.ones(1, dtype=np.bool_)))
+
+
+def _within_range(meter: Meter, samples: Samples, from_us: int, to_us: int) -> tuple[Samples, int]:
+    """The samples of a rate with those above the range called bad, and how many those are within the stretch."""
+    if meter.reading.reads is Reads.TOTAL:
+        return samples, 0
+    above = samples.values > meter.high
+    codes = np.where(above, np.uint32(quality.BAD_OUT_OF_RANGE), samples.quality).astype(np.uint32)
+    inside = above & (samples.times_us >= from_us) & (samples.times_us < to_us)
+    return Samples(samples.times_us, samples.values, codes), int(np.count_nonzero(inside))
 
 
 def _unit(meter: Meter) -> Unit:
@@ -173,13 +191,3 @@ def _steady_mean(found: _Hours, over: int) -> Floats:
 def _share(found: _Hours, used: Bools) -> float:
     whole, part = float(found.amount[used].sum()), float(found.special[used].sum())
     return min(max(part / whole, 0.0), 1.0) if whole > 0.0 else 0.0
-
-
-def hourly_mass(meter: Meter, samples: Samples, period: Period, kg_per_scf: float) -> tuple[Floats, Bools]:
-    """kg in each whole hour that is over, and whether it was measured; for balances."""
-    found = of_day(meter, samples, period)
-    over = period.hours_over
-    amounts = np.array(found.hourly[:over])
-    size = Quantity(1.0, found.unit)
-    per = size.to(Unit.KG) if found.unit.dimension is Unit.KG.dimension else size.to(Unit.SCF) * kg_per_scf
-    return amounts * per, np.array([letter == "m" for letter in found.bar[:over]], dtype=np.bool_)

@@ -222,6 +222,33 @@ def test_an_interval_has_exactly_its_gas() -> None:
     assert found.metered.known_s == 180.0
 
 
+def test_a_spike_in_an_interval_is_not_known_and_the_rest_of_it_is() -> None:
+    full = samples(2.0)
+    values = full.values.copy()
+    values[10:12] = 60.0
+    columns = {FLOW: Samples(full.times_us, values, full.quality), PILOT: samples(600.0)}
+    (found,) = of_an_interval(register(FLARE).sources, columns, Span(START, START + HOUR_US))
+    assert found.metered is not None
+    assert (found.metered.known_s, found.metered.excluded) == (3540.0, {"above range": 2})
+    assert found.estimate.activity.value == pytest.approx(2e6 * 3540 / 86_400)
+
+
+@pytest.mark.parametrize(("mwh", "known"), [(150.0, True), (250.0, False)], ids=["within its range an hour", "beyond it"])
+def test_a_counter_over_two_hours_is_held_to_its_range_in_an_hour(mwh: float, known: bool) -> None:
+    power = SOURCE + EVERY["power"].replace('grid = "us.camx"', f"grid = {RATE}")
+    ran = Samples(START + HOUR_US * np.array([0, 2]), np.array([0.0, mwh]), np.zeros(2, np.uint32))
+    found = of_an_interval(register(power).sources, {POWER: ran}, Span(START, START + 2 * HOUR_US))[0]
+    assert found.estimate.activity.value == (mwh if known else 0.0)
+    assert found.metered is not None
+    assert found.metered.known_s == (7200.0 if known else 0.0)
+
+
+def test_the_open_hour_says_why_it_counts_nothing() -> None:
+    (found,) = day(register(FLARE), {**LIT, FLOW: samples(60.0)}, Period(START, START + HOUR_US // 2))
+    assert found.metered is not None
+    assert (found.metered.bar[0], found.metered.excluded, found.estimate.activity.value) == ("o", {"above range": 1}, 0.0)
+
+
 @given(st.permutations(range(8)))
 def test_the_order_of_batches_changes_nothing(order: list[int]) -> None:
     full = wavy(every_us=10 * STEP_US)
