@@ -54,4 +54,4 @@ def read_event(told: Mapping[str, Any]) -> Event:
     return Event(**members, state=State(told["state"]), judgement=Judgement(told["judgement"]))
 
 
-_EVENT = ("id", "number", "unit", "asset", "known_us", "why", "confirmed_us", "recovered_us", "approval")
+_EVENT = ("id", "number", "unit", "asset", "known_us", "why", "confirmed_us", "recovered_us", "approval", "confirmed_by")

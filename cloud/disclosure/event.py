@@ -22,6 +22,7 @@ from cloud.reports.errors import ReportError
 from cloud.reports.umm import Outage, Status, Umm, Unavailability
 
 UMM: Final = "umm"
+PERSON: Final = "person/"  # before the number of one
 
 
 class State(StrEnum):
@@ -104,6 +105,7 @@ class Event:
     confirmed_us: int | None = None
     recovered_us: int | None = None
     approval: int | None = None
+    confirmed_by: str = ""
 
     @property
     def message(self) -> Umm:
@@ -161,9 +163,11 @@ def _begun(action: Action, profile: Profile) -> Event:
         unit.installed, unit.installed - lost, lost, told["reason"], unit.name, unit.eic, unit.zone, who.name, who.acer_code, decided,
         fuel=unit.fuel, remarks=told["remarks"],
     )  # fmt: skip
-    state, confirmed_us = (State.DRAFT, None) if found else (State.CONFIRMED, action.at_us)
     judged = Judgement(told["judgement"]), told["why"]
-    return Event(name, told["number"], unit.name, asset, state, action.at_us, *judged, draft, confirmed_us=confirmed_us)
+    begun = Event(name, told["number"], unit.name, asset, State.DRAFT, action.at_us, *judged, draft)
+    if found or not action.by.startswith(PERSON):  # what a program says, a person has to confirm
+        return begun
+    return replace(begun, state=State.CONFIRMED, confirmed_us=action.at_us, confirmed_by=action.by)
 
 
 def _part(unit: Unit, asset: str) -> Decimal:
@@ -210,7 +214,8 @@ def _confirmed(before: Event, action: Action) -> Event:
     fresh = before.draft is None
     confirmed_us = action.at_us if fresh or before.confirmed_us is None else before.confirmed_us
     known_us = action.at_us if fresh else before.known_us
-    return replace(before, state=State.CONFIRMED, known_us=known_us, draft=draft, confirmed_us=confirmed_us, approval=None)
+    confirmed = replace(before, state=State.CONFIRMED, known_us=known_us, draft=draft, confirmed_us=confirmed_us, approval=None)
+    return replace(confirmed, confirmed_by=action.by)
 
 
 def _asked(before: Event, action: Action) -> Event:
@@ -243,7 +248,8 @@ def _dismissed(before: Event, action: Action) -> Event:
     if before.published is None:
         return _withdrawn(before, action)
     draft = umm.dismissed(before.published, max(before.published.decided, moment(action.at_us)), action.detail["reason"])
-    return replace(before, state=State.CONFIRMED, known_us=action.at_us, draft=draft, confirmed_us=action.at_us, approval=None)
+    dismissed = replace(before, state=State.CONFIRMED, known_us=action.at_us, draft=draft, confirmed_us=action.at_us, approval=None)
+    return replace(dismissed, confirmed_by=action.by)
 
 
 _STEPS: Final[Mapping[Deed, Callable[[Event, Action], Event]]] = {

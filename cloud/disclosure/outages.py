@@ -1,7 +1,7 @@
 """What people do about outages: confirm, declare, dismiss, ask for publication, agree to it; and trades that cover a loss.
 
-Rules: a step follows the version its author saw; whoever asks for publication does not agree to it; what is agreed to is the message that
-was asked for, to the byte of its evidence, or nothing. Publication happens in the transaction of the agreement: message, file, manifest,
+Rules: a step follows the version its author saw; only a person confirms; whoever confirmed or asked for publication does not agree to it;
+what is agreed to is the message that was asked for, or nothing. Publication happens in the transaction of the agreement: message, file, manifest,
 filing, journal and the end of the block stand together. Not for HTTP, nor for what the watch does by itself.
 """
 
@@ -65,6 +65,8 @@ class Outages:
 
     async def confirm(self, principal: Principal, event: str, corrections: Mapping[str, Any], follows: int | None) -> Stored:
         """It is a fact, with what the draft got wrong. After publication: what is different now, as the next message."""
+        if principal.person_id is None:
+            raise Problem("forbidden", "only a person confirms that something is a fact; sign in")
         async with self._db.tenant(principal.tenant_id) as connection:
             setup, before = await self._before(connection, principal.tenant_id, event, follows)
             if before.event.draft is None and not corrections:
@@ -108,6 +110,8 @@ class Outages:
             raise Problem(
                 "conflict", "the message was changed since its publication was asked for; decline this and have it asked for anew"
             )
+        if before.event.confirmed_by == actor.by:
+            raise Problem("forbidden", "whoever confirmed the outage does not agree to its publication; somebody else has to")
         role = await self._role(connection, actor)
         now_us = max(self._clock.now_us(), microseconds(draft.decided))
         action = Action(Deed.PUBLISH, actor.by, role, now_us, {"approval": approval.id})

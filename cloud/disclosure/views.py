@@ -1,6 +1,6 @@
 """Outages as people and pages see them: state, message, clock, who did what; nothing that evidence would not show."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from cloud.compliance.parameters import DatedValue
@@ -8,7 +8,9 @@ from cloud.compliance.trace import day_of
 from cloud.disclosure.documents import message_document
 from cloud.disclosure.event import UNPUBLISHED, Event, State
 from cloud.disclosure.ledger import LAW
-from cloud.disclosure.store import Message, Step, Stored
+from cloud.disclosure.store import Message, Step, Stored, Watching
+from cloud.evidence.api import plain
+from protocols.batch.evidence import Row
 
 MINUTES: Final = "eu.remit.disclosure.minutes"
 _MINUTE_US: Final = 60_000_000
@@ -46,6 +48,7 @@ def listed(stored: Stored, now_us: int) -> dict[str, Any]:
         "known_us": event.known_us,
         "changed_us": stored.changed_us,
         "confirmed_us": event.confirmed_us,
+        "confirmed_by": event.confirmed_by,
         "recovered_us": event.recovered_us,
         "judgement": event.judgement.value,
         "why": event.why,
@@ -86,6 +89,15 @@ def whole(
         "findings": list(findings),
         **more,
     }
+
+
+def capacity_json(digest: bytes, row: Row, watching: Mapping[str, Watching]) -> dict[str, Any]:
+    """A unit's newest capacity. watching: by asset."""
+    output: dict[str, Any] = plain(row.output)
+    for asset, part in output["parts"].items():
+        one = watching.get(asset)
+        part |= {"phase": one.watched.phase.value if one else "up", "since_us": one.watched.since_us if one else 0}
+    return {"unit": row.subject, "measure": output.pop("unit"), **output, "as_of_us": row.as_of_us, "evidence": digest.hex()}
 
 
 def states(text: str | None) -> frozenset[str] | None:

@@ -2,8 +2,10 @@
 
 import asyncio
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+from cloud.disclosure.watch import Watch
 from cloud.reports import umm
 from tests.cloud.conftest import RunHub, TestHub
 from tests.cloud.disclosure.field import EVENT, PARTS, PROFILE, SECOND, UNIT, UNITS, Field, open_field
@@ -206,3 +208,38 @@ async def test_the_way_is_walked_across_restarts(run_hub: RunHub) -> None:
             while not (folder / f"{EVENT}_001.xml").exists():
                 await asyncio.sleep(0.02)
         assert [told.id for told in umm.read_feed((folder / f"{EVENT}_001.xml").read_bytes())] == [f"{EVENT}_001"]
+
+
+async def test_who_confirmed_does_not_publish_even_where_another_asked(hub: TestHub) -> None:
+    field = await open_field(hub, WHOLE)
+    event = (await declare(field, 10, 12, "30")).json()["event"]
+    assert (await field.step(field.carl, "confirmation", {"remarks": "seen"}, event=event)).status_code == 200
+    asked = (await field.step(field.olga, "publication", event=event)).json()["approval"]
+    refused = await field.agree(field.carl, asked)
+    assert (slug(refused), await published(field)) == ("forbidden", ())
+
+
+async def test_a_program_does_not_confirm(hub: TestHub) -> None:
+    field = await open_field(hub)
+    await field.draft()
+    refused = await hub.client.post(f"/v1/outages/{EVENT}/confirmation", json={}, headers=field.token)
+    assert slug(refused) == "forbidden"
+
+
+async def test_several_watches_find_one_event(hub: TestHub, tmp_path: Path) -> None:
+    field = await open_field(hub)
+    await field.learn()
+    parts = hub.hub
+    watches = [
+        Watch(parts.db, parts.clock, parts.ledger, parts.results.publish, parts.log.wake, parts._tenant_ids, tmp_path) for _ in range(3)
+    ]
+    for _ in range(3):
+        await field.desk.send(3, 400.0)
+        await field.seen()
+        await asyncio.gather(*(watch.look(1) for watch in watches))
+    await field.event("draft")
+    assert hub.rows("SELECT count(*), max(step) FROM outage") == [(1, 1)]
+    units = (await field.get("/v1/capacity"))["units"]
+    known = units[0]["capacity"]
+    assert (known["available"], known["low"], known["high"]) == ("40", "40", "40")
+    assert {name: (part["condition"], part["phase"]) for name, part in known["parts"].items()} == {"A": ("down", "down"), "B": ("up", "up")}
