@@ -76,6 +76,23 @@ class _Held:
 
 
 @dataclass(slots=True)
+class _Seen:
+    """How far the log has been looked through, and the newest batch of each gateway and day (counted from 1970)."""
+
+    size: int = 0
+    days: dict[tuple[str, int], int] = field(default_factory=dict)
+
+    def add(self, touched: Sequence[tuple[str, int, int, int]], size: int) -> None:
+        for gateway, first, last, position in touched:
+            for day in range(first, min(last, first + 2) + 1):  # no batch is longer than a day
+                self.days[gateway, day] = max(position, self.days.get((gateway, day), -1))
+        self.size = size
+
+    def newest(self, gateway: str, day: date) -> int:
+        return self.days.get((gateway, start_of(day) // DAY_US), -1)
+
+
+@dataclass(slots=True)
 class _Look:
     """What one look at a day found."""
 
@@ -100,6 +117,7 @@ class Days:
         self._held: OrderedDict[tuple[int, str], _Held] = OrderedDict()
         self._tables: dict[bytes, TagTable] = {}
         self._registers: dict[bytes, Register] = {}
+        self._seen: dict[tuple[int, int], _Seen] = {}
         self._told: set[int] = set()  # tenants whose samples came
         self._due_us: dict[int, int] = {}  # tenant -> not before
 
@@ -178,9 +196,14 @@ class Days:
         known = await self.known(tenant_id)
         if known is None:
             raise Problem("not-found", "there is no inventory of sources yet; hand one in with PUT /v1/esg/inventory")
+        running = self.running(known.register, sites, first, min(last, stages.today(self._clock.now_us())))
+        good = await self._unchanged(tenant_id, known, running)
         found: list[DayRow] = []
         made = 0
-        for site, day in self.running(known.register, sites, first, min(last, stages.today(self._clock.now_us()))):
+        for site, day in running:
+            if (row := good.get(stages.day_subject(site, day))) is not None:
+                found.append(row)
+                continue
             if made >= MOST_MADE:
                 reason = f"{made} days have been accounted for, more are to come after {found[-1].subject}: ask again"
                 raise Problem("unavailable", reason, retry_after_s=1)
@@ -188,6 +211,26 @@ class Days:
             made += new
             found.append(row)
         return found
+
+    async def _unchanged(self, tenant_id: int, known: Known, running: Sequence[tuple[str, date]]) -> dict[str, DayRow]:
+        """Rows of days that are over, of this inventory, since which nothing of the day came: a year needs no look at each of its days."""
+        register = known.register
+        margin_us = max((register.margin_us(site) for site in register.sites), default=0)
+        async with self._locks[tenant_id]:
+            seen = self._seen.setdefault((tenant_id, margin_us), _Seen())
+            async with self._db.tenant(tenant_id) as connection:
+                size = await store.log_size(connection, tenant_id)
+                if size > seen.size:
+                    seen.add(await store.touched(connection, tenant_id, (seen.size, size), margin_us), size)
+                rows = await store.day_rows(connection, tenant_id, [stages.day_subject(site, day) for site, day in running])
+        by_subject = {row.subject: row for row in rows if not row.output["open"] and row.inventory == known.stored.digest}
+        good = {}
+        for site, day in running:
+            row = by_subject.get(stages.day_subject(site, day))
+            gateways = {tag.partition("/")[0] for tag in register.tags_of(site)}
+            if row is not None and all(seen.newest(gateway, day) < row.log_size for gateway in gateways):
+                good[row.subject] = row
+        return good
 
     async def bring(self, tenant_id: int, site: str, day: date) -> tuple[DayRow, bool]:
         """The day's newest row, and whether it had to be made."""
@@ -202,7 +245,7 @@ class Days:
                     digest = await evidence_store.append(connection, tenant_id, row, contents, self._clock.now_us())
                 self._wake_log(tenant_id)
                 stored = evidence.decode(evidence.encode(row))
-                after.row = DayRow(row.subject, digest, row.as_of_us, stored.output)
+                after.row = store.day_row(row.subject, digest, stored)
                 self._keep(tenant_id, row.subject, after)
                 new = True
                 if not look.more:
@@ -269,7 +312,7 @@ class Days:
         opened = [Arrived(ref, one.gateway_id, one.table_digest, one.statement) for ref, one in zip(refs, found, strict=True)]
         tables = await self._tables_of(connection, tenant_id, opened)
         samples = await asyncio.get_running_loop().run_in_executor(self.threads, _columns, opened, tables, tags, window)
-        held = DayRow(row.subject, digest, row.as_of_us, row.output)
+        held = store.day_row(row.subject, digest, row)
         told = row.parameters
         return _Held(held, int(told["log_size"]), tuple(tags), row.inputs.contents["inventory"], dict(told["refused"]), samples)
 

@@ -195,12 +195,14 @@ def _emission(one: Mapping[str, Any], start: date, digest: bytes, known_at_us: i
 
 @dataclass(frozen=True, slots=True)
 class DayRow:
-    """A day's row: where it stands, when it was known, what it says."""
+    """A day's row: where it stands, when it was known, what it says; log_size: what it has seen of the log, inventory: the text it rests on."""
 
     subject: str
     digest: bytes
     as_of_us: int
     output: Mapping[str, Any]
+    log_size: int = 0
+    inventory: bytes = b""
 
     def emissions(self, scenario: str = "") -> tuple[Emission, ...]:
         return emissions_of(self.output, self.digest, self.as_of_us, scenario)

@@ -12,7 +12,7 @@ from cloud.db import Connection
 from cloud.esg.spans import DAY_US
 from cloud.esg.stages import EMISSIONS, DayRow
 from protocols.batch import evidence
-from protocols.batch.evidence import BatchRef
+from protocols.batch.evidence import BatchRef, Row
 
 STREAMS: Final = ("live", "backfill")
 ALWAYS: Final = (1 << 63) - 1
@@ -75,7 +75,27 @@ async def day_rows(connection: Connection, tenant_id: int, subjects: Sequence[st
         (tenant_id, EMISSIONS, list(subjects), known_at_us),
         binary=True,
     )
-    return [DayRow(row[0], bytes(row[1]), row[2], evidence.decode(bytes(row[3])).output) for row in await _rows(cursor)]
+    rows = [(row[0], bytes(row[1]), row[2], evidence.decode(bytes(row[3]))) for row in await _rows(cursor)]
+    return [day_row(subject, digest, row) for subject, digest, _, row in rows]
+
+
+def day_row(subject: str, digest: bytes, row: Row) -> DayRow:
+    return DayRow(subject, digest, row.as_of_us, row.output, int(row.parameters["log_size"]), row.inputs.contents["inventory"])
+
+
+async def touched(connection: Connection, tenant_id: int, log: tuple[int, int], margin_us: int) -> list[tuple[str, int, int, int]]:
+    """(gateway, first day, last day, newest position) of the batches logged in [from, to); days count from 1970, with the margin beside."""
+    cursor = await connection.execute(
+        "SELECT gateway.name, (greatest(batch.t_min_us, -%(far)s) - %(margin)s) / %(day)s, (least(batch.t_max_us, %(far)s) + %(margin)s) / %(day)s,"
+        " max(log_entry.position)"
+        " FROM log_entry JOIN batch ON batch.tenant_id = log_entry.tenant_id AND batch.log_id = log_entry.log_id"
+        " JOIN gateway ON gateway.tenant_id = batch.tenant_id AND gateway.gateway_id = batch.gateway_id"
+        " WHERE log_entry.tenant_id = %(tenant)s AND log_entry.position >= %(low)s AND log_entry.position < %(high)s"
+        " AND batch.stream = ANY(%(streams)s) AND batch.t_min_us IS NOT NULL GROUP BY 1, 2, 3",
+        {"tenant": tenant_id, "low": log[0], "high": log[1], "margin": margin_us, "day": DAY_US, "far": 1 << 61, "streams": list(STREAMS)},
+        binary=True,
+    )
+    return [(row[0], int(row[1]), int(row[2]), int(row[3])) for row in await _rows(cursor)]
 
 
 @dataclass(frozen=True, slots=True)

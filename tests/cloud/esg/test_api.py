@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -335,6 +336,37 @@ async def test_a_row_that_lies_about_its_gases_is_found(hub: TestHub, tmp_path: 
     file.write_bytes(reply.content)
     assert recompute.main([str(file)]) == 1
     assert "records[0].gases_kg.ch4_kg: the row says 1.0" in capsys.readouterr().out
+
+
+async def test_days_that_are_over_are_not_looked_at_again_until_something_of_them_comes(
+    hub: TestHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    field = await Field(hub).open()
+    await field.whole_day(DAY)
+    await field.whole_day(yesterday(2))
+    days, looked = hub.hub.emission_days, list[str]()
+    look = days._look
+
+    async def noted(tenant_id: int, site: str, day: date) -> Any:
+        looked.append(str(day))
+        return await look(tenant_id, site, day)
+
+    await field.get("totals", from_=DAY, to=yesterday(2))
+    monkeypatch.setattr(days, "_look", noted)
+    await field.get("totals", from_=DAY, to=yesterday(2))
+    assert looked == []
+    await field.send(start_of(DAY) + MINUTE_US // 2, 1)
+    (first, second) = (await field.get("emissions", from_=DAY, to=yesterday(2)))["days"]
+    assert set(looked) == {str(DAY)}
+    assert first["known_at_us"] > second["known_at_us"]
+
+
+async def test_times_beyond_all_days_keep_nobody_from_asking(hub: TestHub) -> None:
+    field = await Field(hub).open()
+    await field.whole_day(DAY)
+    await field.send((1 << 62) + 1, 1)
+    await field.send(-(1 << 62), 1)
+    assert (await field.get("totals", from_=DAY, to=DAY))["days"] == 1
 
 
 BALANCE = """
