@@ -8,10 +8,13 @@ deals or the filing moved on meanwhile, nothing.
 import asyncio
 from collections.abc import Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
 from typing import Final
 
 from cloud import texts
+from cloud.compliance import register_store
+from cloud.compliance.deal_facts import PREFIX
 from cloud.compliance.profile import parse_profile
 from cloud.db import Connection, Database
 from cloud.errors import Problem
@@ -26,24 +29,39 @@ from cloud.reports.due import Event
 from cloud.reports.filed import File, Filings, refuse
 from cloud.reports.filings import Action
 from cloud.reports.layers import Validation
+from cloud.reports.registered import by_deal, merged, registered
 from cloud.reports.store import Draft, StoredFiling
 from cloud.reports.told import Gap, Incomplete
 from cloud.reports.written import action_of, written
 from cloud.texts import Text
 from cloud.trading import store as trading_store
+from cloud.trading.deals import Deal
 from protocols.batch import evidence
 from protocols.clock import Clock
 
 FILE: Final = "file"  # the approval
+MOST_DEALS: Final = 500  # in one report
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Both days included: of delivery for the quarterly report, of the conclusion for every other. book: None is any."""
+
+    first: date
+    last: date
+    book: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What somebody wants to be reported. told: per deal what they state beside the booking."""
+    """What somebody wants to be reported. told: per deal what they state beside the booking; common: the same for all. period: the deals that
+    fall into it, instead of deals by name."""
 
     kind: str
     subject: str
     told: Mapping[str, Mapping[str, str]]
+    common: Mapping[str, str] = field(default_factory=dict)
+    period: Period | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +80,37 @@ class Drafts:
         tenant_id = principal.tenant_id
         async with self._db.tenant(tenant_id) as connection:
             action = await self._filings.next(connection, tenant_id, wanted.kind, wanted.subject)
-            deals = await trading_store.chosen(connection, tenant_id, list(wanted.told))
+            deals = await self._deals(connection, tenant_id, wanted)
             reporter = await reporter_of(connection, tenant_id)
+            subjects = [PREFIX + deal.id for deal in deals]
+            facts = await register_store.known(connection, tenant_id, self._clock.now_us(), subjects)
         if absent := sorted(set(wanted.told) - {deal.id for deal in deals}):
             raise Problem("not-found", f"there is no deal {', '.join(absent[:20])}", deals=absent)
         if gone := [Gap(deal.id, "cancelled", "the deal is cancelled: cancel its filing instead") for deal in deals if deal.cancelled]:
             raise lacking(gone)
-        source = Source(wanted.kind, action, reporter, tuple(Stated(deal, wanted.told[deal.id]) for deal in deals))
+        known = by_deal(((one.kind, one.subject, one.document) for one in facts), PREFIX)
+        stated, gaps = [], []
+        for deal in deals:
+            said = registered(wanted.kind, known.get(deal.id, {}), reporter.lei)
+            told, contradictions = merged(deal.id, {**wanted.common, **wanted.told.get(deal.id, {})}, said)
+            stated.append(Stated(deal, told))
+            gaps += contradictions
+        if gaps:
+            raise lacking(gaps)
+        source = Source(wanted.kind, action, reporter, tuple(stated))
         return await self.keep(principal, wanted.kind, wanted.subject, deal_rows.encode(source))
+
+    async def _deals(self, connection: Connection, tenant_id: int, wanted: Wanted) -> tuple[Deal, ...]:
+        if wanted.period is None:
+            return await trading_store.chosen(connection, tenant_id, list(wanted.told))
+        period, now_us = wanted.period, self._clock.now_us()
+        found = await trading_store.deals(connection, tenant_id, now_us)
+        chosen = [deal for deal in found if period.book in (None, deal.book) and period.first <= _day_of(deal, wanted.kind) <= period.last]
+        if not chosen:
+            raise Problem("not-found", f"no deal falls into {period.first} to {period.last}")
+        if len(chosen) > MOST_DEALS:
+            raise Problem("too-large", f"{len(chosen)} deals fall into this time, {MOST_DEALS} are reported at once: take a shorter one")
+        return tuple(chosen)
 
     async def of_cancellation(self, principal: Principal, filing_id: int) -> Made:
         """Of what was filed last, said again with the authority's word for never having been."""
@@ -148,6 +189,10 @@ class Drafts:
         if source is None or found.kind not in deal_rows.KINDS:
             raise Problem("conflict", f"a filing of the kind {found.kind} was not made from deals; whoever made it cancels it")
         return source
+
+
+def _day_of(deal: Deal, kind: str) -> date:
+    return max(leg.last for leg in deal.legs) if kind == "FERC-EQR" else datetime.fromtimestamp(deal.known_us / 1e6, UTC).date()
 
 
 def _written(kind: str, source: bytes) -> tuple[Built, Validation]:

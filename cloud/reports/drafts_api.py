@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
+from datetime import date
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Response
@@ -17,12 +18,11 @@ from cloud.identity.credentials import Principal
 from cloud.reports import checks, store
 from cloud.reports.api import Before, Limit, Number, download
 from cloud.reports.documents import draft_json
-from cloud.reports.drafts import FILE, Drafts, Made, Wanted
+from cloud.reports.drafts import FILE, MOST_DEALS, Drafts, Made, Period, Wanted
 from cloud.reports.filed import layers_json
 from cloud.reports.store import Draft
 from protocols.clock import Clock
 
-MOST_DEALS: Final = 500
 _Text = Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL)]
 _Name = Annotated[str, Field(min_length=1, max_length=40, pattern="^[a-z_]+$")]
 ReportKind = Literal["REMIT-1", "EMIR", "CFTC-43", "CFTC-45", "FERC-EQR"]
@@ -54,13 +54,25 @@ class DealTold(BaseModel):
     told: Annotated[dict[_Name, _Text], Field(max_length=40)] = {}
 
 
+class PeriodTold(BaseModel):
+    """Both days included: of delivery for FERC-EQR, of the conclusion for every other kind."""
+
+    model_config = ConfigDict(extra="forbid")
+    first: date
+    last: date
+    book: _Text | None = None
+
+
 class Request(BaseModel):
-    """subject: the filing's own name; the same name again amends what was filed under it."""
+    """subject: the filing's own name; the same name again amends what was filed under it. Either deals or a period; common: stated of all of
+    them, beside what is stated of each and what the register of facts says."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
     kind: ReportKind
     subject: _Text
-    deals: Annotated[list[DealTold], Field(min_length=1, max_length=MOST_DEALS)]
+    deals: Annotated[list[DealTold], Field(max_length=MOST_DEALS)] = []
+    common: Annotated[dict[_Name, _Text], Field(max_length=40)] = {}
+    period: PeriodTold | None = None
 
 
 def routes(db: Database, clock: Clock, threads: Executor, drafts: Drafts, reader: Asker, writer: Asker) -> APIRouter:
@@ -78,7 +90,10 @@ def routes(db: Database, clock: Clock, threads: Executor, drafts: Drafts, reader
         told = {one.deal: one.told for one in body.deals}
         if len(told) < len(body.deals):
             raise Problem("invalid-request", "a deal stands twice")
-        return made(await drafts.of_deals(principal, Wanted(body.kind, body.subject, told)))
+        if bool(told) == (body.period is not None):
+            raise Problem("invalid-request", "expected either deals or a period")
+        period = Period(body.period.first, body.period.last, body.period.book) if body.period else None
+        return made(await drafts.of_deals(principal, Wanted(body.kind, body.subject, told, body.common, period)))
 
     @router.post("/v1/filings/{filing_id}/cancellation", status_code=201)
     async def post_cancellation(principal: officer, filing_id: Number) -> Response:

@@ -97,6 +97,9 @@ class _Teller:
 
     def __init__(self, events: Events, seen: Looked) -> None:
         self._events, self._seen = events, seen
+        named, place, counts = np.unique(events.order, return_inverse=True, return_counts=True)
+        rows = np.split(np.argsort(place, kind="stable"), np.cumsum(counts)[:-1])
+        self._rows = dict(zip(named.tolist(), rows, strict=True)) if named.size else {}
 
     def trades(self, alerts: Iterable[Alert]) -> Iterator[dict[str, Any]]:
         return (self._told(one, self._seen.trade_rows[list(one.members)]) for one in alerts)
@@ -107,7 +110,7 @@ class _Teller:
     def orders(self, alerts: Iterable[Alert], guard: str = "") -> Iterator[dict[str, Any]]:
         for one in alerts:
             names = [self._seen.order_names[row] for row in one.members]
-            rows = np.flatnonzero(np.isin(self._events.order, names))
+            rows = np.sort(np.concatenate([self._rows[name] for name in names]))
             yield self._told(one, rows, guard)
 
     def placed(self, alerts: Iterable[Alert], inside: Sequence[tuple[Inside, str]], guard: str = "") -> Iterator[dict[str, Any]]:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from cloud import texts
+from cloud.compliance import register_store
 from cloud.evidence import bundles
 from cloud.evidence.again import recompute
 from cloud.identity.roles import Role
@@ -208,3 +209,29 @@ async def test_a_filing_of_deals_is_written_and_judged_again_from_its_bundle(off
     assert [one.differences for one in recompute(report.pedigree, REGISTRY)] == [()]
     source = json.loads(next(one for one in report.pedigree.contents_by_digest.values() if one.startswith(b'{"action"')))
     assert source["deals"][0]["deal"]["id"] == "D-1"
+
+
+async def test_a_period_takes_the_deals_that_were_concluded_in_it_with_what_is_common_to_all(office: Office) -> None:
+    await office.book({**DEAL, "id": "D-2", "book": "south"})
+    common = {name: text for name, text in REMIT.items() if name != "uti"} | {"uti": LEI + "09"}
+    period = {"first": "2026-11-01", "last": "2026-11-30"}
+
+    async def draft(**more: Any) -> Any:
+        body = {"kind": "REMIT-1", "subject": "november", "common": common, **more}
+        return await office.clara.ask("POST", "/v1/filings", json=body)
+
+    assert (await draft(period={**period, "book": "south"})).json()["rows"] == 1
+    assert (await draft(period={**period, "book": "south"})).json()["state"] == "open"
+    both = await draft(period=period)
+    assert "REMIT-X-UTI" in {fault["check"] for one in both.json()["layers"] for fault in one["faults"]}  # one UTI for two deals
+    assert slug(await draft(period={"first": "2025-01-01", "last": "2025-12-31"})) == "not-found"
+    assert [slug(await draft()), slug(await draft(period=period, deals=[{"deal": "D-1"}]))] == ["invalid-request", "invalid-request"]
+
+
+async def test_identifiers_of_the_register_are_not_asked_for_again_and_may_not_be_contradicted(office: Office) -> None:
+    async with office.hub.hub.db.tenant(1) as connection:
+        facts = {"uti": LEI + "01", "upi": UPI, "leis": [LEI, OTHER]}
+        await register_store.add(connection, 1, "Derivative", "deal/D-1", facts, 1, "person/1")
+    assert (await office.draft({}, "EMIR")).status_code == 201
+    wrong = await office.draft({"uti": LEI + "02"}, "EMIR")
+    assert (slug(wrong), [gap["field"] for gap in wrong.json()["gaps"]]) == ("wrong-file", ["uti"])
