@@ -65,6 +65,8 @@ class TomlFile:
         except tomllib.TOMLDecodeError as error:
             line = int(match[1]) if (match := re.search(r"line (\d+)", str(error))) else text.count("\n") + 1
             raise ConfigError(path, line, f"not valid TOML: {error}") from error
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits, or lists in lists in lists
+            raise ConfigError(path, 1, f"not TOML that anybody means: {str(error)[:200]}") from error
         self._text = text
         self._lines: Mapping[Where, int] | None = None
 
