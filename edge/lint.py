@@ -15,7 +15,7 @@ UNITS: Final = frozenset({
     "%", "1/h", "1/min", "1/s", "A", "A/s", "Ah", "Bq", "C", "FNU", "GJ", "GVA", "GW", "GWh", "Hz", "J", "J/kg", "K", "MHz", "MJ",
     "MJ/kg", "MJ/m3", "MJ/sm3", "MMscf/d", "MPa", "MPag", "MV", "MVA", "MVAh", "MW", "MWh", "Mbbl/d", "Mscf/d", "Mvar", "N", "NTU",
     "Nm", "Nm3", "Nm3/h", "Ohm", "Pa", "S", "T", "TWh", "V", "V/m", "V/s", "VA", "VAh", "W", "W/m2", "Wb", "Wh", "bar", "barg", "bbl",
-    "bbl/d", "btu", "cP", "cm", "cosphi", "counts", "d", "dB", "deg", "deg/s", "degC", "degC/min", "degF", "fps", "ft", "ft/s", "ft3",
+    "bbl/d", "btu", "btu/scf", "cP", "cm", "cosphi", "counts", "d", "dB", "deg", "deg/s", "degC", "degC/min", "degF", "fps", "ft", "ft/s", "ft3",
     "ft3/h", "g", "g/l", "gal", "gal/min", "h", "hPa", "in", "inH2O", "inHg", "kA", "kHz", "kJ", "kN", "kOhm", "kPa", "kPag", "kV",
     "kVA", "kVAh", "kW", "kWh", "kWh/m3", "kg", "kg/h", "kg/m3", "kg/s", "km", "km/h", "kmol", "ksm3/d", "kt", "kt/d", "kvar",
     "kvarh", "l", "l/h", "l/min", "l/s", "lb", "lb/h", "lx", "m", "m/s", "m/s2", "m2", "m3", "m3/d", "m3/h", "m3/s", "mA", "mGy",

@@ -19,6 +19,9 @@ _AMOUNTS: Final[Mapping[str, tuple[Unit, float]]] = MappingProxyType(
         **{unit.symbol: (unit, 1.0) for unit in Unit if unit not in (Unit.EACH, Unit.HOUR)},
         "Mscf": (Unit.SCF, 1e3),  # oilfield: M is a thousand, MM a million
         "MMscf": (Unit.SCF, 1e6),
+        "Mbbl": (Unit.BARREL, 1e3),
+        "sm3": (Unit.SM3, 1.0),  # as device maps write it
+        "ksm3": (Unit.SM3, 1e3),
         "kSm3": (Unit.SM3, 1e3),
         "MSm3": (Unit.SM3, 1e6),
         "kNm3": (Unit.NM3, 1e3),

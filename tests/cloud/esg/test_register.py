@@ -10,6 +10,7 @@ from cloud.esg.inventory import Category
 from cloud.esg.readings import Reads, reading
 from cloud.esg.register_file import parse_register
 from cloud.esg.units import Unit
+from edge.lint import UNITS
 from protocols.devicemap import SHIPPED, load_device_map
 from protocols.tomlfile import ConfigError, Section
 
@@ -136,6 +137,15 @@ def test_what_cannot_be_meant_is_refused_with_its_line(text: str, complaint: str
     with pytest.raises(ConfigError, match=complaint) as error:
         parse_register(text)
     assert error.value.line > 0
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["MMscf/d", "Mscf/d", "scf/d", "sm3/d", "sm3/h", "sm3/s", "ksm3/d", "Nm3/h", "bbl/d", "Mbbl/d", "kg/h", "t/d", "MW", "kW", "l/h"],
+)
+def test_units_that_device_maps_use_for_flows_are_read(unit: str) -> None:
+    assert unit in UNITS
+    assert reading(unit, Reads.RATE).factor > 0
 
 
 def test_units_of_meters_are_read_as_what_they_are() -> None:
