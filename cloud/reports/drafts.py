@@ -15,7 +15,8 @@ from typing import Final
 from cloud import texts
 from cloud.compliance import register_store
 from cloud.compliance.deal_facts import PREFIX
-from cloud.compliance.profile import parse_profile
+from cloud.compliance.profile import Profile, parse_profile
+from cloud.compliance.trading_profile import NO_TRADING
 from cloud.db import Connection, Database
 from cloud.errors import Problem
 from cloud.evidence import store as evidence_store
@@ -29,7 +30,7 @@ from cloud.reports.due import Event
 from cloud.reports.filed import File, Filings, refuse
 from cloud.reports.filings import Action
 from cloud.reports.layers import Validation
-from cloud.reports.registered import by_deal, merged, registered
+from cloud.reports.registered import by_deal, merged, profiled, registered
 from cloud.reports.store import Draft, StoredFiling
 from cloud.reports.told import Gap, Incomplete
 from cloud.reports.written import action_of, written
@@ -81,19 +82,20 @@ class Drafts:
         async with self._db.tenant(tenant_id) as connection:
             action = await self._filings.next(connection, tenant_id, wanted.kind, wanted.subject)
             deals = await self._deals(connection, tenant_id, wanted)
-            reporter = await reporter_of(connection, tenant_id)
+            profile = await profile_of(connection, tenant_id)
             subjects = [PREFIX + deal.id for deal in deals]
             facts = await register_store.known(connection, tenant_id, self._clock.now_us(), subjects)
         if absent := sorted(set(wanted.told) - {deal.id for deal in deals}):
             raise Problem("not-found", f"there is no deal {', '.join(absent[:20])}", deals=absent)
         if gone := [Gap(deal.id, "cancelled", "the deal is cancelled: cancel its filing instead") for deal in deals if deal.cancelled]:
             raise lacking(gone)
+        reporter, trading = reporter_in(profile), profile.trading if profile else NO_TRADING
         known = by_deal(((one.kind, one.subject, one.document) for one in facts), PREFIX)
         stated, gaps = [], []
         for deal in deals:
             said = registered(wanted.kind, known.get(deal.id, {}), reporter.lei)
             told, contradictions = merged(deal.id, {**wanted.common, **wanted.told.get(deal.id, {})}, said)
-            stated.append(Stated(deal, told))
+            stated.append(Stated(deal, {**profiled(wanted.kind, deal, trading), **told}))
             gaps += contradictions
         if gaps:
             raise lacking(gaps)
@@ -213,10 +215,17 @@ def lacking(gaps: tuple[Gap, ...] | list[Gap]) -> Problem:
     return Problem("wrong-file", detail[:2000], gaps=listed[:200])
 
 
-async def reporter_of(connection: Connection, tenant_id: int) -> Reporter:
-    """From the compliance profile; empty where there is none."""
+async def profile_of(connection: Connection, tenant_id: int) -> Profile | None:
     held = await texts.newest(connection, tenant_id, Text.PROFILE)
-    if held is None:
+    return None if held is None else parse_profile(held.text)
+
+
+def reporter_in(profile: Profile | None) -> Reporter:
+    """Empty where there is no profile: then it is a gap."""
+    if profile is None:
         return Reporter("", "", "")
-    participant = parse_profile(held.text).participant
-    return Reporter(participant.name, participant.lei, participant.acer_code)
+    return Reporter(profile.participant.name, profile.participant.lei, profile.participant.acer_code)
+
+
+async def reporter_of(connection: Connection, tenant_id: int) -> Reporter:
+    return reporter_in(await profile_of(connection, tenant_id))

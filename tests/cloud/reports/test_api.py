@@ -11,7 +11,8 @@ from cloud.evidence import bundles
 from cloud.evidence.again import recompute
 from cloud.identity.roles import Role
 from cloud.recompute import REGISTRY
-from cloud.reports import emir, manifest
+from cloud.reports import emir, manifest, remit
+from cloud.reports.columns import Coded
 from cloud.texts import Text
 from protocols.batch import pedigree
 from tests.cloud.conftest import TestHub
@@ -235,3 +236,28 @@ async def test_identifiers_of_the_register_are_not_asked_for_again_and_may_not_b
     assert (await office.draft({}, "EMIR")).status_code == 201
     wrong = await office.draft({"uti": LEI + "02"}, "EMIR")
     assert (slug(wrong), [gap["field"] for gap in wrong.json()["gaps"]]) == ("wrong-file", ["uti"])
+
+
+async def test_what_the_profile_says_of_counterparty_and_product_holds_where_nobody_states_it(office: Office) -> None:
+    profile = f"""{PROFILE}
+[[product]]
+name = "power"
+place = "FR"
+commodity = "electricity"
+eu_delivery = true
+market = "bilateral"
+
+[[counterparty]]
+name = "Acme"
+lei = "{OTHER}"
+"""
+    async with office.hub.hub.db.tenant(1) as connection:
+        await texts.add(connection, 1, Text.PROFILE, profile, 2)
+    told = {"uti": LEI + "01", "contract": "standard", "load": "BL", "delivery_point": ZONE}
+    draft = await office.draft(told)
+    assert draft.status_code == 201, draft.text
+    (trade,) = remit.read((await office.clara.ask("GET", f"/v1/filing-drafts/{draft.json()['id']}/file")).content).trades
+    assert (trade.other, trade.market) == (Coded("lei", OTHER), Coded("bil", "XBIL"))
+    stated = await office.draft({**told, "counterparty": "T1241247G.EU"}, subject="other")
+    (trade,) = remit.read((await office.clara.ask("GET", f"/v1/filing-drafts/{stated.json()['id']}/file")).content).trades
+    assert trade.other == Coded("ace", "T1241247G.EU")
