@@ -17,11 +17,15 @@ from cloud.disclosure.event import State
 from cloud.disclosure.ledger import LAW, RULES, stated_of
 from cloud.disclosure.order_gate import LAW as ARTICLE
 from cloud.disclosure.order_gate import LIFTED
+from cloud.disclosure.outages import COVER, PUBLISH
 from cloud.disclosure.setup import read_setup
 from cloud.disclosure.store import Stored
 from cloud.disclosure.times import moment
 from cloud.errors import Problem
 from cloud.evidence import store as evidence_store
+from cloud.identity import approval_store
+from cloud.identity.actor import person_ref
+from cloud.identity.approval_store import Approval
 from cloud.identity.credentials import Principal
 from cloud.identity.versions import etag
 from protocols.clock import Clock
@@ -151,7 +155,23 @@ async def _whole(connection: Connection, tenant_id: int, found: Stored, now_us: 
         blocks=blocked,
         refused_us=await blocks.refusals(connection, tenant_id, event),
         cover=None if cover is None else cover_json(cover),
+        approvals=[_asked(one, now_us) for one in await _approvals(connection, tenant_id, event)],
     )
+
+
+async def _approvals(connection: Connection, tenant_id: int, event: str) -> list[Approval]:
+    """All that was ever asked of the event, in its order."""
+    found = [
+        one for action in (PUBLISH, COVER) for one in await approval_store.of_subjects(connection, tenant_id, action, [f"outage/{event}"])
+    ]
+    return sorted(found, key=lambda one: one.id)
+
+
+def _asked(one: Approval, now_us: int) -> dict[str, Any]:
+    """state: open, agreed, declined or expired."""
+    asked, decided = person_ref(one.asked_by), None if one.decided_by is None else person_ref(one.decided_by)
+    told = {"id": one.id, "action": one.action, "state": one.state(now_us), "asked_by": asked, "asked_us": one.asked_us}
+    return told | {"ends_us": one.ends_us, "decided_by": decided, "decided_us": one.decided_us, "reason": one.reason}
 
 
 def cover_json(one: Cover) -> dict[str, Any]:

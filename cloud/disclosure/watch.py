@@ -52,6 +52,7 @@ class _Tenant:
     mark: tuple[int, int] = (-1, -1)
     files: int = 0
     told: set[str] = field(default_factory=set)
+    due: dict[str, int] = field(default_factory=dict)  # when the time of a confirmed message ends
 
 
 class Watch:
@@ -119,6 +120,7 @@ class Watch:
             if woken and await self.look(tenant_id):
                 self._wake_log(tenant_id)
             await self._show(tenant_id, tenant)
+            await self._overdue(tenant_id, tenant)
         except Unavailable as error:
             _logger.debug("outages_unavailable reason=%s", error)
             self.wake(tenant_id)
@@ -174,15 +176,7 @@ class Watch:
             newest = await store.messages(connection, tenant_id, 0, MOST_MESSAGES, newest=True) if published else []
         now_us = self._clock.now_us()
         for one in changed:
-            told = {
-                "kind": "outage",
-                "subject": one.event.id,
-                "id": one.evidence.hex(),
-                "as_of_us": one.changed_us,
-                "made_us": one.changed_us,
-            }
-            shown = orjson.dumps(told | {"output": views.listed(one, now_us)})
-            self._publish(tenant_id, "outage", one.event.id, shown)
+            self._tell_live(tenant_id, tenant, one, now_us)
         for message in published:
             await asyncio.to_thread(_keep, self._folder / str(tenant_id), f"{message.message.id}.xml", files[message.file])
             tenant.files = message.id
@@ -190,6 +184,30 @@ class Watch:
             feed = publication.feed(moment(newest[-1].published_us), [one.message for one in reversed(newest)])
             await asyncio.to_thread(_keep, self._folder / str(tenant_id), "feed.atom", feed, anew=True)
         tenant.mark = mark
+
+    def _tell_live(self, tenant_id: int, tenant: _Tenant, one: Stored, now_us: int) -> None:
+        listed = views.listed(one, now_us)
+        told = {"kind": "outage", "subject": one.event.id, "id": one.evidence.hex(), "as_of_us": one.changed_us, "made_us": now_us}
+        self._publish(tenant_id, "outage", one.event.id, orjson.dumps(told | {"output": listed}))
+        due_us = (listed["clock"] or {}).get("due_us")
+        tenant.due.pop(one.event.id, None)
+        if due_us is not None and now_us <= due_us:
+            tenant.due[one.event.id] = due_us
+
+    async def _overdue(self, tenant_id: int, tenant: _Tenant) -> None:
+        """The rules again when the time has run out and nothing else has happened: once, by whoever comes first."""
+        now_us = self._clock.now_us()
+        for event, due_us in [(event, due_us) for event, due_us in tenant.due.items() if due_us < now_us]:
+            async with self._db.tenant(tenant_id) as connection:
+                await store.lock(connection, tenant_id)
+                found, setup = await store.get(connection, tenant_id, event), await read_setup(connection, tenant_id, tenant.setup)
+                judged = await evidence_store.newest(connection, tenant_id, "finding", f"outage/{event}")
+                if found is not None and setup is not None and found.event.blocks and (judged is None or judged[1].as_of_us <= due_us):
+                    await self._ledger.judge(connection, tenant_id, found.event, setup)
+            if found is not None:
+                self._tell_live(tenant_id, tenant, found, now_us)
+            tenant.due.pop(event, None)
+            self._wake_log(tenant_id)
 
 
 def _keep(folder: Path, name: str, content: bytes, *, anew: bool = False) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cloud.disclosure.watch import Watch
+from cloud.identity.roles import SCOPES
 from cloud.reports import umm
 from tests.cloud.conftest import RunHub, TestHub
 from tests.cloud.disclosure.field import EVENT, PARTS, PROFILE, SECOND, UNIT, UNITS, Field, open_field
@@ -96,6 +97,8 @@ async def test_a_change_after_it_was_asked_for_is_not_published(hub: TestHub) ->
     assert (await field.events())[0]["state"] == "confirmed"
     assert (await field.agree(field.carl, asked, agree=False)).status_code == 200
     await publish(field, event)
+    told = (await field.get(f"/v1/outages/{event}"))["approvals"]
+    assert [(one["action"], one["state"]) for one in told] == [("publish-umm", "declined"), ("publish-umm", "agreed")]
     assert [one.unavailable for one in await published(field)] == [90]
 
 
@@ -243,3 +246,17 @@ async def test_several_watches_find_one_event(hub: TestHub, tmp_path: Path) -> N
     known = units[0]["capacity"]
     assert (known["available"], known["low"], known["high"]) == ("40", "40", "40")
     assert {name: (part["condition"], part["phase"]) for name, part in known["parts"].items()} == {"A": ("down", "down"), "B": ("up", "up")}
+
+
+async def test_another_tenant_sees_and_changes_nothing(hub: TestHub) -> None:
+    field = await open_field(hub, WHOLE)
+    event = (await declare(field, 10, 12, "30")).json()["event"]
+    await publish(field, event)
+    await hub.tenant("theirs")
+    theirs = await hub.token("theirs", tuple(SCOPES))
+    paths = (f"/v1/outages/{event}", f"/v1/outages/{event}/files/1")
+    assert [(await hub.client.get(path, headers=theirs)).status_code for path in paths] == [404, 404]
+    assert (await hub.client.get("/v1/outages", headers=theirs)).json()["outages"] == []
+    assert umm.read_feed((await hub.client.get("/v1/umm.atom", headers=theirs)).content) == ()
+    refused = await hub.client.post(f"/v1/outages/{event}/withdrawal", json={"reason": "no"}, headers=theirs)
+    assert slug(refused) in ("not-found", "outage-state")

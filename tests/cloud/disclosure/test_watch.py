@@ -1,6 +1,7 @@
 """What the watch does by itself: planned work, outages that last, live results, files; and what people see of it."""
 
 import asyncio
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,10 +13,13 @@ from cloud.disclosure import sight, views
 from cloud.disclosure.detector import Judgement
 from cloud.disclosure.event import Event
 from cloud.disclosure.event import State as EventState
+from cloud.disclosure.ledger import Ledger
 from cloud.disclosure.stages import STAGES
+from cloud.disclosure.watch import Watch
 from cloud.evidence.again import recompute as again
 from cloud.reports import umm
 from protocols.batch import pedigree
+from protocols.clock import Clock
 from tests.cloud.conftest import TestHub
 from tests.cloud.disclosure.field import EVENT, PROFILE, open_field
 from tests.cloud.disclosure.test_life import WHOLE, declare, publish
@@ -57,6 +61,33 @@ async def test_pages_are_told_as_it_happens(hub: TestHub) -> None:
     assert (told["subject"], told["id"]) == (EVENT, drafted["evidence"])
     await field.step(field.olga, "confirmation")
     assert (await field.desk.result("outage", lambda one: one["output"]["state"] == "confirmed"))["output"]["clock"]["overdue"] is False
+
+
+class Later:
+    """The hub's clock, moved on."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock, self.by_us = clock, 0
+
+    def now_us(self) -> int:
+        return self._clock.now_us() + self.by_us
+
+
+async def test_a_message_that_is_overdue_is_judged_again_once_and_shown(hub: TestHub, tmp_path: Path) -> None:
+    field = await open_field(hub, WHOLE)
+    event = (await declare(field, 10, 12, "30")).json()["event"]
+    parts, shown = hub.hub, list[bytes]()
+    clock = Later(parts.clock)
+    watch = Watch(
+        parts.db, clock, Ledger(clock, parts.record), lambda *told: shown.append(told[3]), parts.log.wake, parts._tenant_ids, tmp_path
+    )
+    await watch._attend(1, woken=True)
+    clock.by_us = 3_601_000_000
+    for _ in range(3):
+        await watch._attend(1, woken=True)
+    assert [json.loads(one)["output"]["clock"]["overdue"] for one in shown] == [False, True]
+    rows = [one for one in await field.get("/v1/evidence?kind=finding") if one["subject"] == f"outage/{event}"]
+    assert len(rows) == 2
 
 
 async def test_files_and_feed_of_published_messages_lie_in_the_data_folder(hub: TestHub) -> None:
