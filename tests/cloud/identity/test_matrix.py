@@ -46,6 +46,11 @@ SAID: Final[dict[tuple[str, str], set[str]]] = {
     ("GET", "/v1/journal"): {"compliance_officer", "auditor", "admin"},
     ("POST", "/v1/approvals/{approval_id}/decision"): {"risk_manager", "compliance_officer", "admin"},
     ("GET", "/v1/tags"): {role.value for role in Role},
+    ("POST", "/v1/orders/events"): {"trader"},
+    ("POST", "/v1/deals/fpml"): {"trader"},
+    ("GET", "/v1/controls"): {"compliance_officer", "auditor", "admin"},
+    ("GET", "/v1/filings"): {"operator", "risk_manager", "compliance_officer", "esg_analyst", "auditor"},
+    ("POST", "/v1/filings/{filing_id}/answers"): {"compliance_officer"},
 }
 
 

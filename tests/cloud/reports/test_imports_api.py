@@ -8,7 +8,7 @@ import pytest
 from cloud import texts
 from cloud.texts import Text
 from tests.cloud.conftest import TestHub
-from tests.cloud.identity.people import slug
+from tests.cloud.identity.people import execute, slug
 
 DATA = Path(__file__).parents[2] / "data" / "reports"
 OURS = "549300KFSLY4U7N3LL12"
@@ -72,6 +72,15 @@ async def test_a_malformed_confirmation_names_its_element_and_books_nothing(desk
 async def test_a_changed_confirmation_is_no_second_first_version(desk: Desk) -> None:
     await desk.send(GAS)
     assert slug(await desk.send(GAS.replace("<price>1.2", "<price>1.3"))) == "version-conflict"
+
+
+async def test_a_book_that_may_not_be_dealt_in_is_closed_to_confirmations_too(desk: Desk) -> None:
+    execute(
+        desk.hub,
+        "INSERT INTO order_block (tenant_id, event, message, unit, books, since_us) VALUES (1, 'E-1', 1, 'Block 1', '{GAS}', 1)",
+    )
+    reply = await desk.send(GAS)
+    assert (reply.status_code, slug(reply), desk.hub.rows(COUNT)) == (409, "order-blocked", [(0,)])
 
 
 async def test_without_an_lei_of_ours_no_side_is_guessed(hub: TestHub) -> None:
