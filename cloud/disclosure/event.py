@@ -139,6 +139,8 @@ def advance(before: Event | None, action: Action, profile: Profile, others: Iter
         raise EventError(str(error)) from error
     if after.draft is not None and (wrong := umm.faults(after.draft)):
         raise EventError("; ".join(wrong))
+    if after.draft is not None and not after.draft.unavailable:
+        raise EventError("unavailable: expected more than 0; an outage that takes nothing away is dismissed")
     return _published(after) if action.deed is Deed.PUBLISH else after
 
 

@@ -64,7 +64,8 @@ class Ledger:
         step = await store.add(connection, tenant_id, after, action, evidence, before)
         profiled = setup.profile.unit(after.unit)
         await blocks.follow(connection, tenant_id, after, profiled.books if profiled else (), action.at_us)
-        await self._record(connection, actor, f"{action.deed}-outage", f"outage/{after.id}", {"step": step, "state": after.state.value})
+        told = {"step": step, "state": after.state.value, "said": dict(action.detail), "evidence": evidence.hex()}
+        await self._record(connection, actor, f"{action.deed}-outage", f"outage/{after.id}", told)
         if before is None:
             made = await store.get(connection, tenant_id, after.id)
             assert made is not None

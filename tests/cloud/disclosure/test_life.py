@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from cloud import recompute
 from cloud.disclosure.watch import Watch
 from cloud.identity.roles import SCOPES
 from cloud.reports import umm
@@ -43,7 +44,7 @@ async def published(field: Field) -> tuple[umm.Umm, ...]:
     return umm.read_feed((await field.hub.client.get("/v1/umm.atom", headers=field.token)).content)
 
 
-async def test_overlapping_outages_say_their_own_loss_and_what_remains(hub: TestHub) -> None:
+async def test_overlapping_outages_say_their_own_loss_and_what_remains(hub: TestHub, tmp_path: Path) -> None:
     field = await open_field(hub, WHOLE)
     first, second = await declare(field, 10, 12, "30"), await declare(field, 11, 13, "40")
     assert (first.status_code, second.status_code) == (201, 201), second.text
@@ -53,6 +54,9 @@ async def test_overlapping_outages_say_their_own_loss_and_what_remains(hub: Test
     assert (before.available, before.unavailable, before.intervals) == (70, 30, ())
     assert (newest.available, newest.unavailable) == (30, 40)
     assert [(one.start.hour, one.stop.hour, one.available) for one in newest.intervals] == [(11, 12, 30), (12, 13, 60)]
+    path = tmp_path / "overlapping.qzb"
+    path.write_bytes(await field.desk.bundle((await field.events())[0]["evidence"]))
+    assert recompute.main([str(path)]) == 0
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
@@ -165,7 +169,7 @@ async def test_a_dismissal_that_was_declined_can_be_dropped(hub: TestHub) -> Non
     assert (again.json()["state"], again.json()["message"]["version"]) == ("confirmed", 2)
 
 
-async def test_recovery_is_drafted_as_the_next_message_and_ends_the_event(hub: TestHub) -> None:
+async def test_recovery_is_drafted_as_the_next_message_and_ends_the_event(hub: TestHub, tmp_path: Path) -> None:
     field = await open_field(hub)
     await field.draft()
     await field.publish()
@@ -178,7 +182,11 @@ async def test_recovery_is_drafted_as_the_next_message_and_ends_the_event(hub: T
     assert drafted["message"]["stop"] == datetime.fromtimestamp(drafted["recovered_us"] / 1e6, UTC).isoformat()
     assert drafted["blocks_orders"]
     await field.publish()
-    assert (await field.event("ended"))["published"] == f"{EVENT}_002"
+    ended = await field.event("ended")
+    assert ended["published"] == f"{EVENT}_002"
+    path = tmp_path / "recovered.qzb"
+    path.write_bytes(await field.desk.bundle(ended["evidence"]))
+    assert recompute.main([str(path)]) == 0
 
 
 async def test_the_way_is_walked_across_restarts(run_hub: RunHub) -> None:
