@@ -268,3 +268,14 @@ async def test_another_tenant_sees_and_changes_nothing(hub: TestHub) -> None:
     assert umm.read_feed((await hub.client.get("/v1/umm.atom", headers=theirs)).content) == ()
     refused = await hub.client.post(f"/v1/outages/{event}/withdrawal", json={"reason": "no"}, headers=theirs)
     assert slug(refused) in ("not-found", "outage-state")
+
+
+async def test_a_delay_that_is_registered_is_judged_by_its_conditions(hub: TestHub) -> None:
+    field = await open_field(hub, WHOLE)
+    event = (await declare(field, 10, 12, "30")).json()["event"]
+    facts = {"delayed": True, "delay_legitimate": True, "delay_confidential": True, "delay_notified": False}
+    kept = await hub.client.put(f"/v1/facts/Outage/outage/{event}", json=facts, headers=field.token)
+    assert kept.status_code in (200, 201), kept.text
+    assert (await field.step(field.olga, "confirmation", {"remarks": "delayed"}, event=event)).status_code == 200
+    outcomes = {one["rule"]: one["outcome"] for one in (await field.get(f"/v1/outages/{event}"))["findings"]}
+    assert (outcomes["R-02"], outcomes["R-05"]) == ("NOT_APPLICABLE", "FAIL")
