@@ -97,9 +97,8 @@ class _Teller:
 
     def __init__(self, events: Events, seen: Looked) -> None:
         self._events, self._seen = events, seen
-        named, place, counts = np.unique(events.order, return_inverse=True, return_counts=True)
-        rows = np.split(np.argsort(place, kind="stable"), np.cumsum(counts)[:-1])
-        self._rows = dict(zip(named.tolist(), rows, strict=True)) if named.size else {}
+        line = np.argsort(seen.lives, kind="stable")
+        self._rows = np.split(line, np.cumsum(np.bincount(seen.lives))[:-1])  # of the events, by life
 
     def trades(self, alerts: Iterable[Alert]) -> Iterator[dict[str, Any]]:
         return (self._told(one, self._seen.trade_rows[list(one.members)]) for one in alerts)
@@ -109,8 +108,7 @@ class _Teller:
 
     def orders(self, alerts: Iterable[Alert], guard: str = "") -> Iterator[dict[str, Any]]:
         for one in alerts:
-            names = [self._seen.order_names[row] for row in one.members]
-            rows = np.sort(np.concatenate([self._rows[name] for name in names]))
+            rows = np.sort(np.concatenate([self._rows[life] for life in self._seen.order_lives[list(one.members)]]))
             yield self._told(one, rows, guard)
 
     def placed(self, alerts: Iterable[Alert], inside: Sequence[tuple[Inside, str]], guard: str = "") -> Iterator[dict[str, Any]]:

@@ -19,6 +19,8 @@ from cloud.compliance.surveillance.insider import Placed
 Texts = NDArray[np.str_]
 MOST_EVENTS: Final = 50_000  # in one hand-in
 LONGEST: Final = 100
+LARGEST: Final = 1e15
+SMALLEST: Final = 1e-9
 PLACED, CHANGED, CANCELLED, FILLED, REJECTED = ACTIONS = ("placed", "changed", "cancelled", "filled", "rejected")
 SIDES: Final = {"buy": 1, "sell": -1}
 _TEXTS: Final = ("order", "action", "side", "instrument", "account", "owner", "other")
@@ -115,9 +117,9 @@ def _check(events: Events) -> None:
     refuse("action", ~np.isin(events.action, ACTIONS), f"one of {', '.join(ACTIONS)}")
     refuse("side", ~np.isin(events.side, list(SIDES)), "buy or sell")
     for name in _NUMBERS:
-        refuse(name, ~np.isfinite(getattr(events, name)), "a finite number")
+        refuse(name, ~(np.abs(getattr(events, name)) <= LARGEST), f"a number up to {LARGEST:g}")
     counts = np.isin(events.action, (PLACED, CHANGED, FILLED))
-    refuse("volume", np.where(counts, events.volume <= 0, events.volume < 0), "a volume above zero")
+    refuse("volume", np.where(counts, events.volume < SMALLEST, events.volume < 0), f"a volume from {SMALLEST:g}")
     refuse("time_us", np.diff(events.time_us, prepend=events.time_us[:1]) < 0, "a time not before the one above it")
     placed = events.order[events.action == PLACED]
     names, times = np.unique(placed, return_counts=True)
@@ -141,14 +143,15 @@ def _rest(one: Events) -> Iterable[Any]:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What the patterns look at. names: what a code means. *_rows: for each row, the row of the events; of orders: the rows of one order.
-    unplaced: orders left out because their placing is not known."""
+    """What the patterns look at. names: what a code means. *_rows: for each row, the row of the events. order_lives: for each order, its life;
+    lives: that of each event. unplaced: orders left out because their placing is not known."""
 
     names: Mapping[str, tuple[str, ...]]
     trades: Trades
     trade_rows: Ints
     orders: Orders
-    order_names: tuple[str, ...]
+    order_lives: Ints
+    lives: Ints
     executions: Executions
     execution_rows: Ints
     placed: Placed
@@ -170,9 +173,11 @@ def looked(events: Events) -> Looked:
     new = np.flatnonzero(np.isin(events.action, (PLACED, CHANGED)))
     # Where inside information moves a price is said by book, so the account stands in the place of the instrument.
     placed = Placed(events.time_us[new], owner[new], _coded(events.account, accounts)[new], events.planned[new])
-    orders, order_names, unplaced = _orders(events, owner, instrument, side)
+    lives, born = _lives(events)
+    orders, order_lives = _orders(events, owner, instrument, side, lives, born)
+    unplaced = int((~born).sum())
     names = {"owner": tuple(owners.tolist()), "instrument": tuple(instruments.tolist()), "account": tuple(accounts.tolist())}
-    return Looked(names, trades, fills, orders, order_names, executions, hits, placed, new, unplaced)
+    return Looked(names, trades, fills, orders, order_lives, lives, executions, hits, placed, new, unplaced)
 
 
 def _codes(column: Texts) -> Texts:
@@ -183,25 +188,35 @@ def _coded(column: Texts, names: Texts) -> Ints:
     return np.searchsorted(names, column).astype(np.int64)
 
 
-def _orders(events: Events, owner: Ints, instrument: Ints, side: Ints) -> tuple[Orders, tuple[str, ...], int]:
+def _lives(events: Events) -> tuple[Ints, Bools]:
+    """A number per order, and whether its placing is known: a name that is placed again later is another order."""
+    _, place = np.unique(events.order, return_inverse=True)
+    line = np.argsort(place, kind="stable")
+    placings = np.cumsum(events.action[line] == PLACED)
+    numbers = np.empty(events.count, np.int64)
+    numbers[line] = placings  # grows along the line, so that lives of different names never meet but where one is not born
+    keys = place.astype(np.int64) * (events.count + 1) + numbers
+    _, first, lives = np.unique(keys, return_index=True, return_inverse=True)
+    return lives.astype(np.int64), events.action[first] == PLACED
+
+
+def _orders(events: Events, owner: Ints, instrument: Ints, side: Ints, lives: Ints, born: Bools) -> tuple[Orders, Ints]:
     """One row per order whose placing is known and that was not rejected."""
-    names, place = np.unique(events.order, return_inverse=True)
-    size = names.size
+    size = born.size
 
     def last(action: tuple[str, ...], column: NDArray[Any], missing: float) -> NDArray[Any]:
         found = np.full(size, missing, column.dtype)
         rows = np.flatnonzero(np.isin(events.action, action))
-        found[place[rows]] = column[rows]  # rows are in the order of time: the last one stays
+        found[lives[rows]] = column[rows]  # rows are in the order of time: the last one stays
         return found
 
-    placed_us = last((PLACED,), events.time_us, UNKNOWN)
     filled_rows = np.flatnonzero(events.action == FILLED)
-    filled = np.bincount(place[filled_rows], events.volume[filled_rows], size).astype(np.float64)
+    filled = np.bincount(lives[filled_rows], events.volume[filled_rows], size).astype(np.float64)
     rejected = last((REJECTED,), events.time_us, UNKNOWN) != UNKNOWN
-    kept = np.flatnonzero((placed_us != UNKNOWN) & ~rejected)
+    kept = np.flatnonzero(born & ~rejected)
     quantity = np.maximum(last((PLACED, CHANGED), events.volume, 0.0), filled)
     orders = Orders(
-        placed_us[kept],
+        last((PLACED,), events.time_us, UNKNOWN)[kept],
         last((PLACED,), owner, 0)[kept],
         last((PLACED,), instrument, 0)[kept],
         last((PLACED,), side, 1)[kept],
@@ -211,4 +226,4 @@ def _orders(events: Events, owner: Ints, instrument: Ints, side: Ints) -> tuple[
         last((CANCELLED,), events.time_us, UNKNOWN)[kept],
         last((CANCELLED,), events.moved_ticks, 0.0)[kept],
     )
-    return orders, tuple(names[kept].tolist()), int((placed_us == UNKNOWN).sum())
+    return orders, kept.astype(np.int64)

@@ -57,7 +57,7 @@ _SCHEMA: Final[Mapping[str, Any]] = {
 _Text = Annotated[str, Field(min_length=1, max_length=100, pattern=NO_NUL)]
 _Time = Annotated[int, Field(ge=0, le=LATEST_US)]
 _Amount = Annotated[float, Field(ge=-1e15, le=1e15, allow_inf_nan=False)]
-_Positive = Annotated[float, Field(gt=0, le=1e15, allow_inf_nan=False)]
+_Positive = Annotated[float, Field(ge=1e-9, le=1e15, allow_inf_nan=False)]
 
 
 class SettlementTold(BaseModel):

@@ -36,6 +36,8 @@ def run(rows: list[Any], asked: Asked | None = None, inside: tuple[Inside, ...] 
         ({"volume": [1, 0, 1, 0]}, "volume[1]"),
         ({"price": [1, "2", 3, 4]}, "price[1]"),
         ({"price": [1.0]}, "one length"),
+        ({"price": [1.0, 2.0, 1e16, 3.0]}, "price[2]"),
+        ({"volume": [1, 1e-12, 1, 0]}, "volume[1]"),
         ({"time_us": [5, 4, 6, 7]}, "time_us[1]"),
         ({"order": ["big", "big", "x", "y"], "action": ["placed", "placed", "filled", "cancelled"]}, "placed twice"),
         ({"colour": "red"}, "unknown colour"),
@@ -103,6 +105,17 @@ def test_a_large_share_of_the_close_that_moves_it_is_told() -> None:
 def test_an_order_whose_placing_is_not_known_is_left_out_and_counted() -> None:
     found = run(SPOOF[1:])
     assert (found.alerts, found.unplaced) == ((), 1)
+
+
+def test_a_name_that_is_placed_again_is_another_order() -> None:
+    first, second = read(hand_in(SPOOF)), read(hand_in([(60 + row[0], *row[1:]) for row in SPOOF], 5))
+    found = finding.run(orders.joined([first, second]), FIGURES, Asked(), ())
+    assert [[event["sequence"] for event in one["events"]] for one in found.alerts] == [[1, 2, 3, 4], [5, 6, 7, 8]]
+
+
+def test_no_events_give_no_alerts() -> None:
+    nothing = read(hand_in(SPOOF)).chosen(slice(0, 0))
+    assert finding.run(nothing, FIGURES, Asked(), (Inside("E", ("north",), 1, None),)).alerts == ()
 
 
 def test_sources_do_not_mix_their_orders_and_the_order_of_hand_ins_does_not_matter() -> None:
