@@ -10,7 +10,7 @@ from cloud.bookings import NO_NUL, Asker, answer
 from cloud.compliance.surveillance import orders, store
 from cloud.compliance.surveillance.cases import State, case
 from cloud.compliance.surveillance.cases_api import Number, alert_of
-from cloud.db import Connection, Database
+from cloud.db import Database
 from cloud.errors import Problem
 from cloud.evidence import store as evidence_store
 from cloud.identity.credentials import Principal
@@ -19,7 +19,6 @@ from cloud.reports.documents import draft_json
 from cloud.reports.drafts import Drafts, reporter_of
 from cloud.reports.filed import Filings, layers_json
 from cloud.reports.stor import Line, Person, Stor, written_time
-from protocols.batch.evidence import Row
 from protocols.clock import Clock
 
 _Text = Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL)]
@@ -67,7 +66,7 @@ def routes(db: Database, clock: Clock, filings: Filings, drafts: Drafts, officer
                 )
             found = await evidence_store.get(connection, tenant_id, alert.evidence)
             assert found is not None  # the table names rows that are there
-            parts = await _parts(connection, tenant_id, found.row)
+            parts = await store.handed_in(connection, tenant_id, list(found.row.inputs.rows.values()))
             reporter = await reporter_of(connection, tenant_id)
             action = await filings.next(connection, tenant_id, stor.KIND, subject)
         told = found.row.output
@@ -75,24 +74,13 @@ def routes(db: Database, clock: Clock, filings: Filings, drafts: Drafts, officer
         made = Stor(
             action.value, reporter.name, reporter.lei, body.contact, body.capacity, body.authority, told["instrument"], told["pattern"],
             _described(told), present.decided.text, written_time(told["first_us"]), written_time(told["last_us"]), persons,
-            _lines(told, parts), (alert.evidence.hex(),),
+            _lines(told, list(parts.values())), (alert.evidence.hex(),),
         )  # fmt: skip
         draft = await drafts.keep(principal, stor.KIND, subject, stor.encode(made), below={"alert": alert.evidence})
         document = draft_json(draft.draft, draft.approval, clock.now_us())
         return answer(document | {"layers": layers_json(draft.validation)}, 201)
 
     return router
-
-
-async def _parts(connection: Connection, tenant_id: int, alert: Row) -> list[bytes]:
-    """The hand-ins that the alert was found in."""
-    parts = []
-    for digest in alert.inputs.rows.values():
-        row = await evidence_store.get(connection, tenant_id, digest)
-        data = await evidence_store.content(connection, tenant_id, row.row.inputs.contents["events"]) if row else None
-        if data is not None:
-            parts.append(data)
-    return parts
 
 
 def _described(told: Mapping[str, Any]) -> str:

@@ -106,7 +106,7 @@ def routes(db: Database, surveillance: Surveillance, desk: Asker, reader: Asker,
     @router.post("/v1/orders/events", openapi_extra=json_body(_SCHEMA))
     async def post_events(principal: writer, request: Request) -> Response:
         """Order events of one source as columns, numbered by the source without a hole; kept as the bytes they came in. The same again changes
-        nothing. Every hand-in is looked at with the hour before it; what is found is told to compliance alone."""
+        nothing. Every hand-in is looked at with the quarter of an hour before it; what is found is told to compliance alone."""
         kept, new, _ = await surveillance.hand_in(principal, await request.body())
         return answer(_hand_in_json(kept) | {"stored": new}, 201 if new else 200)
 

@@ -62,12 +62,23 @@ async def at_sequence(connection: Connection, tenant_id: int, source: str, first
 
 
 async def within(connection: Connection, tenant_id: int, from_us: int, to_us: int, limit: int) -> list[HandIn]:
-    """With an event in [from_us, to_us], or around it; at most `limit`."""
+    """That may have an event in [from_us, to_us], by source and sequence; at most `limit`."""
     query = (
         f"SELECT {_HAND_IN} FROM order_events WHERE tenant_id = %s AND last_us >= %s AND first_us <= %s"  # noqa: S608
         ' ORDER BY source COLLATE "C", first_sequence LIMIT %s'
     )
     return await _hand_ins(connection, query, (tenant_id, from_us, to_us, limit))
+
+
+async def handed_in(connection: Connection, tenant_id: int, evidence: Sequence[bytes]) -> dict[bytes, bytes]:
+    """The bytes of hand-ins, by their evidence rows."""
+    cursor = await connection.execute(
+        "SELECT evidence.digest, content FROM evidence JOIN evidence_content ON evidence_content.tenant_id = evidence.tenant_id"
+        " AND evidence_content.digest = evidence.contents[1] WHERE evidence.tenant_id = %s AND evidence.digest = ANY(%b::bytea[])",
+        (tenant_id, list(evidence)),
+        binary=True,
+    )
+    return {bytes(row[0]): bytes(row[1]) for row in await _rows(cursor)}
 
 
 async def latest(connection: Connection, tenant_id: int, limit: int) -> list[HandIn]:

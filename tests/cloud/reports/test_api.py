@@ -15,7 +15,7 @@ from cloud.reports import emir, manifest, remit
 from cloud.reports.columns import Coded
 from cloud.texts import Text
 from protocols.batch import pedigree
-from tests.cloud.conftest import TestHub
+from tests.cloud.conftest import RunHub, TestHub
 from tests.cloud.identity.people import Browser, slug, team
 
 LEI, WRONG_LEI, OTHER, ZONE, UPI = (
@@ -261,3 +261,15 @@ lei = "{OTHER}"
     stated = await office.draft({**told, "counterparty": "T1241247G.EU"}, subject="other")
     (trade,) = remit.read((await office.clara.ask("GET", f"/v1/filing-drafts/{stated.json()['id']}/file")).content).trades
     assert trade.other == Coded("ace", "T1241247G.EU")
+
+
+async def test_a_draft_outlives_the_hub_and_is_decided_after_it_starts_again(run_hub: RunHub) -> None:
+    async with run_hub() as hub:
+        office = await Office(hub).open()
+        draft = await office.draft(REMIT)
+    async with run_hub() as again:
+        office.hub = again
+        for browser in (office.clara, office.dora):
+            browser.client = again.client
+        assert (await office.decide(draft)).status_code == 200
+        assert [one["state"] for one in await office.filings()] == ["sent"]
