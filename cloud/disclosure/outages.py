@@ -22,7 +22,7 @@ from cloud.disclosure.setup import Setup, read_setup
 from cloud.disclosure.store import Stored
 from cloud.disclosure.times import microseconds
 from cloud.errors import Problem
-from cloud.identity import people_store
+from cloud.identity import approval_store, people_store
 from cloud.identity.actor import Actor, Record
 from cloud.identity.approval_store import Approval
 from cloud.identity.approvals import Approvals
@@ -83,21 +83,34 @@ class Outages:
     async def dismiss(self, principal: Principal, event: str, reason: str, follows: int | None) -> Stored:
         """It is not so. Before publication: withdrawn. After it: a message that takes it back, which a second person has to agree to."""
         async with self._db.tenant(principal.tenant_id) as connection:
+            waiting = await self._waiting(connection, principal.tenant_id, event)
             setup, before = await self._before(connection, principal.tenant_id, event, follows)
             action = self._action(Deed.DISMISS, principal, {"reason": reason})
             made = await self._ledger.take(connection, principal.actor, action, setup, before)
-            return await self._ask(connection, principal, setup, made) if made.event.blocks else made
+            return await self._ask(connection, principal, setup, made, waiting) if made.event.blocks else made
 
     async def ask(self, principal: Principal, event: str, follows: int | None) -> Stored:
         async with self._db.tenant(principal.tenant_id) as connection:
+            waiting = await self._waiting(connection, principal.tenant_id, event)
             setup, before = await self._before(connection, principal.tenant_id, event, follows)
-            return await self._ask(connection, principal, setup, before)
+            return await self._ask(connection, principal, setup, before, waiting)
 
-    async def _ask(self, connection: Connection, principal: Principal, setup: Setup, before: Stored) -> Stored:
+    async def _waiting(self, connection: Connection, tenant_id: int, event: str) -> Approval | None:
+        """What is asked already, locked; before the event is, as whoever decides does it."""
+        found = await approval_store.waiting(connection, tenant_id, PUBLISH, f"outage/{event}", self._clock.now_us())
+        one = None if found is None else await approval_store.locked(connection, tenant_id, found)
+        return one if one is not None and one.decided_us is None else None
+
+    async def _ask(self, connection: Connection, principal: Principal, setup: Setup, before: Stored, waiting: Approval | None) -> Stored:
+        """waiting: of an earlier wording nobody can agree to any more, so it ends with the new one."""
         event = before.event
         if event.draft is None or event.confirmed_us is None:
             raise Problem("outage-state", f"event {event.id} is {event.state}: confirm it first, then ask for its publication")
         body = {"event": event.id, "message": event.draft.id, "draft": publication.digest_of(event.draft)}
+        if waiting is not None and waiting.body["draft"] != body["draft"] and principal.person_id is not None:
+            at_us, why = self._clock.now_us(), "superseded: the message was changed since"
+            await approval_store.decide(connection, principal.tenant_id, waiting, principal.person_id, at_us, False, why)
+            await self._record(connection, principal.actor, "supersede-approval", f"outage/{event.id}", {"approval": waiting.id})
         asked = await self._approvals.ask(connection, principal, PUBLISH, f"outage/{event.id}", body)
         action = self._action(Deed.ASK, principal, {"approval": asked.id})
         return await self._ledger.take(connection, principal.actor, action, setup, before)

@@ -99,11 +99,20 @@ async def test_a_change_after_it_was_asked_for_is_not_published(hub: TestHub) ->
     assert (await field.step(field.olga, "confirmation", {"unavailable": "90"}, event=event)).status_code == 200
     assert slug(await field.agree(field.carl, asked)) == "conflict"
     assert (await field.events())[0]["state"] == "confirmed"
-    assert (await field.agree(field.carl, asked, agree=False)).status_code == 200
     await publish(field, event)
     told = (await field.get(f"/v1/outages/{event}"))["approvals"]
-    assert [(one["action"], one["state"]) for one in told] == [("publish-umm", "declined"), ("publish-umm", "agreed")]
+    assert [(one["state"], one["reason"].split(":")[0]) for one in told] == [("declined", "superseded"), ("agreed", "read and checked")]
     assert [one.unavailable for one in await published(field)] == [90]
+
+
+async def test_the_same_message_is_not_asked_for_twice(hub: TestHub) -> None:
+    field = await open_field(hub, WHOLE)
+    event = (await declare(field, 10, 12, "30")).json()["event"]
+    first, second = [await field.step(who, "publication", event=event) for who in (field.olga, field.carl)]
+    assert (first.status_code, slug(second)) == (200, "conflict")
+    declined = await field.agree(field.carl, first.json()["approval"], agree=False)
+    assert declined.status_code == 200
+    await publish(field, event)
 
 
 async def test_a_correction_does_not_begin_the_clock_anew(hub: TestHub) -> None:
