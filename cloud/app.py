@@ -93,7 +93,7 @@ from cloud.reaction.production import Production
 from cloud.reaction.results import ResultFeed, Results
 from cloud.reports import api as reports_api
 from cloud.reports import drafts_api, imports_api, stor_api
-from cloud.reports.drafts import FILE, Drafts
+from cloud.reports.drafts import FILE, FILE_STOR, Drafts
 from cloud.reports.filed import Filings
 from cloud.reports.reported import reported
 from cloud.telemetry import api as telemetry_api
@@ -361,7 +361,7 @@ def _include_controls(app: FastAPI, hub: Hub) -> None:
 
 def _include_conduct(app: FastAPI, hub: Hub) -> None:
     needs = hub.gate.needs
-    reader, officer = needs("read:compliance"), needs("write:compliance")
+    reader, officer = needs("read:conduct"), needs("write:compliance")
     surveillance = Surveillance(hub.db, hub.clock, hub.threads, hub.record, inside, hub.log.wake)
     app.include_router(orders_api.routes(hub.db, surveillance, needs("write:deals"), reader, officer))
     app.include_router(cases_api.routes(hub.db, hub.clock, hub.record, reader, officer))
@@ -396,7 +396,7 @@ def _include_people(app: FastAPI, hub: Hub) -> None:
     _include_reports(app, hub, drafts)
     outages = Outages(hub.db, hub.clock, hub.ledger, approvals, record, hub.filings.keep)
     _include_outages(app, hub, outages)
-    effects = {GRANT_ADMIN: people.grant_admin, SHORTEN: tenants.shorten, ERASE: privacy.erase, FILE: drafts.file}
+    effects = {GRANT_ADMIN: people.grant_admin, SHORTEN: tenants.shorten, ERASE: privacy.erase, FILE: drafts.file, FILE_STOR: drafts.file}
     effects |= {PUBLISH: outages.publish, COVER: outages.cover}
     decisions = Decisions(hub.db, hub.clock, record, effects)
     app.include_router(session_api.routes(sessions, gate, hub.access, throttle))

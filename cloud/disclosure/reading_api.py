@@ -161,10 +161,7 @@ async def _whole(connection: Connection, tenant_id: int, found: Stored, now_us: 
 
 async def _approvals(connection: Connection, tenant_id: int, event: str) -> list[Approval]:
     """All that was ever asked of the event, in its order."""
-    found = [
-        one for action in (PUBLISH, COVER) for one in await approval_store.of_subjects(connection, tenant_id, action, [f"outage/{event}"])
-    ]
-    return sorted(found, key=lambda one: one.id)
+    return await approval_store.of_subjects(connection, tenant_id, [PUBLISH, COVER], [f"outage/{event}"])
 
 
 def _asked(one: Approval, now_us: int) -> dict[str, Any]:

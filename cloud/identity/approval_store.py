@@ -54,10 +54,10 @@ async def waiting(connection: Connection, tenant_id: int, action: str, subject: 
     return None if row is None else int(row[0])
 
 
-async def of_subjects(connection: Connection, tenant_id: int, action: str, subjects: list[str]) -> list[Approval]:
-    """What was asked about these, oldest first."""
-    query = f"SELECT {_COLUMNS} FROM approval WHERE tenant_id = %s AND action = %s AND subject = ANY(%s) ORDER BY approval_id"  # noqa: S608
-    cursor = await connection.execute(query, (tenant_id, action, subjects))
+async def of_subjects(connection: Connection, tenant_id: int, actions: list[str], subjects: list[str]) -> list[Approval]:
+    """What was asked about these by any of these actions, oldest first."""
+    query = f"SELECT {_COLUMNS} FROM approval WHERE tenant_id = %s AND action = ANY(%s) AND subject = ANY(%s) ORDER BY approval_id"  # noqa: S608
+    cursor = await connection.execute(query, (tenant_id, actions, subjects))
     rows: list[Any] = await cursor.fetchall()
     return [Approval(*row) for row in rows]
 
@@ -79,12 +79,14 @@ async def decide(connection: Connection, tenant_id: int, found: Approval, by: in
     return replace(found, decided_by=by, decided_us=at_us, agreed=agreed, reason=reason)
 
 
-async def page(connection: Connection, tenant_id: int, asked_by: int | None, limit: int, before: int | None) -> list[Approval]:
-    """The newest first. asked_by: only what this person asked for."""
+async def page(
+    connection: Connection, tenant_id: int, asked_by: int | None, unseen: list[str], limit: int, before: int | None
+) -> list[Approval]:
+    """The newest first. asked_by: only what this person asked for. unseen: actions that are left out."""
     query = (
         f"SELECT {_COLUMNS} FROM approval WHERE tenant_id = %(tenant)s AND (%(by)s::bigint IS NULL OR asked_by = %(by)s)"  # noqa: S608
-        " AND (%(before)s::bigint IS NULL OR approval_id < %(before)s) ORDER BY approval_id DESC LIMIT %(limit)s"
+        " AND NOT action = ANY(%(unseen)s) AND (%(before)s::bigint IS NULL OR approval_id < %(before)s) ORDER BY approval_id DESC LIMIT %(limit)s"
     )
-    cursor = await connection.execute(query, {"tenant": tenant_id, "by": asked_by, "before": before, "limit": limit})
+    cursor = await connection.execute(query, {"tenant": tenant_id, "by": asked_by, "unseen": unseen, "before": before, "limit": limit})
     rows: list[Any] = await cursor.fetchall()
     return [Approval(*row) for row in rows]

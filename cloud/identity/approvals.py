@@ -13,11 +13,16 @@ from cloud.identity import approval_store
 from cloud.identity.actor import Actor, Record
 from cloud.identity.approval_store import Approval
 from cloud.identity.credentials import Principal
-from cloud.identity.roles import FOUR_EYES
+from cloud.identity.roles import FOUR_EYES, SHOWN
 from protocols.clock import Clock
 
 LENGTH_US: Final = 3 * 86_400 * 1_000_000
 Effect = Callable[[Connection, Actor, Approval], Awaitable[None]]  # does what was asked; raises Problem where that is not possible
+
+
+def unseen(principal: Principal) -> list[str]:
+    """Actions that they are not even told were asked for."""
+    return [action for action, scope in SHOWN.items() if not principal.may(scope)]
 
 
 class Approvals:
@@ -50,7 +55,7 @@ class Decisions:
         now_us, tenant_id = self._clock.now_us(), principal.tenant_id
         async with self._db.tenant(tenant_id) as connection:
             found = await approval_store.locked(connection, tenant_id, approval_id)
-            if found is None:
+            if found is None or found.action in unseen(principal):
                 raise Problem("not-found", f"there is no approval {approval_id}")
             if not principal.may(needed := FOUR_EYES[found.action]):
                 raise Problem("forbidden", f'"{found.action}" is decided by somebody who may "{needed}"')

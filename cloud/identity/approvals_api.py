@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from cloud.db import Database
 from cloud.identity import approval_store, people_store
 from cloud.identity.approval_store import Approval
-from cloud.identity.approvals import Decisions
+from cloud.identity.approvals import Decisions, unseen
 from cloud.identity.credentials import Principal
 from cloud.identity.gate import Gate, secret_answer
 from cloud.identity.me_api import Id
@@ -70,7 +70,7 @@ def routes(db: Database, clock: Clock, decisions: Decisions, gate: Gate) -> APIR
         sees_all = principal.may("approve") or principal.may("read:journal")
         only = None if sees_all else principal.person_id or 0
         async with db.tenant(principal.tenant_id) as connection:
-            found = await approval_store.page(connection, principal.tenant_id, only, limit, before)
+            found = await approval_store.page(connection, principal.tenant_id, only, unseen(principal), limit, before)
         documents = await shown(principal.tenant_id, found)
         return secret_answer({"approvals": documents, "next": found[-1].id if len(found) == limit else None})
 

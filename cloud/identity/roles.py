@@ -1,7 +1,7 @@
 """Who may do what: the scopes, the roles made of them, and what each asks of a person beyond being signed in. Data and pure lookups.
 
-A scope is `verb:area`. `read` alone, which API tokens may have, means every area that holds no personal data (not `read:people`,
-not `read:journal`). No other scope implies another.
+A scope is `verb:area`. `read` alone, which API tokens may have, means every area that is not about people (not `read:people`,
+`read:journal`, `read:conduct`). No other scope implies another.
 """
 
 from collections.abc import Mapping
@@ -22,14 +22,15 @@ class Role(StrEnum):
 
 # scope -> what it lets a person do, in the words of the permission table in the documentation
 SCOPES: Final[Mapping[str, str]] = {
-    "read": "everything below that begins with read, except people and journal",
+    "read": "everything below that begins with read, except people, journal and conduct",
     "read:field": "gateways, tags, samples, events, completeness, the live stream",
     "read:assets": "asset model, health, alarms and their figures",
     "read:market": "quotes, curves, history",
     "read:deals": "deals, positions, calendars",
     "read:risk": "results of forecast and risk, settings",
     "read:evidence": "evidence rows, bundles, the log",
-    "read:compliance": "rules, findings, outages and their messages, conduct alerts, filings",
+    "read:compliance": "rules, findings, outages and their messages, filings",
+    "read:conduct": "conduct alerts, their cases and reports, hand-ins of orders",
     "read:esg": "emissions, inventory, score",
     "read:people": "people, their roles and sessions, API tokens",
     "read:journal": "what was done in the hub, by whom",
@@ -57,10 +58,13 @@ ROLES: Final[Mapping[Role, frozenset[str]]] = {
     Role.TRADER: frozenset((*_DESK, "write:deals")),
     Role.RISK_MANAGER: frozenset((*_DESK, "read:compliance", "read:esg", "write:market", "write:risk", "approve")),
     Role.COMPLIANCE_OFFICER: frozenset(
-        (*_DESK, "read:compliance", "read:esg", "read:journal", "write:compliance", "write:outages", "approve", "approve:filings")
+        (
+            *(*_DESK, "read:compliance", "read:conduct", "read:esg", "read:journal"),
+            *("write:compliance", "write:outages", "approve", "approve:filings"),
+        )
     ),
     Role.ESG_ANALYST: frozenset((*_FIELD, "read:compliance", "read:esg", "write:esg")),
-    Role.AUDITOR: frozenset((*_DESK, "read:compliance", "read:esg", "read:people", "read:journal")),
+    Role.AUDITOR: frozenset((*_DESK, "read:compliance", "read:conduct", "read:esg", "read:people", "read:journal")),
     Role.ADMIN: frozenset(
         (*_FIELD, "read:people", "read:journal", "write:gateways", "write:assets", "write:people", "write:tenant", "approve")
     ),
@@ -76,21 +80,26 @@ FOUR_EYES: Final[Mapping[str, str]] = {
     "erase-person": "approve",
     "shorten-retention": "approve",
     "file": "approve:filings",
+    "file-stor": "approve:filings",
     "publish-umm": "approve:filings",
     "cover-trade": "approve:filings",
 }
+
+# action -> the scope of whoever is shown that it was asked for; an action that is not here is shown to everybody who decides
+SHOWN: Final[Mapping[str, str]] = {"file-stor": "read:conduct"}
 
 # kind of result or evidence -> scope of whoever may see it; a kind that is not here is the desk's
 _COMPLIANCE, _ESG = "read:compliance", "read:esg"
 KIND_SCOPES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("health", "problem"), "read:assets"),
-    **dict.fromkeys(("capacity", "outage", "umm", "finding", "filing", "alert", "orders"), _COMPLIANCE),
+    **dict.fromkeys(("capacity", "outage", "umm", "finding", "filing"), _COMPLIANCE),
+    **dict.fromkeys(("alert", "orders", "stor"), "read:conduct"),
     **dict.fromkeys(("emissions", "inventory", "score"), _ESG),
     "control": "read:journal",
 }
 OTHER_KINDS: Final = "read:risk"
 
-_NOT_IN_READ: Final = frozenset(("read:people", "read:journal"))
+_NOT_IN_READ: Final = frozenset(("read:people", "read:journal", "read:conduct"))
 
 
 def allows(held: frozenset[str] | tuple[str, ...], asked: str) -> bool:

@@ -20,4 +20,4 @@ def _filing(known: Known, opened: Opened) -> Mapping[str, Any]:
     return output
 
 
-STAGES: Final[Mapping[str, Stage]] = {filed.KIND: _filing}
+STAGES: Final[Mapping[str, Stage]] = {filed.KIND: _filing, filed.CONDUCT: _filing}

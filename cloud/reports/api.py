@@ -12,7 +12,7 @@ from cloud.evidence import store as evidence_store
 from cloud.identity.credentials import Principal
 from cloud.reports import store
 from cloud.reports.documents import filing_json
-from cloud.reports.filed import Filings
+from cloud.reports.filed import Filings, hidden
 from cloud.reports.filings import Reason
 from cloud.reports.store import StoredFiling, StoredVersion
 from protocols.clock import Clock
@@ -64,7 +64,7 @@ def routes(db: Database, clock: Clock, filings: Filings, reader: Asker, writer: 
     ) -> Response:
         """Everything that was filed or published, the newest first, with versions, answers and due days."""
         async with db.tenant(principal.tenant_id) as connection:
-            found = await store.page(connection, principal.tenant_id, kind, limit, before)
+            found = await store.page(connection, principal.tenant_id, kind, hidden(principal), limit, before)
         listed = [filing_json(one, clock.now_us()) for one in found]
         return answer({"filings": listed, "next": found[-1].id if len(found) == limit else None})
 
@@ -72,14 +72,14 @@ def routes(db: Database, clock: Clock, filings: Filings, reader: Asker, writer: 
     async def get_filing(principal: who, filing_id: Number) -> Response:
         """One filing with all its versions."""
         async with db.tenant(principal.tenant_id) as connection:
-            found = await _filing(connection, principal.tenant_id, filing_id)
+            found = await filing_of(connection, principal, filing_id)
         return answer(filing_json(found, clock.now_us()))
 
     @router.get("/v1/filings/{filing_id}/file")
     async def get_file(principal: who, filing_id: Number, version: Which = None) -> Response:
         """The file as it was filed, byte for byte."""
         async with db.tenant(principal.tenant_id) as connection:
-            found, chosen = await _version(connection, principal.tenant_id, filing_id, version)
+            found, chosen = await _version(connection, principal, filing_id, version)
             data = await evidence_store.content(connection, principal.tenant_id, bytes.fromhex(chosen.version.file_sha256))
         return download(data or b"", found.kind, f"filing-{filing_id}-{chosen.version.number}")
 
@@ -87,7 +87,7 @@ def routes(db: Database, clock: Clock, filings: Filings, reader: Asker, writer: 
     async def get_manifest(principal: who, filing_id: Number, version: Which = None) -> Response:
         """The signed statement that goes with the file: its hash, the rules in force, rows, day, program."""
         async with db.tenant(principal.tenant_id) as connection:
-            _, chosen = await _version(connection, principal.tenant_id, filing_id, version)
+            _, chosen = await _version(connection, principal, filing_id, version)
             data = await evidence_store.content(connection, principal.tenant_id, chosen.manifest)
         return Response(data or b"", media_type="application/json")
 
@@ -96,21 +96,23 @@ def routes(db: Database, clock: Clock, filings: Filings, reader: Asker, writer: 
         """What the authority answered to a version. Rejected first versions are filed again as new, accepted ones are amended or cancelled."""
         reasons = tuple(Reason(one.code, one.place, one.message) for one in body.reasons)
         async with db.tenant(principal.tenant_id) as connection:
+            await filing_of(connection, principal, filing_id)
             found = await filings.answer(connection, principal.actor, filing_id, body.version, body.reference, reasons)
         return answer(filing_json(found, clock.now_us()))
 
     return router
 
 
-async def _filing(connection: Connection, tenant_id: int, filing_id: int) -> StoredFiling:
-    found = await store.get(connection, tenant_id, filing_id)
-    if found is None:
+async def filing_of(connection: Connection, principal: Principal, filing_id: int) -> StoredFiling:
+    """Raises Problem, also where it is not for whoever asks."""
+    found = await store.get(connection, principal.tenant_id, filing_id)
+    if found is None or found.kind in hidden(principal):
         raise Problem("not-found", f"there is no filing {filing_id}")
     return found
 
 
-async def _version(connection: Connection, tenant_id: int, filing_id: int, number: int | None) -> tuple[StoredFiling, StoredVersion]:
-    found = await _filing(connection, tenant_id, filing_id)
+async def _version(connection: Connection, principal: Principal, filing_id: int, number: int | None) -> tuple[StoredFiling, StoredVersion]:
+    found = await filing_of(connection, principal, filing_id)
     chosen = next((one for one in found.versions if one.version.number == number), None) if number else found.versions[-1]
     if chosen is None:
         raise Problem("not-found", f"filing {filing_id} has no version {number}")

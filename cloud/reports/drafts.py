@@ -27,7 +27,7 @@ from cloud.identity.credentials import Principal
 from cloud.reports import checks, deal_rows, store
 from cloud.reports.deal_rows import Built, Reporter, Source, Stated
 from cloud.reports.due import Event
-from cloud.reports.filed import File, Filings, refuse
+from cloud.reports.filed import STOR, File, Filings, refuse
 from cloud.reports.filings import Action
 from cloud.reports.layers import Validation
 from cloud.reports.registered import by_deal, merged, profiled, registered
@@ -41,6 +41,7 @@ from protocols.batch import evidence
 from protocols.clock import Clock
 
 FILE: Final = "file"  # the approval
+FILE_STOR: Final = "file-stor"  # of a STOR: who is not to know of conduct is not shown that it was asked for
 MOST_DEALS: Final = 500  # in one report
 
 
@@ -147,8 +148,9 @@ class Drafts:
         async with self._db.tenant(principal.tenant_id) as connection:
             draft_id = await store.add_draft(connection, principal.tenant_id, draft)
             sha256 = evidence.digest(built.data).hex()
+            asked = FILE_STOR if kind == STOR else FILE
             body = {"draft": draft_id, "kind": kind, "subject": subject, "rows": built.rows, "sha256": sha256}
-            approval = await self._approvals.ask(connection, principal, FILE, f"draft/{draft_id}", body)
+            approval = await self._approvals.ask(connection, principal, asked, f"draft/{draft_id}", body)
         return Made(replace(draft, id=draft_id), approval, validation)
 
     async def file(self, connection: Connection, actor: Actor, approval: Approval) -> None:

@@ -16,10 +16,10 @@ from cloud.identity import approval_store
 from cloud.identity.approval_store import Approval
 from cloud.identity.credentials import Principal
 from cloud.reports import checks, store
-from cloud.reports.api import Before, Limit, Number, download
+from cloud.reports.api import Before, Limit, Number, download, filing_of
 from cloud.reports.documents import draft_json
-from cloud.reports.drafts import FILE, MOST_DEALS, Drafts, Made, Period, Wanted
-from cloud.reports.filed import layers_json
+from cloud.reports.drafts import FILE, FILE_STOR, MOST_DEALS, Drafts, Made, Period, Wanted
+from cloud.reports.filed import hidden, layers_json
 from cloud.reports.store import Draft
 from protocols.clock import Clock
 
@@ -98,13 +98,15 @@ def routes(db: Database, clock: Clock, threads: Executor, drafts: Drafts, reader
     @router.post("/v1/filings/{filing_id}/cancellation", status_code=201)
     async def post_cancellation(principal: officer, filing_id: Number) -> Response:
         """A draft that cancels what was filed and accepted."""
+        async with db.tenant(principal.tenant_id) as connection:
+            await filing_of(connection, principal, filing_id)
         return made(await drafts.of_cancellation(principal, filing_id))
 
     @router.get("/v1/filing-drafts")
     async def get_drafts(principal: who, limit: Limit = 50, before: Before = None) -> Response:
         """The newest first, with the state of their approval. `next` is the `before` of the following page."""
         async with db.tenant(principal.tenant_id) as connection:
-            found = await store.drafts(connection, principal.tenant_id, limit, before)
+            found = await store.drafts(connection, principal.tenant_id, hidden(principal), limit, before)
             approvals = await _approvals(connection, principal.tenant_id, found)
         listed = [draft_json(one, approvals.get(one.id), clock.now_us()) for one in found]
         return answer({"drafts": listed, "next": found[-1].id if len(found) == limit else None})
@@ -113,7 +115,7 @@ def routes(db: Database, clock: Clock, threads: Executor, drafts: Drafts, reader
     async def get_draft(principal: who, draft_id: Number) -> Response:
         """One draft with its layers, judged now."""
         async with db.tenant(principal.tenant_id) as connection:
-            found = await _draft(connection, principal.tenant_id, draft_id)
+            found = await _draft(connection, principal, draft_id)
             approvals = await _approvals(connection, principal.tenant_id, [found])
         validation = await asyncio.get_running_loop().run_in_executor(threads, checks.check, found.kind, found.file)
         return answer(draft_json(found, approvals.get(found.id), clock.now_us()) | {"layers": layers_json(validation)})
@@ -122,15 +124,15 @@ def routes(db: Database, clock: Clock, threads: Executor, drafts: Drafts, reader
     async def get_draft_file(principal: who, draft_id: Number) -> Response:
         """What would be filed, byte for byte."""
         async with db.tenant(principal.tenant_id) as connection:
-            found = await _draft(connection, principal.tenant_id, draft_id)
+            found = await _draft(connection, principal, draft_id)
         return download(found.file, found.kind, f"draft-{draft_id}")
 
     return router
 
 
-async def _draft(connection: Connection, tenant_id: int, draft_id: int) -> Draft:
-    found = await store.draft(connection, tenant_id, draft_id)
-    if found is None:
+async def _draft(connection: Connection, principal: Principal, draft_id: int) -> Draft:
+    found = await store.draft(connection, principal.tenant_id, draft_id)
+    if found is None or found.kind in hidden(principal):
         raise Problem("not-found", f"there is no draft {draft_id}")
     return found
 
@@ -138,5 +140,5 @@ async def _draft(connection: Connection, tenant_id: int, draft_id: int) -> Draft
 async def _approvals(connection: Connection, tenant_id: int, drafts: Sequence[Draft]) -> Mapping[int, Approval]:
     """By draft."""
     subjects = {f"draft/{one.id}": one.id for one in drafts}
-    found = await approval_store.of_subjects(connection, tenant_id, FILE, list(subjects))
+    found = await approval_store.of_subjects(connection, tenant_id, [FILE, FILE_STOR], list(subjects))
     return {subjects[one.subject]: one for one in found}

@@ -17,6 +17,7 @@ from cloud.errors import Problem
 from cloud.evidence import store as evidence_store
 from cloud.evidence.code import code
 from cloud.identity.actor import Actor, Record
+from cloud.identity.credentials import Principal
 from cloud.reports import due, filings, manifest, store
 from cloud.reports.due import Event
 from cloud.reports.errors import ReportError
@@ -29,6 +30,8 @@ from protocols.clock import Clock
 from protocols.signing import Signer
 
 KIND: Final = "filing"  # of the evidence row
+STOR: Final = "STOR"
+CONDUCT: Final = "stor"  # of the evidence row of a STOR, which is not for everybody who sees filings
 UNANSWERED: Final = frozenset({"UMM"})  # published, not handed to an authority: no answer will come
 MOST_FAULTS: Final = 50  # told of one layer
 
@@ -122,6 +125,11 @@ class Filings:
         return manifest.as_json(manifest.sign(told, self._signer(tenant_id)))
 
 
+def hidden(principal: Principal) -> list[str]:
+    """Kinds of filings that they are not even told were made."""
+    return [] if principal.sees(CONDUCT) else [STOR]
+
+
 Keep = Callable[[Connection, Actor, File], Awaitable[Filed]]
 
 
@@ -156,7 +164,8 @@ def row_of(file: File, version: Version, signed: bytes) -> Row:
     told = {"kind": file.kind, "version": version.number, "action": version.action.value, "event": event}
     output = output_of(file.data, signed, file.validation, event) | ({"built": evidence.digest(file.data).hex()} if file.source else {})
     inputs = Inputs(rows=file.below, contents=named)
-    return Row(KIND, f"{file.kind} {file.subject}", file.as_of_us, inputs, told, 0, code("compliance", "reports"), output)
+    kind = CONDUCT if file.kind == STOR else KIND
+    return Row(kind, f"{file.kind} {file.subject}", file.as_of_us, inputs, told, 0, code("compliance", "reports"), output)
 
 
 def _contents(file: File, signed: bytes) -> dict[str, bytes]:

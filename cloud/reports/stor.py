@@ -16,13 +16,14 @@ from cloud.reports.codes import NOTHING_KNOWN, Placed, References, check_shape
 from cloud.reports.columns import Column, How, column, read, write
 from cloud.reports.deal_rows import Built
 from cloud.reports.errors import ReportError
+from cloud.reports.filed import STOR
 from cloud.reports.filings import Action
 from cloud.reports.identifiers import Kind
 from cloud.reports.layers import Fault, Layer, Validation
 from cloud.reports.told import Gap, Incomplete
 from cloud.reports.xmlfile import Node
 
-KIND: Final = "STOR"
+KIND: Final = STOR
 ROOT: Final = "SuspiciousTransactionAndOrderReport"
 
 

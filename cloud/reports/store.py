@@ -79,12 +79,15 @@ async def get(connection: Connection, tenant_id: int, filing_id: int) -> StoredF
     return found[0] if found else None
 
 
-async def page(connection: Connection, tenant_id: int, kind: str | None, limit: int, before: int | None) -> list[StoredFiling]:
-    """The newest first; before: the `id` of the last one of the page before."""
+async def page(
+    connection: Connection, tenant_id: int, kind: str | None, hidden: list[str], limit: int, before: int | None
+) -> list[StoredFiling]:
+    """The newest first; before: the `id` of the last one of the page before. hidden: kinds that are left out."""
     cursor = await connection.execute(
         "SELECT filing_id, kind, subject FROM filing WHERE tenant_id = %s AND (%s::text IS NULL OR kind = %s)"
+        " AND NOT kind = ANY(%s)"
         " AND (%s::bigint IS NULL OR filing_id < %s) ORDER BY filing_id DESC LIMIT %s",
-        (tenant_id, kind, kind, before, before, limit),
+        (tenant_id, kind, kind, hidden, before, before, limit),
     )
     return await _whole(connection, tenant_id, await _rows(cursor))
 
@@ -178,21 +181,23 @@ async def add_draft(connection: Connection, tenant_id: int, draft: Draft) -> int
 
 
 async def draft(connection: Connection, tenant_id: int, draft_id: int) -> Draft | None:
-    found = await _drafts(connection, tenant_id, draft_id, None, 1)
+    found = await _drafts(connection, tenant_id, draft_id, [], None, 1)
     return found[0] if found else None
 
 
-async def drafts(connection: Connection, tenant_id: int, limit: int, before: int | None) -> list[Draft]:
-    """The newest first."""
-    return await _drafts(connection, tenant_id, None, before, limit)
+async def drafts(connection: Connection, tenant_id: int, hidden: list[str], limit: int, before: int | None) -> list[Draft]:
+    """The newest first. hidden: kinds that are left out."""
+    return await _drafts(connection, tenant_id, None, hidden, before, limit)
 
 
-async def _drafts(connection: Connection, tenant_id: int, draft_id: int | None, before: int | None, limit: int) -> list[Draft]:
+async def _drafts(
+    connection: Connection, tenant_id: int, draft_id: int | None, hidden: list[str], before: int | None, limit: int
+) -> list[Draft]:
     cursor = await connection.execute(
         "SELECT kind, subject, cancels, made_us, by, as_of_us, source, file, rows, due_term, event, below, draft_id FROM filing_draft"
-        " WHERE tenant_id = %s AND (%s::bigint IS NULL OR draft_id = %s) AND (%s::bigint IS NULL OR draft_id < %s)"
+        " WHERE tenant_id = %s AND (%s::bigint IS NULL OR draft_id = %s) AND NOT kind = ANY(%s) AND (%s::bigint IS NULL OR draft_id < %s)"
         " ORDER BY draft_id DESC LIMIT %s",
-        (tenant_id, draft_id, draft_id, before, before, limit),
+        (tenant_id, draft_id, draft_id, hidden, before, before, limit),
         binary=True,
     )
     return [_draft(row) for row in await _rows(cursor)]

@@ -51,6 +51,8 @@ SAID: Final[dict[tuple[str, str], set[str]]] = {
     ("GET", "/v1/controls"): {"compliance_officer", "auditor", "admin"},
     ("GET", "/v1/filings"): {"operator", "risk_manager", "compliance_officer", "esg_analyst", "auditor"},
     ("POST", "/v1/filings/{filing_id}/answers"): {"compliance_officer"},
+    ("GET", "/v1/conduct/alerts"): {"compliance_officer", "auditor"},
+    ("GET", "/v1/orders/events"): {"compliance_officer", "auditor"},
 }
 
 

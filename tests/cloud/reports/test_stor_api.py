@@ -99,8 +99,39 @@ async def test_a_filed_report_is_computed_again_with_the_alert_below_it(office: 
     report = pedigree.verify(data)
     assert report.pedigree is not None
     compared = list(recompute(report.pedigree, REGISTRY))
-    assert {one.name.split(" ")[0] for one in compared} == {"orders", "alert", "filing"}
+    assert {one.name.split(" ")[0] for one in compared} == {"orders", "alert", "stor"}
     assert [one.differences for one in compared] == [()] * 3
+
+
+async def test_who_may_not_read_conduct_is_not_told_that_a_report_exists(office: Office) -> None:
+    await office.decide("STOR")
+    draft = await office.draft()
+    rita, aud = await team(office.hub, "rita", Role.RISK_MANAGER), await team(office.hub, "aud", Role.AUDITOR)
+    number = draft.json()["approval"]
+    assert [one["action"] for one in (await rita.ask("GET", "/v1/approvals")).json()["approvals"]] == []
+    assert [one["action"] for one in (await aud.ask("GET", "/v1/approvals")).json()["approvals"]] == ["file-stor"]
+    assert slug(await rita.ask("POST", f"/v1/approvals/{number}/decision", json={"agree": True, "reason": "yes"})) == "not-found"
+    await office.agree(draft)
+    (filing,) = (await aud.ask("GET", "/v1/filings")).json()["filings"]
+    row, token = filing["versions"][0]["evidence"], await office.hub.token(scopes=("read", "read:compliance", "write:compliance"))
+
+    async def status(address: str) -> tuple[int, int, int]:
+        program = await office.hub.client.get(address, headers=token)
+        return (await rita.ask("GET", address)).status_code, program.status_code, (await aud.ask("GET", address)).status_code
+
+    told = {address: await status(address) for address in (
+        f"/v1/filings/{filing['id']}", f"/v1/filings/{filing['id']}/file", f"/v1/filings/{filing['id']}/manifest",
+        f"/v1/filing-drafts/{draft.json()['id']}", f"/v1/filing-drafts/{draft.json()['id']}/file",
+        f"/v1/evidence/{row}", f"/v1/evidence/{row}/bundle",
+    )}  # fmt: skip
+    assert set(told.values()) == {(404, 404, 200)}, told
+    for address, member in (("/v1/filings", "filings"), ("/v1/filing-drafts", "drafts")):
+        assert (await rita.ask("GET", address)).json()[member] == []
+        assert (await office.hub.client.get(f"{address}?limit=1", headers=token)).json()[member] == []
+    asked = {"version": 1, "reference": "R-7"}
+    assert slug(await office.hub.client.post(f"/v1/filings/{filing['id']}/answers", json=asked, headers=token)) == "not-found"
+    kinds = {one["kind"] for one in (await office.hub.client.get("/v1/evidence", headers=token)).json()}
+    assert kinds.isdisjoint({"orders", "alert", "stor"})
 
 
 @pytest.mark.parametrize(
