@@ -79,6 +79,11 @@ class Judged:
     why: str
 
 
+def told(mw: Decimal) -> str:
+    """For people: to a hundredth."""
+    return f"{mw.quantize(Decimal('0.01')).normalize():f}"
+
+
 def judge(unit: Unit, lost: Decimal, law: Law) -> Judged:
     """lost: all that the unit lacks, in its own measure. The unit's own threshold or the law's, whichever is smaller; below it, and where
     there is none, a person reviews: art. 4 itself has no floor."""
@@ -94,5 +99,5 @@ def judge(unit: Unit, lost: Decimal, law: Law) -> Judged:
         return Judged(Judgement.REVIEW, None, f"no threshold is confirmed: {undetermined}")
     threshold, source = min(known)
     if lost_mw >= threshold:
-        return Judged(Judgement.DISCLOSE, threshold, f"{lost_mw:f} MW lost, {source} is {threshold:f} MW")
-    return Judged(Judgement.REVIEW, threshold, f"{lost_mw:f} MW lost are below {source}, {threshold:f} MW; REMIT art. 4 has no floor")
+        return Judged(Judgement.DISCLOSE, threshold, f"{told(lost_mw)} MW lost, {source} is {told(threshold)} MW")
+    return Judged(Judgement.REVIEW, threshold, f"{told(lost_mw)} MW lost are below {source}, {told(threshold)} MW; REMIT art. 4 has no floor")
