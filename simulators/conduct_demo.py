@@ -23,7 +23,7 @@ class ConductError(Exception):
 
 
 def put(hub: str, token: str, story: ConductStory) -> None:
-    """Profile, inventory of sources, and a sale of gas to be judged. Raises ConductError."""
+    """Profile, inventory of sources, and sales of gas to be judged, with a fact no deal says. Raises ConductError."""
     headers = {"authorization": f"Bearer {token}"}
     with httpx.Client(base_url=hub, headers=headers, timeout=60) as client:
         toml = {"content-type": "application/toml"}
@@ -32,11 +32,13 @@ def put(hub: str, token: str, story: ConductStory) -> None:
         first = datetime.now(UTC).date()
         calendar = {"product": "gas", "place": "TTF", "first": f"{first - timedelta(days=40)}", "last": f"{first + timedelta(days=400)}"}
         _taken(client.put("/v1/calendars", json=[calendar]))
-        _taken(client.post("/v1/deals", json=[gas_sale("GAS-1")]))
+        _taken(client.post("/v1/deals", json=[gas_sale("GAS-0", days_ago=5), gas_sale("GAS-1")]))
+        for deal in ("GAS-0", "GAS-1"):
+            _taken(client.put(f"/v1/facts/WholesaleDeal/deal/{deal}", json={"standard": True}))
 
 
-def gas_sale(deal_id: str) -> Document:
-    """10 MW for the next month."""
+def gas_sale(deal_id: str, days_ago: int = 0) -> Document:
+    """10 MW for the next month. GAS-0 is five days old and was never reported, so that there is something to find."""
     today = datetime.now(UTC).date()
     begin = (today.replace(day=1) + timedelta(days=32)).replace(day=1)
     end = (begin + timedelta(days=32)).replace(day=1) - timedelta(days=1)
@@ -53,7 +55,7 @@ def gas_sale(deal_id: str) -> Document:
         "granularity": "day",
         "zone": "UTC",
     }
-    known_us = int(datetime.now(UTC).timestamp()) * SECOND_US
+    known_us = int((datetime.now(UTC) - timedelta(days=days_ago)).timestamp()) * SECOND_US
     return {"id": deal_id, "version": 1, "known_us": known_us, "book": "gas", "counterparty": "Refiner", "kind": "forward", "legs": [leg]}
 
 
