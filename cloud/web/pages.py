@@ -29,16 +29,19 @@ ROUTES: Final = (
     "alarms",
     "approvals",
     "assets",
+    "compliance",
     "desk",
     "enrol",
+    "esg",
     "fleet",
+    "outages",
     "risk",
     "sites",
     "supply",
     "verify",
     "welcome",
 )
-NESTED: Final = ("assets", "fleet")
+NESTED: Final = ("assets", "fleet", "outages")
 HEADERS: Final = (
     (
         b"content-security-policy",
