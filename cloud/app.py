@@ -28,6 +28,7 @@ from cloud.body import BodyLimit, BodyRules
 from cloud.compliance import api as compliance_api
 from cloud.compliance import controls_api, facts_api, parameters, privacy_register_api, profile_api
 from cloud.compliance.asking import Rules
+from cloud.compliance.judging import Judging
 from cloud.compliance.surveillance import cases_api, orders_api
 from cloud.compliance.surveillance.desk import Surveillance
 from cloud.config import HubConfig
@@ -95,7 +96,7 @@ from cloud.reports import api as reports_api
 from cloud.reports import drafts_api, imports_api, stor_api
 from cloud.reports.drafts import FILE, FILE_STOR, Drafts
 from cloud.reports.filed import Filings
-from cloud.reports.reported import reported
+from cloud.reports.reported import answered, reported
 from cloud.telemetry import api as telemetry_api
 from cloud.telemetry import bundles, events, reading, rebuild, several, stream_api
 from cloud.telemetry import store as telemetry_store
@@ -153,6 +154,9 @@ class Hub:
         self.outages = Watch(self.db, clock, self.ledger, self.results.publish, self.log.wake, self._tenant_ids, config.data / "umm")
         self.reaction.followed_by(self.outages.wake)
         self.listeners.append(self.outages.wake)
+        self.rules = Rules(self.db, clock, self.threads, parameters.shipped(), self.record, self.log.wake, reported)
+        lead, show, every_s = self.reaction.leads, self.results.publish, limits.judge_interval_s
+        self.judging = Judging(self.rules, self._tenant_ids, lead, answered, show, every_s)
         self.restriction = OrderGate(self.db, clock, self.record)  # of deals
         self.access = AccessTokens(config.keys / "access.pem", config.name)
         rate = Throttle(clock, limits.requests_per_minute, limits.requests_burst)
@@ -194,6 +198,7 @@ class Hub:
         await self._stack.enter_async_context(self.outages)
         await self._stack.enter_async_context(self.reaction)
         await self._stack.enter_async_context(self.emission_days)
+        await self._stack.enter_async_context(self.judging)
         if self.cluster:
             guard = asyncio.create_task(self._guard(self.cluster), name="database guard")
             self._stack.push_async_callback(tasks.end, guard)
@@ -243,7 +248,7 @@ class Hub:
         """Cause per component; an empty cause means it works."""
         database = await self.db.alive()
         causes = {"database": database or "", "sequencer": "; ".join(self.log.problems), "compactor": self.compactor.problem}
-        causes |= {"reaction": self.reaction.problem, "outages": self.outages.problem}
+        causes |= {"reaction": self.reaction.problem, "outages": self.outages.problem, "judging": self.judging.problem}
         return {name: {"state": "down" if cause else "up", "cause": cause} for name, cause in causes.items()}
 
 
@@ -335,7 +340,7 @@ def _include(app: FastAPI, hub: Hub) -> None:
 
 
 def _include_compliance(app: FastAPI, hub: Hub) -> None:
-    rules = Rules(hub.db, hub.clock, hub.threads, parameters.shipped(), hub.record, hub.log.wake, reported)
+    rules = hub.rules
     reader, writer = hub.gate.needs("read:compliance"), hub.gate.needs("write:compliance")
     app.include_router(compliance_api.routes(rules, reader, writer))
     app.include_router(facts_api.routes(rules, reader, writer))

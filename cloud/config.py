@@ -41,6 +41,7 @@ class Limits:
     sign_ins_burst: float = 60.0
     requests_per_minute: float = 6_000.0  # of one person or token, over all their sessions
     requests_burst: float = 1_000.0
+    judge_interval_s: float = 60.0  # between two runs of all rules of a tenant that the hub makes by itself
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,7 @@ def _include_findings(router: APIRouter, rules: Rules, reader: Asker, writer: As
         limit: Annotated[int, Query(ge=1, le=MOST_FINDINGS)] = 100,
         cursor: Annotated[str | None, Query(max_length=200, pattern=NO_NUL, description="`next` of the page before")] = None,
     ) -> Response:
-        """Findings of the newest run of all subjects, area by area; `as_of` and `scenario` choose runs of another day of law or of scenarios."""
+        """Findings of the newest run of all subjects, area by area, then those of outages (`outages`) by event; `as_of` and `scenario` choose runs of another day of law or of scenarios."""
         asked = Asked(rules.clock.now_us(), as_of, rules.supposed(scenario))
         return answer(await findings.page(rules, principal.tenant_id, asked, Wanted(outcome, rule, subject), limit, cursor))
 

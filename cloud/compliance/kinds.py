@@ -17,3 +17,4 @@ def area_of(rule: Rule[Any]) -> str:
 
 
 AREAS: Final[tuple[str, ...]] = tuple(dict.fromkeys(map(area_of, RULES)))
+OUTAGES: Final = "outages"  # the area of findings that follow the steps of outages; they are not of a run

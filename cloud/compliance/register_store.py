@@ -1,7 +1,8 @@
 """SQL of the register of facts: what people hand in because the hub cannot derive it, by kind, subject and version. Hand-ins are added, nothing
 is changed. Every function works inside the caller's tenant transaction. Not for what a document says: facts_json reads it before."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from cloud.db import Connection
 
 _LOCK: Final = 0x666374  # writers of one tenant's facts wait for each other
 ALWAYS: Final = (1 << 63) - 1
+MANY: Final = 200  # documents; more are read off the event loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,12 @@ async def known(connection: Connection, tenant_id: int, known_us: int, subjects:
         (tenant_id, known_us, subjects, subjects),
         binary=True,
     )
-    return tuple(sorted(map(_registered, await _rows(cursor)), key=lambda one: (one.kind, one.subject)))
+    rows = await _rows(cursor)
+    return await asyncio.to_thread(_sorted, rows) if len(rows) > MANY else _sorted(rows)
+
+
+def _sorted(rows: Iterable[tuple[Any, ...]]) -> tuple[Registered, ...]:
+    return tuple(sorted(map(_registered, rows), key=lambda one: (one.kind, one.subject)))
 
 
 async def with_uti(connection: Connection, tenant_id: int, kind: str, utis: list[str], known_us: int) -> tuple[Registered, ...]:

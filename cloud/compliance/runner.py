@@ -11,8 +11,9 @@ from datetime import date
 from typing import Any, Final
 
 from cloud import document
-from cloud.compliance import knowledge, runs
+from cloud.compliance import finding_store, knowledge, law_json, runs
 from cloud.compliance.deal_facts import Contradiction
+from cloud.compliance.finding_store import OUTAGE, PART
 from cloud.compliance.kinds import AREAS, area_of
 from cloud.compliance.knowledge import Filed, Knowledge, no_filings
 from cloud.compliance.parameters import ParameterSet
@@ -54,7 +55,7 @@ class Asked:
             named = ", ".join(sorted(self.subjects))
             parts.append(f"of {named if len(named) <= _LONGEST else document.digest(named.encode()).hex()[:16]}")
         if part > 1:
-            parts.append(f"part {part}")
+            return f"{' '.join(parts)}{PART}{part}"
         return " ".join(parts)
 
 
@@ -111,6 +112,7 @@ def _parts(stated: Sequence[Stated], rules: Sequence[Rule[Any]]) -> list[list[St
 
 async def store(connection: Connection, tenant_id: int, made: Sequence[Made], made_us: int) -> tuple[Stored, ...]:
     """The rows that say something new. Wake the log after the commit."""
+    await finding_store.lock(connection, tenant_id)
     stored = []
     for one in made:
         before = await evidence_store.newest(connection, tenant_id, KIND, one.row.subject)
@@ -140,9 +142,25 @@ async def explain(
     connection: Connection, tenant_id: int, rule: Rule[Any], subject: str, asked: Asked, law: ParameterSet, filed: Filed = no_filings
 ) -> tuple[Finding, tuple[Contradiction, ...]]:
     """The finding as it is at that moment under that law. Raises NothingKnown, ValueError and ConfigError."""
+    if subject.startswith(OUTAGE) and asked.as_of is None:
+        followed = await _explain_outage(connection, tenant_id, rule, subject, asked)
+        if followed is not None:
+            return followed, ()
     found = (await knowledge.read(connection, tenant_id, asked.known_us, (subject,), filed)).state()
     concerned = [one for one in found.stated if isinstance(one.facts, rule.about) and one.subject == subject]
     if not concerned:
         raise NothingKnown(f'of "{subject}" no {rule.about.__name__} is known, which {rule.id} judges')
     (finding,) = runs.judge([rule], concerned, asked.run(law).terms)
     return finding, found.contradictions
+
+
+async def _explain_outage(connection: Connection, tenant_id: int, rule: Rule[Any], subject: str, asked: Asked) -> Finding | None:
+    """Judged again from what the newest row names: the facts of an outage follow its steps. None where there is no such row or fact."""
+    row = await finding_store.of_outage(connection, tenant_id, subject, asked.known_us)
+    if row is None:
+        return None
+    held = await evidence_store.contents(connection, tenant_id, list(row.inputs.contents.values()))
+    stated, law = (held[row.inputs.contents[name]] for name in (runs.FACTS, runs.LAW))
+    concerned = [one for one in runs.read_facts(stated) if isinstance(one.facts, rule.about)]
+    terms = Terms(law_json.read(law), date.fromisoformat(row.parameters["as_of"]), asked.scenarios)
+    return next(iter(runs.judge([rule], concerned, terms)), None)

@@ -92,6 +92,10 @@ class Reaction:
         for event in self._awake.values() if tenant_id == ALL else filter(None, [self._awake.get(tenant_id)]):
             event.set()
 
+    def leads(self, tenant_id: int) -> bool:
+        """Whether this process leads the tenant, as its last pass found."""
+        return tenant_id in self._led
+
     @property
     def problem(self) -> str:
         return "; ".join(f"tenant {tenant_id}: {reason}" for tenant_id, reason in sorted(self._problems.items()))

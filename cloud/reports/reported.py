@@ -50,6 +50,13 @@ async def reported(connection: Connection, tenant_id: int, known_us: int) -> Rep
     return follow(Accepted(row[0], row[1], row[2], Action(row[3]), row[4], _deals(row[5])) for row in rows)
 
 
+async def answered(connection: Connection, tenant_id: int) -> int:
+    """How many answers there are: what `reported` says does not change while this does not."""
+    cursor = await connection.execute("SELECT count(*) FROM filing_answer WHERE tenant_id = %s", (tenant_id,))
+    row: Any = await cursor.fetchone()
+    return int(row[0])
+
+
 def follow(accepted: Iterable[Accepted]) -> Reported:
     """Versions of each filing in order."""
     standing: dict[int, list[Accepted]] = {}

@@ -1,5 +1,6 @@
 """SQL of deals and delivery calendars: versions are added, nothing is changed. Every function works inside the caller's tenant transaction."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from cloud.trading.deals import Calendars, Deal, DeliveryCalendar
 _LOCK: Final = 0x747264  # first part of the advisory lock; the second is the tenant
 SLACK_US: Final = 60_000_000  # the clock of whoever captures may be ahead of the hub's
 _ALWAYS: Final = (1 << 63) - 1
+MANY: Final = 200  # deals; more are read off the event loop
 
 
 async def lock(connection: Connection, tenant_id: int) -> None:
@@ -83,7 +85,12 @@ async def deals(
         ' WHERE NOT cancelled ORDER BY deal_id COLLATE "C"',
         (tenant_id, known_us, received_us, ids, ids),
     )
-    return tuple(documents.decode_deal(row[0]) for row in await _rows(cursor))
+    rows = await _rows(cursor)
+    return await asyncio.to_thread(_decoded, rows) if len(rows) > MANY else _decoded(rows)
+
+
+def _decoded(rows: Iterable[tuple[Any, ...]]) -> tuple[Deal, ...]:
+    return tuple(documents.decode_deal(row[0]) for row in rows)
 
 
 async def first_known(
