@@ -23,8 +23,8 @@ from cloud.esg.register import Register
 from cloud.esg.register_file import parse_register
 from cloud.esg.spans import DAY_US
 from cloud.esg.stages import EMISSIONS, DayRow
-from cloud.esg.store import Arrived
 from cloud.evidence import store as evidence_store
+from cloud.evidence.arrived import Arrived, log_size
 from cloud.evidence.code import code
 from cloud.telemetry import store as telemetry_store
 from cloud.texts import StoredText, Text
@@ -219,7 +219,7 @@ class Days:
         async with self._locks[tenant_id]:
             seen = self._seen.setdefault((tenant_id, margin_us), _Seen())
             async with self._db.tenant(tenant_id) as connection:
-                size = await store.log_size(connection, tenant_id)
+                size = await log_size(connection, tenant_id)
                 if size > seen.size:
                     seen.add(await store.touched(connection, tenant_id, (seen.size, size), margin_us), size)
                 rows = await store.day_rows(connection, tenant_id, [stages.day_subject(site, day) for site, day in running])
@@ -271,7 +271,7 @@ class Days:
             known = await self._known(connection, tenant_id)
             if known is None:
                 raise Problem("not-found", "there is no inventory of sources yet; hand one in with PUT /v1/esg/inventory")
-            size = await store.log_size(connection, tenant_id)
+            size = await log_size(connection, tenant_id)
             newest = await evidence_store.newest(connection, tenant_id, EMISSIONS, subject)
             held = self._held.get((tenant_id, subject), _Held())
             if newest is not None and (held.row is None or held.row.digest != newest[0]):
@@ -342,7 +342,7 @@ class Days:
                 raise Problem("not-found", "there is no inventory of sources yet; hand one in with PUT /v1/esg/inventory")
             tags = known.register.tags_of(site)
             gateways = sorted({tag.partition("/")[0] for tag in tags})
-            size = await store.log_size(connection, tenant_id)
+            size = await log_size(connection, tenant_id)
             window = _window(known.register, site, from_us, to_us)
             found = await store.arrived(connection, tenant_id, gateways, window, (0, size), AT_ONCE + 1)
             if len(found) > AT_ONCE:

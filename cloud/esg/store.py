@@ -11,30 +11,12 @@ from typing import Any, Final
 from cloud.db import Connection
 from cloud.esg.spans import DAY_US
 from cloud.esg.stages import EMISSIONS, DayRow
+from cloud.evidence.arrived import COLUMNS, Arrived, read
 from protocols.batch import evidence
-from protocols.batch.evidence import BatchRef, Row
+from protocols.batch.evidence import Row
 
 STREAMS: Final = ("live", "backfill")
 ALWAYS: Final = (1 << 63) - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Arrived:
-    """A batch with all that is needed to open it."""
-
-    ref: BatchRef
-    gateway_id: int
-    table_digest: bytes
-    statement: bytes
-
-
-async def log_size(connection: Connection, tenant_id: int) -> int:
-    """Of the newest checkpoint: every entry below it has its position for good."""
-    cursor = await connection.execute(
-        "SELECT size FROM log_checkpoint WHERE tenant_id = %s ORDER BY size DESC LIMIT 1", (tenant_id,), binary=True
-    )
-    rows = await _rows(cursor)
-    return int(rows[0][0]) if rows else 0
 
 
 async def arrived(
@@ -42,8 +24,7 @@ async def arrived(
 ) -> list[tuple[int, Arrived]]:
     """(position, batch) of the gateways with samples in [from, to), logged in [from, to), in the order of the log, at most `limit`."""
     cursor = await connection.execute(
-        "SELECT log_entry.position, gateway.urn, batch.stream, batch.epoch, batch.seq, batch.entry, batch.gateway_id, batch.tag_table,"
-        " batch.statement FROM batch JOIN log_entry ON log_entry.tenant_id = batch.tenant_id AND log_entry.log_id = batch.log_id"
+        f"SELECT {COLUMNS} FROM batch JOIN log_entry ON log_entry.tenant_id = batch.tenant_id AND log_entry.log_id = batch.log_id"  # noqa: S608
         " JOIN gateway ON gateway.tenant_id = batch.tenant_id AND gateway.gateway_id = batch.gateway_id"
         " WHERE batch.tenant_id = %(tenant)s AND gateway.name = ANY(%(gateways)s) AND batch.stream = ANY(%(streams)s)"
         " AND batch.t_min_us >= %(begun)s AND batch.t_min_us < %(to)s AND batch.t_max_us >= %(from)s"
@@ -61,10 +42,7 @@ async def arrived(
         },
         binary=True,
     )
-    return [
-        (row[0], Arrived(BatchRef(row[1], row[2], row[3], row[4], bytes(row[5])), row[6], bytes(row[7]), bytes(row[8])))
-        for row in await _rows(cursor)
-    ]
+    return read(await _rows(cursor))
 
 
 async def day_rows(connection: Connection, tenant_id: int, subjects: Sequence[str], known_at_us: int = ALWAYS) -> list[DayRow]:

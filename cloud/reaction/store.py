@@ -8,18 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cloud.db import Connection
+from cloud.evidence.arrived import COLUMNS, Arrived, read
 from protocols.batch import evidence
-from protocols.batch.evidence import BatchRef, Row
-
-
-@dataclass(frozen=True, slots=True)
-class Arrived:
-    """A batch with all that is needed to open it."""
-
-    ref: BatchRef
-    gateway_id: int
-    table_digest: bytes
-    statement: bytes
+from protocols.batch.evidence import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,32 +24,19 @@ class SiteStanding:
     state: bytes
 
 
-async def log_size(connection: Connection, tenant_id: int) -> int:
-    """Of the newest checkpoint: every entry below it has its position for good."""
-    cursor = await connection.execute(
-        "SELECT size FROM log_checkpoint WHERE tenant_id = %s ORDER BY size DESC LIMIT 1", (tenant_id,), binary=True
-    )
-    rows = await _rows(cursor)
-    return int(rows[0][0]) if rows else 0
-
-
 async def arrived(
     connection: Connection, tenant_id: int, gateways: Sequence[str], from_size: int, to_size: int, limit: int
 ) -> list[tuple[int, Arrived]]:
     """(position, batch) of the gateways' live batches logged in [from_size, to_size), in the order of the log, at most `limit`."""
     cursor = await connection.execute(
-        "SELECT log_entry.position, gateway.urn, batch.stream, batch.epoch, batch.seq, batch.entry, batch.gateway_id, batch.tag_table,"
-        " batch.statement FROM log_entry JOIN batch ON batch.tenant_id = log_entry.tenant_id AND batch.log_id = log_entry.log_id"
+        f"SELECT {COLUMNS} FROM log_entry JOIN batch ON batch.tenant_id = log_entry.tenant_id AND batch.log_id = log_entry.log_id"  # noqa: S608
         " JOIN gateway ON gateway.tenant_id = batch.tenant_id AND gateway.gateway_id = batch.gateway_id"
         " WHERE log_entry.tenant_id = %s AND log_entry.position >= %s AND log_entry.position < %s AND log_entry.kind = 'batch'"
         " AND batch.stream = 'live' AND gateway.name = ANY(%s) ORDER BY log_entry.position LIMIT %s",
         (tenant_id, from_size, to_size, list(gateways), limit),
         binary=True,
     )
-    return [
-        (row[0], Arrived(BatchRef(row[1], row[2], row[3], row[4], bytes(row[5])), row[6], bytes(row[7]), bytes(row[8])))
-        for row in await _rows(cursor)
-    ]
+    return read(await _rows(cursor))
 
 
 async def standing(connection: Connection, tenant_id: int, site: str) -> SiteStanding | None:

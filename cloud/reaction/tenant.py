@@ -20,11 +20,12 @@ from cloud.assets.assess import AssetHealth
 from cloud.assets.state import SiteState
 from cloud.db import Connection, Database
 from cloud.evidence import store as evidence_store
+from cloud.evidence.arrived import Arrived, log_size
 from cloud.market.periods import DAY_US
 from cloud.reaction import snapshot, stages, store
 from cloud.reaction.snapshot import Booked, Setup
 from cloud.reaction.stages import Foreseen
-from cloud.reaction.store import Arrived, SiteStanding
+from cloud.reaction.store import SiteStanding
 from cloud.risk.desk import Valued
 from cloud.risk.errors import RiskError
 from cloud.telemetry import store as telemetry_store
@@ -142,7 +143,7 @@ class TenantReaction:
             if setup is None:
                 return []
             self._setup = setup
-            size = await store.log_size(connection, self._tenant_id)
+            size = await log_size(connection, self._tenant_id)
             now = await snapshot.revision(connection, self._tenant_id)
             changed = self._booked is None or now != self._booked.revision or self._booked.desk.settings != setup.settings
             if changed:
