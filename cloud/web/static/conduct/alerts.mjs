@@ -80,7 +80,7 @@ const told = (/** @type {any} */ value) => (typeof value === "number" ? (Math.ab
 
 /** @param {{ found: any }} properties */
 function Found({ found }) {
-  const lists = new Set(["measures", "orders", "events", "accounts"]);
+  const lists = new Set(["measures", "orders", "events", "accounts", "grade", "guard", "owner", "pattern", "first_us", "last_us"]); // shown elsewhere
   const rest = Object.entries(found).filter(([name]) => !lists.has(name));
   return html`<dl class="facts">${rest.map(([name, value]) => fact(name.replace(/_us$/, "").replaceAll("_", " "), told(value)))}</dl>
     ${found.measures && html`<${Small} title=${t("Measures")} heads=${[t("measure"), t("value")]} numbers=${[1]} rows=${Object.entries(found.measures).map(([name, value]) => [html`<${Said}>${name}<//>`, html`<${Plain}>${told(value)}<//>`])} />`}

@@ -19,7 +19,7 @@ function Due({ day, status, overdue, late }) {
 
 const name = (/** @type {string} */ field, /** @type {string} */ title) => ({ name: field, title, value: (/** @type {any} */ one) => one[field], show: (/** @type {any} */ one) => html`<${Plain}>${one[field]}<//>` });
 const last = (/** @type {any} */ one) => one.versions.at(-1);
-// said: sent, accepted, rejected, cancelled, open, agreed, declined, expired, new, amendment, cancellation, confirmed, unconfirmed, proposed, INDETERMINATE
+// said: sent, accepted, rejected, cancelled, open, agreed, declined, expired, new, amendment, cancellation, confirmed, unconfirmed, proposed
 const FILINGS = () => [
   name("kind", t("kind")), name("subject", t("about")),
   { name: "state", title: t("state"), value: (/** @type {any} */ one) => one.state, show: (/** @type {any} */ one) => t(one.state) },

@@ -6,7 +6,7 @@ import { get, may, send } from "../hub.mjs";
 import { address, place, turn } from "../place.mjs";
 import { Empty, Field, Table, Trouble, toast, useRead } from "../ui.mjs";
 import { Plain, moment, t, whole } from "../words.mjs";
-import { Evidence, LawOf, One, OUTCOMES, Outcome, Said, Small, change, fact } from "./parts.mjs";
+import { Evidence, LawOf, One, OUTCOMES, Outcome, Said, Small, change, fact, outcomeWord } from "./parts.mjs";
 
 const PAGE = 500;
 
@@ -28,7 +28,7 @@ function wanted() {
 
 /** @param {{ runs: any[] }} properties */
 function Counts({ runs }) {
-  const cell = (/** @type {any} */ run, /** @type {string} */ outcome) => (run.counts[outcome] ? html`<button type="button" class="link" aria-label=${`${run.area} ${t(outcome)} ${whole(run.counts[outcome])}`} onClick=${() => turn({ outcome, "findings.find": run.area })}><${Plain}>${whole(run.counts[outcome])}<//></button>` : html`<span class="muted">0</span>`);
+  const cell = (/** @type {any} */ run, /** @type {string} */ outcome) => (run.counts[outcome] ? html`<button type="button" class="link" aria-label=${`${run.area} ${outcomeWord(outcome)} ${whole(run.counts[outcome])}`} onClick=${() => turn({ outcome, "findings.find": run.area })}><${Plain}>${whole(run.counts[outcome])}<//></button>` : html`<span class="muted">0</span>`);
   const rows = runs.map((run) => [html`<strong>${run.area}</strong>`, ...OUTCOMES.map((outcome) => cell(run, outcome)), html`<${Plain}>${run.as_of}<//>`, html`<${Plain}>${moment(run.known_us)}<//>`, html`<${Evidence} row=${run.evidence} />`]);
   return html`<${Small} title=${t("The newest run, by area of law")} heads=${[t("area of law"), ...OUTCOMES.map((outcome) => html`<${Outcome} of=${outcome} />`), t("law as of"), t("as known at"), t("evidence")]} numbers=${[1, 2, 3, 4]} rows=${rows} />`;
 }
@@ -58,7 +58,7 @@ function List() {
   }, fail);
   const tools = html`${may("write:compliance") && html`<button type="button" class="act" onClick=${judge}>${t("Judge now")}</button>`}${next && html`<button type="button" class="quiet" onClick=${fetchMore}>${t("More")}</button>`}`;
   const nothing = html`<${Empty} next=${may("write:compliance") && html`<button type="button" class="act" onClick=${judge}>${t("Judge now")}</button>`}>${value?.runs.length ? t("No finding is like that.") : t("Nothing was judged yet by this law.")}<//>`;
-  return html`<form class="choice" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}><${Field} label=${t("outcome")}><select value=${now.outcome} onChange=${change("outcome")}><option value="">${t("any")}</option>${OUTCOMES.map((one) => html`<option key=${one} value=${one}>${t(one)}</option>`)}</select><//>
+  return html`<form class="choice" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}><${Field} label=${t("outcome")}><select value=${now.outcome} onChange=${change("outcome")}><option value="">${t("any")}</option>${OUTCOMES.map((one) => html`<option key=${one} value=${one}>${outcomeWord(one)}</option>`)}</select><//>
     <${Field} label=${t("rule")}><input dir="ltr" value=${now.rule} maxlength="40" onChange=${change("rule")} /><//><${Field} label=${t("about")}><input dir="ltr" value=${now.subject} maxlength="200" onChange=${change("subject")} /><//><${LawOf} now=${now} known=${["as-stated"]} /></form>
     <${Trouble} error=${error ?? fault} />${judged && html`<${Contradictions} contradictions=${judged.contradictions} />`}
     ${value ? html`${value.runs.length > 0 && html`<${Counts} runs=${value.runs} />`}<${Table} name="findings" title=${t("Findings")} columns=${COLUMNS()} rows=${rows} id=${(/** @type {any} */ one) => `${one.rule} ${one.subject}`} open=${(/** @type {any} */ one) => turn({ finding: one.rule, of: one.subject })} sort="outcome" tools=${tools} empty=${nothing} />` : !error && html`<div class="skeleton" aria-busy="true"></div>`}`;

@@ -9,10 +9,13 @@ import { Plain, lasting, t } from "../words.mjs";
 const MARKS = { PASS: ["●", "good"], FAIL: ["■", "bad"], INDETERMINATE: ["▲", "uncertain"], NOT_APPLICABLE: ["◇", "muted"] };
 export const OUTCOMES = ["FAIL", "INDETERMINATE", "PASS", "NOT_APPLICABLE"];
 
+/** @param {string} outcome */
+export const outcomeWord = (outcome) => t(outcome.toLowerCase().replace("_", " "));
+
 /** An outcome by mark and word. @param {{ of: string }} properties */
 export function Outcome({ of }) {
   const [mark, tone] = MARKS[/** @type {keyof typeof MARKS} */ (of)] ?? MARKS.INDETERMINATE;
-  return html`<span class=${tone}><span aria-hidden="true">${mark}</span> ${t(of.toLowerCase().replace("_", " "))}</span>`;
+  return html`<span class=${tone}><span aria-hidden="true">${mark}</span> ${outcomeWord(of)}</span>`;
 }
 
 /** What the hub says in its own words, which are English. */
