@@ -9,35 +9,37 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 from lxml import etree
 
 from benchmarks import report
-from cloud.compliance import facts_json, parameters, runs
-from cloud.compliance.facts import Derivative, Party, Reporter, Swap, Venue, VenueTrade, WholesaleDeal
-from cloud.compliance.rules import Terms
-from cloud.compliance.runs import Stated
+from cloud.compliance import facts_json, parameters, runner
+from cloud.compliance.deal_facts import Booked
+from cloud.compliance.knowledge import Knowledge
+from cloud.compliance.register_store import Registered
+from cloud.compliance.runner import Asked
 from cloud.compliance.surveillance import columns
 from cloud.compliance.surveillance.definitions import definitions
 from cloud.compliance.surveillance.definitions import shipped as patterns
 from cloud.compliance.surveillance.ignition import momentum_ignition
 from cloud.compliance.surveillance.layering import layering
 from cloud.compliance.surveillance.trades import round_trips, wash_trades
-from cloud.compliance.table import RULES
 from cloud.esg import hourly, meters
 from cloud.reports import remit, remit_checks
 from cloud.reports.columns import Coded
 from cloud.reports.layers import Layer, Outcome
+from cloud.trading.deals import Deal, FixedPrice, Kind, Leg, Price, Quantity, Side
 
 TODAY = date(2026, 11, 20)
 SAMPLE = Path(__file__).parents[1] / "tests" / "data" / "reports" / "remit"
+PROFILE = Path(__file__).parents[1] / "cloud" / "compliance" / "examples" / "dhsv.toml"
 LEI = "213800KUD8LAJWSQ9D15"
+KINDS = (Kind.SPOT, Kind.FORWARD, Kind.SWAP, Kind.FUTURE)
 HOURS = 8_760
 
 
@@ -52,34 +54,44 @@ class Case:
     events: int = 0
 
 
-def deals(count: int) -> list[Stated]:
-    """Four kinds of facts for each deal, as a hub knows them: most of it known, some of it missing."""
-    found = []
+def knowledge(count: int) -> Knowledge:
+    """Deals as booked, the example's profile, and for two deals of three what somebody registered of them."""
+    day_us = 86_400_000_000
+    known_us = int(datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp()) * 1_000_000
+    booked, registered = [], []
     for number in range(count):
-        day = TODAY - timedelta(days=number % 30)
-        done = None if number % 11 == 0 else day + timedelta(days=1)
-        subject = f"deal/{number}"
-        uti = f"{LEI}{number:012}"
-        facts: tuple[Any, ...] = (
-            Derivative(checked_on=TODAY, is_derivative=number % 3 > 0, otc=True, cleared=False, party=Party.NFC_MINUS, executed_on=day, reported_on=done,
-                       action="NEWT", leis=(LEI,), uti=uti, utis_used=frozenset(), intragroup=False),
-            WholesaleDeal(checked_on=TODAY, wholesale_energy=number % 2 == 0, standard=True, organised_market=False, concluded_on=day, reported_on=done,
-                          simple_terms=True, framework=False, table=1),
-            Swap(checked_on=TODAY, us_swap=number % 4 == 0, venue=Venue.OFF_FACILITY, reporter=Reporter.OTHER, executed_on=day, reported_on=done, uti=uti,
-                 leis=(LEI,)),
-            VenueTrade(investment_firm=False, executed_on=day, checked_on=TODAY),
-        )  # fmt: skip
-        found += [Stated(subject, one) for one in facts]
-    return found
+        gas = number % 2 == 0
+        price = FixedPrice(Price(Decimal("31.25"), "EUR", "MWh"))
+        leg = Leg(
+            Side.SELL,
+            "gas" if gas else "WTI",
+            "TTF" if gas else "Cushing",
+            Quantity(Decimal(7200), "MWh"),
+            date(2026, 12, 1),
+            date(2026, 12, 31),
+            price,
+        )
+        at_us = known_us - (number % 30) * day_us
+        deal = Deal(f"D-{number:05}", 1, at_us, "gas", "Refiner", KINDS[number % len(KINDS)], (leg,))
+        booked.append(Booked(deal, at_us))
+        if number % 3:
+            facts = {"uti": f"529900EXAMPLEFIELD93{number:012}", "action": "NEWT", "confirmed_on": str(date(2026, 11, 20))}
+            registered.append(Registered("Derivative", f"deal/D-{number:05}", 1, known_us, "x", b"", facts))
+    return Knowledge(known_us, tuple(booked), tuple(registered), PROFILE.read_text())
 
 
 def rules_case(count: int) -> Case:
-    stated, terms = deals(count), Terms(parameters.shipped(), TODAY)
+    """From what is stored to the rows of every area: facts, findings, digests, columns."""
+    known, law = knowledge(count), parameters.shipped()
+
+    def work() -> object:
+        made, contradictions = runner.make(known, Asked(known.known_us), law)
+        assert not contradictions, contradictions[:3]
+        assert sum(sum(one.counts.values()) for one in made) > 10 * count
+        return made
+
     return Case(
-        f"{count} deals through all applicable rules",
-        lambda: runs.output(runs.judge(RULES, stated, terms)),
-        lambda: [facts_json.write(one.facts) for one in stated],
-        "<= 2 s",
+        f"{count} deals through all applicable rules", work, lambda: [facts_json.write(one.facts) for one in known.state().stated], "<= 2 s"
     )
 
 
