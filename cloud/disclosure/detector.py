@@ -100,4 +100,6 @@ def judge(unit: Unit, lost: Decimal, law: Law) -> Judged:
     threshold, source = min(known)
     if lost_mw >= threshold:
         return Judged(Judgement.DISCLOSE, threshold, f"{told(lost_mw)} MW lost, {source} is {told(threshold)} MW")
-    return Judged(Judgement.REVIEW, threshold, f"{told(lost_mw)} MW lost are below {source}, {told(threshold)} MW; REMIT art. 4 has no floor")
+    return Judged(
+        Judgement.REVIEW, threshold, f"{told(lost_mw)} MW lost are below {source}, {told(threshold)} MW; REMIT art. 4 has no floor"
+    )

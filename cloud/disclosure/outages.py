@@ -132,7 +132,7 @@ class Outages:
         message = made.event.published
         assert message is not None
         unit = setup.profile.unit(made.event.unit)
-        file = publication.file_of(message, setup.profile, unit, made.evidence)
+        file = publication.file_of(message, setup, unit, made.evidence)
         await self._keep(connection, actor, file)
         await store.publish(connection, actor.tenant_id, message, hashlib.sha256(file.data).digest(), now_us)
 

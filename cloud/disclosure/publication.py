@@ -1,7 +1,7 @@
 """A published message as a file: the feed with one entry, judged in four layers before it leaves.
 
-Schema: it reads back as what was written. Check characters: EIC, ACER code, LEI of the participant. Cross-field: what a message cannot
-mean. Reference data: the unit is one of the profile. Not for sending: the feed is for platforms to fetch, the file to hand over.
+Schema: our own, and it reads back as what was written. Check characters: EIC, ACER code, LEI of the participant. Cross-field: what a message cannot
+mean. Reference data: the codes of the profile. Not for sending: the feed is for platforms to fetch, the file to hand over.
 """
 
 import hashlib
@@ -12,9 +12,10 @@ from typing import Final
 from cloud import document
 from cloud.compliance.profile import Profile, Unit
 from cloud.disclosure.documents import message_document
+from cloud.disclosure.setup import Setup
 from cloud.disclosure.times import microseconds
 from cloud.errors import Problem
-from cloud.reports import checks, umm
+from cloud.reports import checks, profile_codes, umm
 from cloud.reports.filed import File
 from cloud.reports.identifiers import Kind, judge
 from cloud.reports.umm import Status, Umm
@@ -29,16 +30,17 @@ def digest_of(draft: Umm) -> str:
     return hashlib.sha256(document.encode(told)).hexdigest()
 
 
-def file_of(message: Umm, profile: Profile, unit: Unit | None, row: bytes) -> File:
-    """row: the message's evidence. Raises Problem "wrong-file" for what may not leave."""
+def file_of(message: Umm, setup: Setup, unit: Unit | None, row: bytes) -> File:
+    """setup: with the profile whose codes it is judged by. row: the message's evidence. Raises Problem "wrong-file" for what may not leave."""
     published = message.published
     assert published is not None
     data = feed(published, (message,))
     if umm.read_feed(data) != (message,):
         raise Problem("wrong-file", f"schema: {message.id} does not read back as it was written; nothing was published")
-    _refuse_unknown(message, profile, unit)
+    _refuse_unknown(message, setup.profile, unit)
     cancels = message.status is Status.DISMISSED
-    return File(FEED, message.event, data, 1, microseconds(published), checks.check(FEED, data), {"umm": row}, cancels=cancels)
+    found = checks.check(FEED, data, profile_codes.of_profile(FEED, setup.profile))
+    return File(FEED, message.event, data, 1, microseconds(published), found, {"umm": row}, cancels=cancels, profile=setup.profile_text)
 
 
 def feed(updated: datetime, messages: Sequence[Umm]) -> bytes:

@@ -4,27 +4,36 @@ Not for the checks themselves: each format has its own. Rules: a kind that is no
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Final
 
-from cloud.reports import emir, ferc, fixml, remit_checks, stor, umm
-from cloud.reports.codes import NOTHING_KNOWN, Placed, References, check_shape
+from cloud.reports import emir, ferc, fixml, remit_checks, stor, umm, xmlfile
+from cloud.reports.codes import IN_FORCE, NOTHING_KNOWN, Placed, References, check_shape
 from cloud.reports.errors import ReportError
 from cloud.reports.identifiers import Kind
-from cloud.reports.layers import Fault, Layer, Validation, validate
+from cloud.reports.layers import CannotRun, Fault, Layer, Validation, judged_by, validate
 from cloud.reports.umm import Umm
 
-Check = Callable[[bytes], Validation]
+Check = Callable[[bytes, References], Validation]
 
 
 def check_feed(data: bytes, references: References = NOTHING_KNOWN) -> Validation:
-    """A feed of urgent market messages."""
+    """A feed of urgent market messages. Raises ReportError for what is no XML."""
+    root = xmlfile.read(data)
 
     def messages() -> tuple[Umm, ...]:
-        return umm.read_feed(data)
+        try:
+            return umm.read_feed(data)
+        except ReportError as error:
+            raise CannotRun(f"the messages cannot be read: {error}") from error
 
     def codes() -> Iterator[Placed]:
         for one in messages():
-            told = ((Kind.ACER, one.acer_code, "acerCode"), (Kind.EIC, one.asset_eic, "affectedAssetEic"))
+            told = (
+                (Kind.ACER, one.acer_code, "acerCode"),
+                (Kind.EIC, one.asset_eic, "affectedAssetEic"),
+                (Kind.EIC, one.bidding_zone, "biddingZone"),
+            )
             yield from (Placed(kind, text, f"{one.id}/{field}") for kind, text, field in told if text)
 
     def cross() -> Iterator[Fault]:
@@ -33,7 +42,8 @@ def check_feed(data: bytes, references: References = NOTHING_KNOWN) -> Validatio
                 field, _, message = text.partition(": ")
                 yield Fault(Layer.CROSS_FIELD, f"UMM-X-{field.upper()}", f"{one.id}/{field}", 0, message)
 
-    return check_shape(messages, "UMM", codes, cross, references)
+    by_schema = partial(xmlfile.schema_faults, root, umm.SCHEMA, "UMM-S-XSD")
+    return check_shape(lambda: umm.read_feed(data), "UMM", codes, cross, references, by_schema)
 
 
 CHECKS: Final[Mapping[str, Check]] = {
@@ -42,15 +52,16 @@ CHECKS: Final[Mapping[str, Check]] = {
     "EMIR": emir.check,
     "CFTC-43": fixml.check,
     "CFTC-45": fixml.check,
-    "FERC-EQR": ferc.check,
+    "FERC-EQR": lambda data, references: ferc.check(data, references=references),
     stor.KIND: stor.check,
 }
 
 
-def check(kind: str, data: bytes) -> Validation:
+def check(kind: str, data: bytes, references: References = NOTHING_KNOWN) -> Validation:
     """All four layers; a file that cannot be read fails its schema layer, and the others could not run."""
     try:
-        return CHECKS[kind](data)
+        found = CHECKS[kind](data, references)
+        return found if references.named == IN_FORCE else judged_by(found, Layer.REFERENCE_DATA, f"by {references.named}")
     except ReportError as error:
         broken = Fault(Layer.SCHEMA, f"{kind}-S-READ", error.place, 0, error.message)
         return validate({Layer.SCHEMA: lambda: (broken,)})

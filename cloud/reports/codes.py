@@ -23,12 +23,18 @@ class Placed:
     node: object
 
 
+IN_FORCE: Final = "codes in force"
+
+
 @dataclass(frozen=True, slots=True)
 class References:
-    """The codes in force at the time of filing, by kind; `markets`: MICs. A kind that is not here was not loaded."""
+    """The codes in force at the time of filing, by kind; `markets`: MICs. A kind that is not here was not loaded. named: what they are, in
+    words. partly: kinds of which there are more than are here, so that a code that is not here was not looked up."""
 
     codes: Mapping[Kind, Collection[str]] = field(default_factory=dict)
     markets: Collection[str] | None = None
+    named: str = IN_FORCE
+    partly: frozenset[Kind] = frozenset()
 
 
 NOTHING_KNOWN: Final = References()
@@ -53,17 +59,24 @@ def known_faults(codes: Iterable[Placed], references: References) -> tuple[Fault
     found = []
     missing: set[Kind] = set()
     for code in codes:
-        if code.kind not in references.codes:
+        if code.kind not in references.codes or (code.kind in references.partly and code.text not in references.codes[code.kind]):
             missing.add(code.kind)
             continue
         answer = judge(code.kind, code.text)
         if code.text not in references.codes[code.kind]:
-            found.append(_fault(Layer.REFERENCE_DATA, f"ID-{code.kind}-KNOWN", code.node, f"{code.text!r} is not among the codes in force"))
+            found.append(
+                _fault(Layer.REFERENCE_DATA, f"ID-{code.kind}-KNOWN", code.node, f"{code.text!r} is not among the {references.named}")
+            )
         elif answer.failed is Layer.REFERENCE_DATA:
             found.append(_fault(Layer.REFERENCE_DATA, answer.check, code.node, answer.detail))
     if missing and not found:
-        raise CannotRun(f"no reference data for {', '.join(sorted(missing))}")
+        raise CannotRun(f"no reference data for {', '.join(sorted(missing))}{beyond(references)}")
     return tuple(found)
+
+
+def beyond(references: References) -> str:
+    """What was looked at, where that was not everything in force."""
+    return "" if references.named == IN_FORCE else f" beyond the {references.named}"
 
 
 def check_shape(
@@ -72,16 +85,21 @@ def check_shape(
     codes: Callable[[], Iterable[Placed]],
     cross: Callable[[], Iterable[Fault]],
     references: References,
+    schema: Callable[[], tuple[Fault, ...]] | None = None,
 ) -> Validation:
-    """Of a format whose schema is not in the project: `shape` reads the file and raises ReportError; where it can, the schema layer says
-    INDETERMINATE. UTIs are made by us and are in no list.
+    """Of a format whose schema is not the authority's: `shape` reads the file and raises ReportError. schema: the faults by a schema of our
+    own; without one the schema layer says INDETERMINATE where the file can be read. UTIs are made by us and are in no list.
     """
 
     def fits() -> tuple[Fault, ...]:
+        if schema is not None and (found := schema()):
+            return found
         try:
             shape()
         except ReportError as error:
             return (Fault(Layer.SCHEMA, f"{format_name}-S-SHAPE", error.place, 0, error.message),)
+        if schema is not None:
+            return ()
         raise CannotRun(f"there is no schema of {format_name} in the project; the shape is as expected")
 
     return validate(

@@ -24,7 +24,7 @@ from cloud.identity.actor import Actor
 from cloud.identity.approval_store import Approval
 from cloud.identity.approvals import Approvals
 from cloud.identity.credentials import Principal
-from cloud.reports import checks, deal_rows, store
+from cloud.reports import checks, deal_rows, profile_codes, store
 from cloud.reports.deal_rows import Built, Reporter, Source, Stated
 from cloud.reports.due import Event
 from cloud.reports.filed import STOR, File, Filings, refuse
@@ -139,7 +139,9 @@ class Drafts:
         below: Mapping[str, bytes] | None = None,
     ) -> Made:
         """The draft of a source, and the question to a second person."""
-        built, validation = await asyncio.get_running_loop().run_in_executor(self._threads, _written, kind, source)
+        async with self._db.tenant(principal.tenant_id) as connection:
+            profile = await profile_text(connection, principal.tenant_id)
+        built, validation = await asyncio.get_running_loop().run_in_executor(self._threads, _written, kind, source, profile)
         now_us = self._clock.now_us()
         term, day = (built.event.term, built.event.day) if built.event else ("", None)
         draft = Draft(
@@ -160,11 +162,12 @@ class Drafts:
             raise Problem("not-found", f"there is no draft {approval.body['draft']}")
         await store.lock(connection, actor.tenant_id)
         await self._check_standing(connection, actor.tenant_id, draft)
-        validation = await asyncio.get_running_loop().run_in_executor(self._threads, checks.check, draft.kind, draft.file)
+        profile = await profile_text(connection, actor.tenant_id)
+        validation = await asyncio.get_running_loop().run_in_executor(self._threads, judged, draft, profile)
         event = Event(draft.due_term, draft.event) if draft.event is not None else None
         file = File(
             draft.kind, draft.subject, draft.file, draft.rows, draft.as_of_us, validation, draft.below, event, draft.source, draft.cancels,
-            draft.id,
+            draft.id, profile,
         )  # fmt: skip
         await self._filings.keep(connection, actor, file)
 
@@ -199,14 +202,19 @@ def _day_of(deal: Deal, kind: str) -> date:
     return max(leg.last for leg in deal.legs) if kind == "FERC-EQR" else datetime.fromtimestamp(deal.known_us / 1e6, UTC).date()
 
 
-def _written(kind: str, source: bytes) -> tuple[Built, Validation]:
+def _written(kind: str, source: bytes, profile: bytes) -> tuple[Built, Validation]:
     try:
         built = written(kind, source)
     except Incomplete as error:
         raise lacking(error.gaps) from error
-    validation = checks.check(kind, built.data)
+    validation = checks.check(kind, built.data, profile_codes.of_text(kind, profile))
     refuse(validation)
     return built, validation
+
+
+def judged(draft: Draft, profile: bytes) -> Validation:
+    """By the codes of this profile."""
+    return checks.check(draft.kind, draft.file, profile_codes.of_text(draft.kind, profile))
 
 
 def lacking(gaps: tuple[Gap, ...] | list[Gap]) -> Problem:
@@ -215,6 +223,12 @@ def lacking(gaps: tuple[Gap, ...] | list[Gap]) -> Problem:
     where = f"deal {first.deal}" if first.deal else "the report"
     detail = f"{len(gaps)} gaps, nothing was written; the first: {where}, {first.field}: {first.expected}"
     return Problem("wrong-file", detail[:2000], gaps=listed[:200])
+
+
+async def profile_text(connection: Connection, tenant_id: int) -> bytes:
+    """Empty where there is none."""
+    held = await texts.newest(connection, tenant_id, Text.PROFILE)
+    return b"" if held is None else held.text.encode()
 
 
 async def profile_of(connection: Connection, tenant_id: int) -> Profile | None:

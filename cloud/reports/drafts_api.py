@@ -15,10 +15,10 @@ from cloud.errors import Problem
 from cloud.identity import approval_store
 from cloud.identity.approval_store import Approval
 from cloud.identity.credentials import Principal
-from cloud.reports import checks, store
+from cloud.reports import store
 from cloud.reports.api import Before, Limit, Number, download, filing_of
 from cloud.reports.documents import draft_json
-from cloud.reports.drafts import FILE, FILE_STOR, MOST_DEALS, Drafts, Made, Period, Wanted
+from cloud.reports.drafts import FILE, FILE_STOR, MOST_DEALS, Drafts, Made, Period, Wanted, judged, profile_text
 from cloud.reports.filed import hidden, layers_json
 from cloud.reports.store import Draft
 from protocols.clock import Clock
@@ -117,7 +117,8 @@ def routes(db: Database, clock: Clock, threads: Executor, drafts: Drafts, reader
         async with db.tenant(principal.tenant_id) as connection:
             found = await _draft(connection, principal, draft_id)
             approvals = await _approvals(connection, principal.tenant_id, [found])
-        validation = await asyncio.get_running_loop().run_in_executor(threads, checks.check, found.kind, found.file)
+            profile = await profile_text(connection, principal.tenant_id)
+        validation = await asyncio.get_running_loop().run_in_executor(threads, judged, found, profile)
         return answer(draft_json(found, approvals.get(found.id), clock.now_us()) | {"layers": layers_json(validation)})
 
     @router.get("/v1/filing-drafts/{draft_id}/file")

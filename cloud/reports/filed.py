@@ -39,7 +39,8 @@ MOST_FAULTS: Final = 50  # told of one layer
 @dataclass(frozen=True, slots=True)
 class File:
     """What is filed. rows: reported records. validation: as `checks.check` judged exactly these bytes. source: what `deal_rows` built them
-    from, empty where something else did. draft_id: of the draft that was agreed to."""
+    from, empty where something else did. draft_id: of the draft that was agreed to. profile: the text whose codes it was judged by,
+    empty where there is none."""
 
     kind: str
     subject: str
@@ -52,6 +53,7 @@ class File:
     source: bytes = b""
     cancels: bool = False
     draft_id: int | None = None
+    profile: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,8 @@ def row_of(file: File, version: Version, signed: bytes) -> Row:
 
 
 def _contents(file: File, signed: bytes) -> dict[str, bytes]:
-    return {"file": file.data, "manifest": signed, **({"source": file.source} if file.source else {})}
+    more = {"source": file.source, "profile": file.profile}
+    return {"file": file.data, "manifest": signed, **{name: content for name, content in more.items() if content}}
 
 
 def output_of(data: bytes, signed: bytes, validation: Validation, event: Mapping[str, str]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ place; a layer is run even when another found faults, so that a wrong check digi
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -36,7 +36,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one layer said; reason: why it is INDETERMINATE."""
+    """What one layer said; reason: why it is INDETERMINATE, else what it was judged by where that has to be told."""
 
     layer: Layer
     outcome: Outcome
@@ -63,6 +63,12 @@ class Validation:
 
     def of(self, layer: Layer) -> Result:
         return next(result for result in self.results if result.layer is layer)
+
+
+def judged_by(validation: Validation, layer: Layer, named: str) -> Validation:
+    """The same, where the layer ran, with what it was judged by."""
+    ran = (one.layer is layer and one.outcome is not Outcome.INDETERMINATE for one in validation.results)
+    return Validation(tuple(replace(one, reason=named) if said else one for one, said in zip(validation.results, ran, strict=True)))
 
 
 class CannotRun(Exception):

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Final
 
 from cloud.reports import remit, xmlfile
-from cloud.reports.codes import NOTHING_KNOWN, Placed, References, code_faults, known_faults
+from cloud.reports.codes import NOTHING_KNOWN, Placed, References, beyond, code_faults, known_faults
 from cloud.reports.identifiers import Kind
 from cloud.reports.layers import CannotRun, Fault, Layer, Validation, validate
 from cloud.reports.xmlfile import Node
@@ -48,7 +48,7 @@ def _referred(root: Node, references: References) -> tuple[Fault, ...]:
     if references.markets is None:
         if found:
             return found
-        raise CannotRun("no reference data for markets (MIC)")
+        raise CannotRun(f"no reference data for markets (MIC){beyond(references)}")
     strange = [node for node in xmlfile.leaves(root) if xmlfile.name(node) == "mic" and xmlfile.text(node) not in references.markets]
     return found + tuple(_fault("REMIT-R-MIC", node, "is no market in force", Layer.REFERENCE_DATA) for node in strange)
 

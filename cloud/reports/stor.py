@@ -1,8 +1,8 @@
 """Reports of suspicious transactions and orders (STOR): what is said of a conduct alert that was decided to be reported, as a file.
 
 For the fields that Delegated Regulation (EU) 2016/957, annex, asks for: who reports, instrument, orders and trades, reasons, persons with LEI and
-account, time, attachments. The elements are ours, named after the fields: authorities take STORs by forms of their own, whose schema is
-not in the project, so the schema layer checks the shape and then says INDETERMINATE. Not for deciding: a case did.
+account, time, attachments. The elements and their schema are ours, named after the fields: authorities take STORs by forms of
+their own. Not for deciding: a case did.
 """
 
 from collections.abc import Iterator
@@ -25,6 +25,7 @@ from cloud.reports.xmlfile import Node
 
 KIND: Final = STOR
 ROOT: Final = "SuspiciousTransactionAndOrderReport"
+SCHEMA: Final = "qenergyz_stor.xsd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,14 @@ def of(root: Node) -> Stor:
 
 def check(data: bytes, references: References = NOTHING_KNOWN) -> Validation:
     root = xmlfile.read(data)
-    return check_shape(lambda: of(root), KIND, lambda: _codes(root), lambda: cross_field(root), references)
+    return check_shape(
+        lambda: of(root),
+        KIND,
+        lambda: _codes(root),
+        lambda: cross_field(root),
+        references,
+        lambda: xmlfile.schema_faults(root, SCHEMA, "STOR-S-XSD"),
+    )
 
 
 def _codes(root: Node) -> Iterator[Placed]:

@@ -4,7 +4,7 @@ For the message itself and its feed (Atom, RFC 3339 times, UTC). Not for decidin
 compliance). Rules (REMIT transparency, ACER answers 4.1.9 and 5.1.9): one event on three units is three messages; the id is
 `<event>_<version in three digits>`; a message says the capacity that its own event takes away and what remains in total; power whose
 capacity varies is one message with intervals; gas that is planned to vary is one message per level. The XML elements of the feed are
-ours, named after the fields: no schema of the platforms lies in the project.
+ours, named after the fields, and so is their schema: none of the platforms lies in the project.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,6 +21,7 @@ from cloud.reports.errors import ReportError
 
 ATOM: Final = "http://www.w3.org/2005/Atom"
 MOST_VERSIONS: Final = 999
+SCHEMA: Final = "qenergyz_umm.xsd"
 
 
 class Status(StrEnum):

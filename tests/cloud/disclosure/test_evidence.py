@@ -4,6 +4,7 @@ from pathlib import Path
 
 from cloud import recompute
 from cloud.disclosure.watch import Watch
+from cloud.reports.layers import Layer
 from tests.cloud.conftest import TestHub
 from tests.cloud.disclosure.field import EVENT, open_field
 
@@ -19,6 +20,9 @@ async def test_the_bundle_of_a_published_message_is_computed_again_equal(hub: Te
     await field.publish()
     found = await field.get(f"/v1/outages/{EVENT}")
     filing = next(one for one in await field.get("/v1/evidence?kind=filing") if one["subject"] == f"UMM {EVENT}")
+    row = await field.desk.row(filing["id"])
+    assert {one["layer"]: one["outcome"] for one in row["output"]["layers"]} == dict.fromkeys(Layer, "PASS")
+    assert "profile" in row["inputs"]["contents"]
     for name, digest in (("message", found["evidence"]), ("filing", filing["id"]), ("finding", found["findings"][0]["evidence"])):
         path = tmp_path / f"{name}.qzb"
         path.write_bytes(await field.desk.bundle(digest))

@@ -62,6 +62,7 @@ async def test_an_alert_becomes_a_report_that_a_second_person_files(office: Offi
     assert slug(await office.agree(draft, office.clara)) == "forbidden"
     assert (await office.agree(draft)).status_code == 200
     (filing,) = (await office.clara.ask("GET", "/v1/filings")).json()["filings"]
+    assert filing["versions"][0]["outcome"] == "PASS"  # our schema, and the only LEI is the profile's
     told = stor.of(xmlfile.read((await office.clara.ask("GET", f"/v1/filings/{filing['id']}/file")).content))
     assert (told.reporter_lei, told.instrument, told.pattern, told.reasons) == (
         LEI,
@@ -139,8 +140,8 @@ async def test_who_may_not_read_conduct_is_not_told_that_a_report_exists(office:
     [
         ("<action>new", "<action>old", "STOR-X-ACTION"),
         ("<first>2026-11-", "<first>2027-11-", "STOR-X-TIME"),
-        ("<instrument>TTF</instrument>", "", "STOR-S-SHAPE"),
-        ("<name>Example</name>", "<nom>Example</nom>", "STOR-S-SHAPE"),
+        ("<instrument>TTF</instrument>", "", "STOR-S-XSD"),
+        ("<name>Example</name>", "<nom>Example</nom>", "STOR-S-XSD"),
     ],
 )
 async def test_a_broken_report_fails_by_its_layer(office: Office, old: str, new: str, check: str) -> None:
