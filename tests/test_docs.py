@@ -71,7 +71,7 @@ def assert_options_known(arguments: list[str]) -> None:
     """The help of the command, and of its sub-command where there is one, names every option."""
     if not arguments:
         return
-    depth = 3 if arguments[1:2] in (["import"], ["export"]) else 2 if arguments[0] in ("edge", "hub", "sim") else 1
+    depth = 3 if arguments[1:2] in (["import"], ["export"], ["rules"]) else 2 if arguments[0] in ("edge", "hub", "sim") else 1
     path = arguments[:depth]
     done = qenergyz(*path, "--help")
     assert done.returncode == 0, done.stderr
