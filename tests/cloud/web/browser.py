@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final, TypeVar
@@ -28,11 +29,14 @@ from cloud.config import HubConfig
 from cloud.db import Database
 from cloud.identity.roles import Role
 from tests.cloud.conftest import LIMITS, TestHub
+from tests.cloud.disclosure.field import PROFILE
+from tests.cloud.esg.field import PNEUMATICS
 from tests.cloud.identity.people import PASSWORD, add_person
 from tests.cloud.reaction.desk import Desk
 
 CHROMIUM: Final = Path("/usr/bin/chromium")
 PATIENCE_MS: Final = 15_000
+TITLE: Final = 'title = "Sources of the field"\n'
 T = TypeVar("T")
 
 
@@ -69,10 +73,11 @@ class Site:
         raise AssertionError(f"waited 30 s for {what}")
 
     def open_desk(self) -> None:
-        """Two wells on two rigs, their model, a book, and results down to the risk."""
+        """Two wells on two rigs, their model, a book, who tells the market of them, a source of emissions, and results down to the risk."""
 
         async def fill(hub: TestHub) -> None:
             desk = await Desk(hub).open()
+            await _hand_in(hub)
             await desk.send(12)
             self._desk["second"], self._desk["rigs"], self.token = desk.second, desk.rigs, desk.token
             for role in Role:
@@ -92,6 +97,19 @@ class Site:
             self._desk["second"] = desk.second
 
         self.run(more)
+
+
+async def _hand_in(hub: TestHub) -> None:
+    """The compliance profile and the inventory of sources."""
+    headers = {**await hub.token(scopes=("read", "write:compliance", "write:esg")), "content-type": "application/toml"}
+    for path, text in (("/v1/compliance/profile", PROFILE), ("/v1/esg/inventory", TITLE + PNEUMATICS)):
+        reply = await hub.client.put(path, content=text, headers=headers)
+        assert reply.status_code == 200, reply.text
+    today = datetime.now(UTC).date()
+    accounted = await hub.client.get(
+        "/v1/esg/emissions", params={"from": f"{today - timedelta(days=6)}", "to": f"{today}"}, headers=headers
+    )
+    assert accounted.status_code == 200, accounted.text
 
 
 @contextmanager

@@ -177,7 +177,9 @@ def test_four_clicks_lead_from_a_line_to_its_signed_batches_and_a_proof_that_rec
     assert report.pedigree.target.hex() == figure
     assert entry in {ref.entry.hex() for row in _rows(report.pedigree) for ref in row.inputs.batches}
     assert int(epoch) >= 0 < int(number.replace(",", ""))
-    compared = list(recompute(report.pedigree, REGISTRY))  # in this process, which computed the figures: other processors differ in the last bit
+    compared = list(
+        recompute(report.pedigree, REGISTRY)
+    )  # in this process, which computed the figures: other processors differ in the last bit
     assert [one for one in compared if one.differences] == []
     assert len(compared) == len(report.pedigree.rows)
 
