@@ -25,6 +25,12 @@ def unseen(principal: Principal) -> list[str]:
     return [action for action, scope in SHOWN.items() if not principal.may(scope)]
 
 
+def decides(principal: Principal, found: Approval, now_us: int) -> bool:
+    """Whether they may agree to it or decline it now."""
+    may = principal.person_id is not None and principal.may("approve") and principal.may(FOUR_EYES[found.action])
+    return may and found.asked_by != principal.person_id and found.state(now_us) == "open" and found.action not in unseen(principal)
+
+
 class Approvals:
     def __init__(self, clock: Clock, record: Record) -> None:
         self._clock, self._record = clock, record

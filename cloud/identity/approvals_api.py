@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from cloud.db import Database
 from cloud.identity import approval_store, people_store
 from cloud.identity.approval_store import Approval
-from cloud.identity.approvals import Decisions, unseen
+from cloud.identity.approvals import Decisions, decides, unseen
 from cloud.identity.credentials import Principal
 from cloud.identity.gate import Gate, secret_answer
 from cloud.identity.me_api import Id
@@ -23,8 +23,8 @@ class Decision(BaseModel):
     reason: Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]+$")]
 
 
-def approval_json(one: Approval, called: dict[int, str], now_us: int) -> dict[str, Any]:
-    """state: open, agreed, declined or expired."""
+def approval_json(one: Approval, called: dict[int, str], now_us: int, principal: Principal) -> dict[str, Any]:
+    """state: open, agreed, declined or expired. decidable: by whoever asks, now."""
 
     def person(person_id: int | None) -> dict[str, Any] | None:
         return None if person_id is None else {"id": person_id, "name": called.get(person_id, "")}
@@ -40,6 +40,7 @@ def approval_json(one: Approval, called: dict[int, str], now_us: int) -> dict[st
         "asked_by": person(one.asked_by),
         "asked_us": one.asked_us,
         "ends_us": one.ends_us,
+        "decidable": decides(principal, one, now_us),
         "decided_by": person(one.decided_by),
         "decided_us": one.decided_us,
         "reason": one.reason,
@@ -55,10 +56,10 @@ def people_in(approvals: list[Approval]) -> list[int]:
 def routes(db: Database, clock: Clock, decisions: Decisions, gate: Gate) -> APIRouter:
     router = APIRouter(tags=["people"])
 
-    async def shown(tenant_id: int, found: list[Approval]) -> list[dict[str, Any]]:
-        async with db.tenant(tenant_id) as connection:
-            called = await people_store.called(connection, tenant_id, people_in(found))
-        return [approval_json(one, called, clock.now_us()) for one in found]
+    async def shown(principal: Principal, found: list[Approval]) -> list[dict[str, Any]]:
+        async with db.tenant(principal.tenant_id) as connection:
+            called = await people_store.called(connection, principal.tenant_id, people_in(found))
+        return [approval_json(one, called, clock.now_us(), principal) for one in found]
 
     @router.get("/v1/approvals")
     async def get_approvals(
@@ -66,18 +67,19 @@ def routes(db: Database, clock: Clock, decisions: Decisions, gate: Gate) -> APIR
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
         before: Annotated[int | None, Query(ge=1, le=INT64)] = None,
     ) -> Response:
-        """The newest first: all of them for who decides or audits, their own for everybody else. `next` is the `before` of the following page."""
+        """The newest first: all of them for who decides or audits, their own for everybody else; `decidable` says which ones whoever asks may
+        decide. `next` is the `before` of the following page."""
         sees_all = principal.may("approve") or principal.may("read:journal")
         only = None if sees_all else principal.person_id or 0
         async with db.tenant(principal.tenant_id) as connection:
             found = await approval_store.page(connection, principal.tenant_id, only, unseen(principal), limit, before)
-        documents = await shown(principal.tenant_id, found)
+        documents = await shown(principal, found)
         return secret_answer({"approvals": documents, "next": found[-1].id if len(found) == limit else None})
 
     @router.post("/v1/approvals/{approval_id}/decision")
     async def decide(principal: Annotated[Principal, Depends(gate.needs("approve"))], approval_id: Id, body: Decision) -> Response:
         """What was asked is done in the same moment, or nothing is. Whoever asked cannot decide."""
         decided = await decisions.decide(principal, approval_id, body.agree, body.reason)
-        return secret_answer((await shown(principal.tenant_id, [decided]))[0])
+        return secret_answer((await shown(principal, [decided]))[0])
 
     return router

@@ -174,6 +174,30 @@ async def test_who_cannot_decide_sees_only_what_they_asked_for(hub: TestHub, ada
     assert (first["asked_by"]["name"], first["subject_name"], first["state"]) == ("ada", "bob", "open")
 
 
+async def test_an_approval_says_whether_whoever_looks_may_decide_it(hub: TestHub, ada: Browser) -> None:
+    carl, rita, aud = [
+        await team(hub, name, role)
+        for name, role in (("carl", Role.COMPLIANCE_OFFICER), ("rita", Role.RISK_MANAGER), ("aud", Role.AUDITOR))
+    ]
+    asked = (await invite(ada, "bob", "admin")).json()["approval"]
+    execute(
+        hub,
+        "INSERT INTO approval (tenant_id, action, subject, body, asked_by, asked_us, ends_us)"
+        f" SELECT tenant_id, 'file', 'draft/1', '{{}}', {ada.person}, asked_us, ends_us FROM approval",
+    )
+
+    async def decidable(who: Browser) -> dict[str, bool]:
+        return {one["action"]: one["decidable"] for one in (await who.ask("GET", "/v1/approvals")).json()["approvals"]}
+
+    assert await decidable(ada) == {"grant-admin": False, "file": False}  # asked for both
+    assert await decidable(rita) == {"grant-admin": True, "file": False}
+    assert await decidable(carl) == {"grant-admin": True, "file": True}
+    assert await decidable(aud) == {"grant-admin": False, "file": False}
+    decision = {"agree": False, "reason": "not now"}
+    assert (await rita.ask("POST", f"/v1/approvals/{asked['id']}/decision", json=decision)).json()["decidable"] is False
+    assert await decidable(carl) == {"grant-admin": False, "file": True}
+
+
 async def test_people_are_listed_page_by_page(hub: TestHub, ada: Browser) -> None:
     for name in ("b", "c", "d", "e"):
         await add_person(hub, name, Role.OPERATOR)

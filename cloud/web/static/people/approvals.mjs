@@ -1,12 +1,14 @@
 // What waits for a second person. Whoever asked never decides; what is agreed to is done by the hub in the same moment.
 // @ts-check
 import { html, useState } from "../vendor/core.mjs";
-import { get, may, send, session } from "../hub.mjs";
+import { get, send, session } from "../hub.mjs";
 import { place, turn } from "../place.mjs";
 import { Dialog, Field, Stamp, Table, Trouble, toast, useRead } from "../ui.mjs";
 import { Plain, moment, t } from "../words.mjs";
 
-// said: open, agreed, declined, expired, grant-admin, erase-person, shorten-retention
+// said: open, agreed, declined, expired, grant-admin, erase-person, shorten-retention, file, file-stor, publish-umm, cover-trade
+/** @param {unknown} value */
+const written = (value) => (typeof value === "object" && value !== null ? JSON.stringify(value) : String(value));
 const COLUMNS = () => [
   { name: "action", title: t("asked"), value: (/** @type {any} */ one) => t(one.action) },
   { name: "about", title: t("about"), value: (/** @type {any} */ one) => one.subject_name || one.subject, show: (/** @type {any} */ one) => html`<${Plain}>${one.subject_name || one.subject}<//>` },
@@ -27,10 +29,11 @@ function Approval({ one, close, again }) {
     send("POST", `/v1/approvals/${one.id}/decision`, { agree, reason }).then(() => { toast(agree ? t("Agreed, and done.") : t("Declined.")); again(); close(); }, fail);
   };
   return html`<${Dialog} title=${t(one.action)} close=${close}><dl class="facts"><div><dt>${t("about")}</dt><dd><${Plain}>${one.subject_name || one.subject}<//></dd></div><div><dt>${t("by")}</dt><dd><${Plain}>${one.asked_by?.name ?? "–"}<//> <${Stamp} at_us=${one.asked_us} /></dd></div>
-      <div><dt>${t("state")}</dt><dd>${t(one.state)}</dd></div>${Object.entries(one.body ?? {}).map(([name, value]) => html`<div key=${name}><dt><${Plain}>${name.replaceAll("_", " ")}<//></dt><dd><${Plain}>${String(value)}<//></dd></div>`)}
+      <div><dt>${t("state")}</dt><dd>${t(one.state)}</dd></div>${Object.entries(one.body ?? {}).map(([name, value]) => html`<div key=${name}><dt><${Plain}>${name.replaceAll("_", " ")}<//></dt><dd><${Plain}>${written(value)}<//></dd></div>`)}
       ${one.decided_us && html`<div><dt>${t("decided by")}</dt><dd><${Plain}>${one.decided_by?.name ?? "–"}<//> <${Stamp} at_us=${one.decided_us} /> ${one.reason}</dd></div>`}</dl><${Trouble} error=${error} />
     ${one.state === "open" && mine && html`<p class="note">${t("You asked for this; somebody else decides.")}</p>`}
-    ${one.state === "open" && !mine && may("approve") && html`<form onSubmit=${decide}><${Field} label=${t("Reason")}><input name="reason" required maxlength="500" autofocus /><//>
+    ${one.state === "open" && !mine && !one.decidable && html`<p class="note">${t("Somebody with another role decides this.")}</p>`}
+    ${one.decidable && html`<form onSubmit=${decide}><${Field} label=${t("Reason")}><input name="reason" required maxlength="500" autofocus /><//>
       <p class="acts"><button type="submit" class="act" value="agree">${t("Agree")}</button><button type="submit" class="act" value="decline">${t("Decline")}</button></p></form>`}
     <p class="acts"><button type="button" class="quiet" onClick=${close}>${t("Close")}</button></p><//>`;
 }
