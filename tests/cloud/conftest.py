@@ -14,7 +14,8 @@ import httpx
 import psycopg
 import pytest
 
-from cloud.app import Hub, create_app
+from cloud.app import create_app
+from cloud.hub import Hub
 from cloud.config import HubConfig, Limits
 from cloud.db import migrate
 from cloud.identity import store
