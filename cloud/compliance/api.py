@@ -19,6 +19,7 @@ from cloud.errors import Problem
 from cloud.identity.credentials import Principal
 from protocols.tomlfile import ConfigError
 
+STYLESHEET: Final = "/v1/findings.css"
 RUN: Final = json_body({"type": "object"})
 
 
@@ -106,6 +107,11 @@ def _include_findings(router: APIRouter, rules: Rules, reader: Asker, writer: As
         asked = Asked(rules.clock.now_us(), as_of, rules.supposed(scenario))
         return answer(await findings.page(rules, principal.tenant_id, asked, Wanted(outcome, rule, subject), limit, cursor))
 
+    @router.get(STYLESHEET, response_class=Response, responses={200: {"content": {"text/css": {"schema": {"type": "string"}}}}})
+    async def get_style(_: who) -> Response:
+        """How a finding looks as a page."""
+        return Response(html.STYLE, media_type="text/css", headers={"cache-control": "private, max-age=3600"})
+
     @router.get(
         "/v1/findings/{rule}/{subject:path}",
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}, "text/html": {"schema": {"type": "string"}}}}},
@@ -138,7 +144,7 @@ def _shown(request: Request, finding: Finding, known_us: int, contradictions: tu
     wanted = request.headers.get("accept", "").lower()
     headers = {"vary": "accept"}
     if "text/html" in wanted:
-        page = html.page(finding, instant(known_us), contradictions)
+        page = html.page(finding, instant(known_us), contradictions, STYLESHEET)
         return Response(page, media_type="text/html; charset=utf-8", headers=headers)
     if "text/plain" in wanted:
         lines = [finding.text(), f"  facts as known at {instant(known_us)}", *(f"  contradiction: {one.detail}" for one in contradictions)]

@@ -1,27 +1,32 @@
-"""A finding as a page that explains itself: plain HTML, everything escaped, no script, no style from elsewhere. Not the pages of the hub."""
+"""A finding as a page that explains itself: plain HTML, everything escaped, no script. Not the pages of the hub.
+
+As a file it carries its style; over HTTP it names the stylesheet, because the hub's content policy lets no style stand in a document.
+"""
 
 from collections.abc import Iterable, Iterator
 from html import escape
+from typing import Final
 
 from cloud.compliance.deal_facts import Contradiction
 from cloud.compliance.rules import Finding
 from cloud.compliance.trace import Node, said, shown
 
-_STYLE = (
-    "body{font-family:serif;max-width:50em;margin:2em auto;padding:0 1em;line-height:1.4}"
+STYLE: Final = (
+    ":root{color-scheme:light dark}body{font-family:serif;max-width:50em;margin:2em auto;padding:0 1em;line-height:1.4;overflow-wrap:anywhere}"
     "table{border-collapse:collapse;margin:.3em 0}td,th{border:1px solid #999;padding:.1em .5em;text-align:left;vertical-align:top}"
     "section{border-left:3px solid #999;padding-left:1em;margin:1em 0}.digest{font-family:monospace;overflow-wrap:anywhere}"
 )
 
 
-def page(finding: Finding, known: str, contradictions: Iterable[Contradiction] = ()) -> str:
-    """known: the moment whose knowledge counts, in words."""
+def page(finding: Finding, known: str, contradictions: Iterable[Contradiction] = (), stylesheet: str = "") -> str:
+    """known: the moment whose knowledge counts, in words. stylesheet: the address of STYLE; without one the page carries it."""
+    style = f'<link rel="stylesheet" href="{escape(stylesheet)}">' if stylesheet else f"<style>{STYLE}</style>"
     head = f"{finding.key.rule} {finding.title}: {finding.outcome.value}"
     return "".join(
         [
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width">',
-            f"<title>{escape(head)}</title><style>{_STYLE}</style></head><body>",
+            f"<title>{escape(head)}</title>{style}</head><body>",
             f"<h1>{escape(head)}</h1><p><strong>{escape(finding.why)}</strong></p>",
             _about(finding, known),
             "".join(f"<p>Contradiction in {escape(one.kind)}: {escape(one.detail)}</p>" for one in contradictions),

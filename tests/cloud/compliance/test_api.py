@@ -1,6 +1,7 @@
 """The path of rules through the hub: deals and registered facts in, findings as evidence out, each explained and proven."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,12 @@ async def test_a_finding_is_shown_as_json_text_or_page(office: Office) -> None:
     assert "script-src 'self'" in page.headers["content-security-policy"]
     assert "<script" not in page.text
     assert "EMIR art. 9(1)" in page.text
+    assert "style-src 'self'" in page.headers["content-security-policy"]
+    assert "<style" not in page.text and "style=" not in page.text  # the browser would drop both
+    (sheet,) = re.findall(r'<link rel="stylesheet" href="([^"]+)">', page.text)
+    style = await office.ask("GET", sheet)
+    assert (style.status_code, style.headers["content-type"]) == (200, "text/css; charset=utf-8")
+    assert "border-collapse" in style.text
 
 
 async def test_names_in_a_page_are_escaped(office: Office) -> None:
