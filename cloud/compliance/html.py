@@ -25,7 +25,7 @@ def page(finding: Finding, known: str, contradictions: Iterable[Contradiction] =
     return "".join(
         [
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width">',
+            '<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">',
             f"<title>{escape(head)}</title>{style}</head><body>",
             f"<h1>{escape(head)}</h1><p><strong>{escape(finding.why)}</strong></p>",
             _about(finding, known),
