@@ -31,7 +31,7 @@ class Wanted:
 
 
 async def page(rules: Rules, tenant_id: int, asked: Asked, wanted: Wanted, limit: int, cursor: str | None) -> dict[str, Any]:
-    """`runs`: the rows the findings stand in; `next`: null at the end. Raises Problem."""
+    """`runs`: the rows the findings stand in, `evidence` of each; `next`: null at the end. Raises Problem."""
     start, found, shown = _cursor(cursor), list[dict[str, Any]](), list[dict[str, Any]]()
     for area in AREAS[AREAS.index(start.area) :] if start.area in AREAS else ():
         at = start if area == start.area else _Place(area)
@@ -45,7 +45,7 @@ async def page(rules: Rules, tenant_id: int, asked: Asked, wanted: Wanted, limit
             end = at.position + limit - len(found)
             there, judged = await off_loop(rules, partial(_chosen, row, wanted, at.position, end))
             shown.append(_run_json(area, digest, row))
-            found += [_json(area, one) for one in judged]
+            found += [_json(area, one, digest) for one in judged]
             if end < there:
                 return {"runs": shown, "findings": found, "next": f"{area}.{at.part}.{digest.hex()}.{end}"}
             at = _Place(area, at.part + 1)
@@ -65,7 +65,7 @@ async def _outages(
         row = await _event(rules, tenant_id, at.digest)
         there, judged = _chosen(row, wanted, at.position, at.position + room)
         shown.append(_run_json(OUTAGES, at.digest, row))
-        found += [_json(OUTAGES, one) for one in judged]
+        found += [_json(OUTAGES, one, at.digest) for one in judged]
         if there > at.position + room:
             return f"{OUTAGES}.1.{at.digest.hex()}.{at.position + room}"
         room, after = room - len(judged), row.subject
@@ -77,7 +77,7 @@ async def _outages(
             there, judged = _chosen(row, wanted, 0, room)
             if there or wanted == Wanted():
                 shown.append(_run_json(OUTAGES, one.digest, row))
-            found += [_json(OUTAGES, each) for each in judged]
+            found += [_json(OUTAGES, each, one.digest) for each in judged]
             if there > room:
                 return f"{OUTAGES}.1.{one.digest.hex()}.{room}"
             room -= len(judged)
@@ -143,8 +143,8 @@ def _run_json(area: str, digest: bytes, row: Row) -> dict[str, Any]:
     return {"area": area, "evidence": digest.hex(), **parameters, "counts": row.output["counts"]}
 
 
-def _json(area: str, one: Judged) -> dict[str, Any]:
+def _json(area: str, one: Judged, row: bytes) -> dict[str, Any]:
     rule = BY_ID.get(one.rule)  # None: this version of the hub has it no more
     about = {"title": rule.title, "owner": rule.owner, "severity": rule.severity.value} if rule else {}
-    judged = {"subject": one.subject, "outcome": one.outcome.value, "why": one.why, "digest": one.digest.hex()}
+    judged = {"subject": one.subject, "outcome": one.outcome.value, "why": one.why, "digest": one.digest.hex(), "evidence": row.hex()}
     return {"area": area, "rule": one.rule, **about, **judged}
