@@ -98,6 +98,16 @@ class Site:
 
         self.run(more)
 
+    def judged(self) -> None:
+        """All that was sent stands in the newest row of health."""
+        sent_us = 1_000_000 * (999 + self._desk["second"]) + 1
+
+        def there() -> bool:
+            found = [one for one in self.get("/v1/results") if one["kind"] == "health"]
+            return any(one["sensed_us"] is not None and one["sensed_us"][1] >= sent_us for one in found)
+
+        self.until(there, "the health of what was sent")
+
 
 async def _hand_in(hub: TestHub) -> None:
     """The compliance profile and the inventory of sources."""

@@ -31,7 +31,7 @@ export function Drafting({ close }) {
   };
   const lacking = (/** @type {any} */ error) => {
     const gaps = error.problem?.gaps ?? [];
-    const missing = gaps.filter((/** @type {any} */ gap) => !rows.some((row) => row.field === gap.field && (row.deal === gap.deal || !row.deal)));
+    const missing = gaps.filter((/** @type {any} */ gap) => gap.expected.startsWith("missing") && !rows.some((row) => row.field === gap.field && (row.deal === gap.deal || !row.deal)));
     return html`${gaps.length > 0 && html`<${Small} title=${t("What is missing or wrong")} heads=${[t("deal"), t("field"), t("expected")]} rows=${gaps.map((/** @type {any} */ gap) => [html`<${Plain}>${gap.deal || "–"}<//>`, html`<${Plain}>${gap.field}<//>`, html`<${Said}>${gap.expected}<//>`])} />
       ${missing.length > 0 && html`<p><button type="button" class="act" onClick=${() => list([...rows, ...missing.map((/** @type {any} */ gap) => ({ deal: by === "deals" ? gap.deal : "", field: gap.field, value: "" }))])}>${t("Add these fields to fill in")}</button></p>`}`}
       ${error.problem?.layers && html`<${Layers} layers=${error.problem.layers} />`}`;

@@ -26,10 +26,16 @@ function wanted() {
   return { outcome, rule, subject, as_of, scenario };
 }
 
+/** One line for every area of law; where its findings stand in several rows, as those of outages do, their sum. @param {any[]} runs */
+function byArea(runs) {
+  const areas = [...new Set(runs.map((run) => run.area))].map((area) => runs.filter((run) => run.area === area));
+  return areas.map((parts) => ({ area: parts[0].area, parts: parts.length, evidence: parts[0].evidence, as_of: parts[0].as_of, known_us: Math.max(...parts.map((one) => one.known_us)), counts: Object.fromEntries(OUTCOMES.map((outcome) => [outcome, parts.reduce((sum, one) => sum + (one.counts[outcome] ?? 0), 0)])) }));
+}
+
 /** @param {{ runs: any[] }} properties */
 function Counts({ runs }) {
   const cell = (/** @type {any} */ run, /** @type {string} */ outcome) => (run.counts[outcome] ? html`<button type="button" class="link" aria-label=${`${run.area} ${outcomeWord(outcome)} ${whole(run.counts[outcome])}`} onClick=${() => turn({ outcome, "findings.find": run.area })}><${Plain}>${whole(run.counts[outcome])}<//></button>` : html`<span class="muted">0</span>`);
-  const rows = runs.map((run) => [html`<strong>${run.area}</strong>`, ...OUTCOMES.map((outcome) => cell(run, outcome)), html`<${Plain}>${run.as_of}<//>`, html`<${Plain}>${moment(run.known_us)}<//>`, html`<${Evidence} row=${run.evidence} />`]);
+  const rows = byArea(runs).map((run) => [html`<strong>${run.area}</strong>`, ...OUTCOMES.map((outcome) => cell(run, outcome)), html`<${Plain}>${run.as_of}<//>`, html`<${Plain}>${moment(run.known_us)}<//>`, run.parts === 1 ? html`<${Evidence} row=${run.evidence} />` : t("{n} row|{n} rows", { n: run.parts })]);
   return html`<${Small} title=${t("The newest run, by area of law")} heads=${[t("area of law"), ...OUTCOMES.map((outcome) => html`<${Outcome} of=${outcome} />`), t("law as of"), t("as known at"), t("evidence")]} numbers=${[1, 2, 3, 4]} rows=${rows} />`;
 }
 
@@ -67,14 +73,14 @@ function List() {
 /** A figure of the law: its value, since when, from which text, how sure. @param {{ one: any }} properties */
 export function LawFigure({ one }) {
   const value = Array.isArray(one.value) ? one.value.join(", ") : one.value;
-  return html`<${Said}><strong>${one.id}</strong> = ${value} ${one.unit}<//> <span class="muted">${t("from {day}", { day: one.from })} · <${Plain}>${one.reference}<//> · <span class=${one.status === "confirmed" ? "" : "uncertain"}>${t(one.status)}</span></span>`;
+  return html`<${Said}><strong>${one.id}</strong> = ${value} ${one.unit}<//> <span class="muted">${t("from")} <${Plain}>${one.from}<//> · <${Plain}>${one.reference}<//> · <span class=${one.status === "confirmed" ? "" : "uncertain"}>${t(one.status)}</span></span>`;
 }
 // said: confirmed, unconfirmed, proposed
 
 /** One step with those below it. @param {{ node: any }} properties */
 function Step({ node }) {
   return html`<li><${Said}><strong>${node.name}</strong>${node.value && html` = <strong>${node.value}</strong>`}<//>
-    ${node.formula && html`<br /><span class="muted">${t("by")}</span> <${Said}>${node.formula}<//>`}
+    ${node.formula && html`<br /><span class="muted">${t("how:")}</span> <${Said}>${node.formula}<//>`}
     ${node.inputs.length > 0 && html`<br /><span class="muted">${t("facts:")}</span> <${Said}>${node.inputs.map((/** @type {string[]} */ [name, value]) => `${name} = ${value}`).join("; ")}<//>`}
     ${node.parameters.map((/** @type {any} */ one) => html`<br key=${`${one.id} line`} /><span class="muted">${t("law:")}</span> <${LawFigure} one=${one} />`)}
     ${node.children.length > 0 && html`<ol>${node.children.map((/** @type {any} */ child, /** @type {number} */ at) => html`<${Step} key=${at} node=${child} />`)}</ol>`}</li>`;
@@ -89,11 +95,10 @@ function Finding({ rule, subject }) {
   const { value: one, error } = useRead(() => get(path), [path]);
   const kept = useRead(() => get(address("/v1/findings", { rule, subject, ...lawQuery(now), limit: 1 })), [path]);
   const found = kept.value?.findings[0];
-  const run = found && kept.value.runs.find((/** @type {any} */ of) => of.area === found.area);
   return html`<${One} back=${{ finding: null, of: null }} title=${html`<${Plain}>${rule}<//> ${one && html`<${Said}>${one.title}<//>`}`}><${Trouble} error=${error} />
     ${!one && !error && html`<div class="skeleton" aria-busy="true"></div>`}${one && html`<p class="verdict"><${Outcome} of=${one.outcome} /> <${Said}>${one.why}<//></p><${Contradictions} contradictions=${one.contradictions} />
       <dl class="facts">${fact(t("about"), one.subject)}${fact(t("law as of"), one.key.as_of)}${fact(t("scenario"), one.key.scenarios.join(", ") || t("law as it is"))}${fact(t("as known at"), moment(one.known_us))}${fact(t("severity"), one.severity)}${fact(t("answers for it"), one.owner)}
-        <div><dt>${t("evidence")}</dt><dd>${run ? html`<${Evidence} row=${run.evidence} /> <small class="muted">${found.digest === one.digest ? t("the run found the same") : t("the run knew other facts or figures: judge now to keep this one")}</small>` : t("not judged in a run yet")}</dd></div></dl>
+        <div><dt>${t("evidence")}</dt><dd>${found ? html`<${Evidence} row=${found.evidence} /> <small class="muted">${found.digest === one.digest ? t("the run found the same") : t("the run knew other facts or figures: judge now to keep this one")}</small>` : t("not judged in a run yet")}</dd></div></dl>
       <section aria-label=${t("Sources")}><h3>${t("Sources")}</h3><ul>${one.cites.map((/** @type {string} */ cite) => html`<li key=${cite}><${Said}>${cite}<//></li>`)}</ul></section>
       <section aria-label=${t("How it follows")}><h3>${t("How it follows")} <small><a href=${path} target="_blank" rel="noopener">${t("as a document to print")}</a></small></h3>${one.trace.length ? html`<ol class="trace">${one.trace.map((/** @type {any} */ node, /** @type {number} */ at) => html`<${Step} key=${at} node=${node} />`)}</ol>` : html`<p class="muted">${t("No step was taken: the first fact that was needed is missing.")}</p>`}</section>
       <details open=${!one.trace.length}><summary>${t("Facts it was judged by")}</summary><${Small} title=${t("Facts it was judged by")} heads=${[t("fact"), t("value")]} rows=${Object.entries(one.facts).map(([name, value]) => [html`<${Said}>${name.replaceAll("_", " ")}<//>`, shown(value)])} /></details>
