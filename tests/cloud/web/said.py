@@ -13,14 +13,14 @@ _TITLES = re.compile(r'title: "([^"]+)"')
 
 
 def texts() -> dict[str, str]:
-    """text -> the module that says it: literals in t(...), words listed in comments `// said: a, b`, titles of pages, names of ranges."""
+    """text -> the module that says it: literals in t(...), words listed in comments `// said: a, b` (or `a; b` where one has a comma), titles of pages, names of ranges."""
     found: dict[str, str] = {}
     for module in sorted(pages.STATIC.rglob("*.mjs")):
         if module.parent.name == "vendor":
             continue
         source = module.read_text(encoding="utf-8")
         said = [next(group for group in match if group is not None and group != "") for match in _TEXT.findall(source) if any(match)]
-        said += [word.strip() for line in _WORDS.findall(source) for word in line.split(",")]
+        said += [word.strip() for line in _WORDS.findall(source) for word in line.split(";" if ";" in line else ",")]
         if module.name == "place.mjs":
             said += _TITLES.findall(source)
         for text in said:

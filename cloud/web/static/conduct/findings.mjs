@@ -2,9 +2,9 @@
 // a person who knows the law can check it without the program.
 // @ts-check
 import { html, useState } from "../vendor/core.mjs";
-import { get, may, send } from "../hub.mjs";
+import { get, may, results, send } from "../hub.mjs";
 import { address, place, turn } from "../place.mjs";
-import { Empty, Field, Table, Trouble, toast, useRead } from "../ui.mjs";
+import { Field, Table, Trouble, toast, useRead } from "../ui.mjs";
 import { Plain, moment, t, whole } from "../words.mjs";
 import { Evidence, LawOf, One, OUTCOMES, Outcome, Said, Small, change, fact, outcomeWord } from "./parts.mjs";
 
@@ -19,6 +19,9 @@ const COLUMNS = () => [
   { name: "area", title: t("area of law"), wide: true, value: (/** @type {any} */ one) => one.area },
   { name: "severity", title: t("severity"), wide: true, value: (/** @type {any} */ one) => one.severity ?? "" },
 ];
+
+/** Changes when rows of findings were made. */
+const made = () => Object.values(results.value).filter((one) => one.kind === "finding").map((one) => one.id).join();
 
 /** What is asked for, all of it in the address. */
 function wanted() {
@@ -50,7 +53,7 @@ function List() {
   const [judged, tell] = useState(/** @type {any} */ (null));
   const [fault, fail] = useState(/** @type {any} */ (null));
   const path = address("/v1/findings", { ...now, limit: PAGE });
-  const { value, error, again } = useRead(() => get(path), [path]);
+  const { value, error, again } = useRead(() => get(path), [path, made()]);
   const older = more?.of === `${path} ${value?.next}` ? more : null;
   const rows = [...(value?.findings ?? []), ...(older?.rows ?? [])];
   const next = older ? older.next : value?.next;
@@ -63,7 +66,7 @@ function List() {
     again();
   }, fail);
   const tools = html`${may("write:compliance") && html`<button type="button" class="act" onClick=${judge}>${t("Judge now")}</button>`}${next && html`<button type="button" class="quiet" onClick=${fetchMore}>${t("More")}</button>`}`;
-  const nothing = html`<${Empty} next=${may("write:compliance") && html`<button type="button" class="act" onClick=${judge}>${t("Judge now")}</button>`}>${value?.runs.length ? t("No finding is like that.") : t("Nothing was judged yet by this law.")}<//>`;
+  const nothing = value?.runs.length ? t("No finding is like that.") : t("Nothing was judged yet by this law.");
   return html`<form class="choice" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}><${Field} label=${t("outcome")}><select value=${now.outcome} onChange=${change("outcome")}><option value="">${t("any")}</option>${OUTCOMES.map((one) => html`<option key=${one} value=${one}>${outcomeWord(one)}</option>`)}</select><//>
     <${Field} label=${t("rule")}><input dir="ltr" value=${now.rule} maxlength="40" onChange=${change("rule")} /><//><${Field} label=${t("about")}><input dir="ltr" value=${now.subject} maxlength="200" onChange=${change("subject")} /><//><${LawOf} now=${now} known=${["as-stated"]} /></form>
     <${Trouble} error=${error ?? fault} />${judged && html`<${Contradictions} contradictions=${judged.contradictions} />`}
@@ -92,8 +95,9 @@ const shown = (/** @type {any} */ value) => (value === null || value === undefin
 function Finding({ rule, subject }) {
   const now = wanted();
   const path = address(`/v1/findings/${encodeURIComponent(rule)}/${subject.split("/").map(encodeURIComponent).join("/")}`, lawQuery(now));
-  const { value: one, error } = useRead(() => get(path), [path]);
-  const kept = useRead(() => get(address("/v1/findings", { rule, subject, ...lawQuery(now), limit: 1 })), [path]);
+  const live = made();
+  const { value: one, error } = useRead(() => get(path), [path, live]);
+  const kept = useRead(() => get(address("/v1/findings", { rule, subject, ...lawQuery(now), limit: 1 })), [path, live]);
   const found = kept.value?.findings[0];
   return html`<${One} back=${{ finding: null, of: null }} title=${html`<${Plain}>${rule}<//> ${one && html`<${Said}>${one.title}<//>`}`}><${Trouble} error=${error} />
     ${!one && !error && html`<div class="skeleton" aria-busy="true"></div>`}${one && html`<p class="verdict"><${Outcome} of=${one.outcome} /> <${Said}>${one.why}<//></p><${Contradictions} contradictions=${one.contradictions} />

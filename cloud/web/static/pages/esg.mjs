@@ -32,7 +32,7 @@ function Choice({ now }) {
     <${Field} label=${t("as known at (UTC)")} hint=${t("empty: now")}><input type="datetime-local" value=${now.known_at} onChange=${change("known_at")} /><//></form>`;
 }
 
-// said: scope 1, scope 2, location, scope 2, market, scope 3, scope 2, market, scope 2, location
+// said: scope 1; scope 2, location; scope 2, market; scope 3
 const SCOPES = ["scope 1", "scope 2, location", "scope 2, market", "scope 3"];
 /** @param {{ totals: any }} properties */
 function Scopes({ totals }) {
@@ -49,7 +49,7 @@ function Scopes({ totals }) {
     ${doubts.length > 0 && html`<details><summary>${t("{n} reason why this is not all yet|{n} reasons why this is not all yet", { n: doubts.length })}</summary><ul>${doubts.map(([scope, doubt]) => html`<li key=${scope + doubt}><small class="muted">${t(scope)}</small> <${Plain}>${doubt}<//></li>`)}</ul></details>`}`;
 }
 
-// said: fuel, flare, vent, pneumatic, fugitive, compressor seal, tank, purchased power, location, purchased power, market, freight, sold products
+// said: fuel; flare; vent; pneumatic; fugitive; compressor seal; tank; purchased power, location; purchased power, market; freight; sold products
 const SOURCES = () => [
   { name: "source", title: t("source"), value: (/** @type {any} */ one) => one.source, show: (/** @type {any} */ one) => html`<${Plain}>${one.source}<//>` },
   { name: "category", title: t("category"), value: (/** @type {any} */ one) => one.category, show: (/** @type {any} */ one) => t(one.category) },
