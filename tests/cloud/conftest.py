@@ -15,9 +15,9 @@ import psycopg
 import pytest
 
 from cloud.app import create_app
-from cloud.hub import Hub
 from cloud.config import HubConfig, Limits
 from cloud.db import migrate
+from cloud.hub import Hub
 from cloud.identity import store
 from cloud.identity.credentials import TOKEN_PREFIX, VOUCHER_PREFIX, hash_secret, make_secret
 from cloud.postgres import Cluster
