@@ -16,7 +16,7 @@ from tests.cloud.web.test_accessibility import PAGES
 MOST_REQUESTS = 15
 MOST_BYTES = 120_000  # of files, compressed
 QUIET_MS = 1_500
-BEYOND: dict[str, int] = {"esg": 16}  # five questions about one period
+BEYOND: dict[str, int] = {"esg": 16}  # with one source everything below is in sight at once
 WORKER = ("/sw.js", "/offline.mjs")
 
 
