@@ -9,7 +9,7 @@ export const session = signal(/** @type {Session|null|undefined} */ (undefined))
 /** @param {string} scope */
 export const may = (scope) => {
   const held = session.value?.scopes ?? [];
-  return held.includes(scope) || (held.includes("read") && scope.startsWith("read:") && !["read:people", "read:journal"].includes(scope));
+  return held.includes(scope) || (held.includes("read") && scope.startsWith("read:") && !["read:people", "read:journal", "read:conduct"].includes(scope));
 };
 
 let ahead_ms = 0; // of the hub's clock before this one's

@@ -1,4 +1,4 @@
-"""What the first load of every page costs: few requests, few bytes. A page that does not keep to it stands in BEYOND with its number.
+"""What the first load of every page costs: few requests, few bytes.
 
 Counted as a browser does in a context of its own: document, modules, styles, calls of the API and the stream, until nothing more is asked for
 in QUIET_MS. What the worker of the offline shell fetches afterwards is not counted.
@@ -16,7 +16,6 @@ from tests.cloud.web.test_accessibility import PAGES
 MOST_REQUESTS = 15
 MOST_BYTES = 120_000  # of files, compressed
 QUIET_MS = 1_500
-BEYOND: dict[str, int] = {"esg": 16}  # with one source everything below is in sight at once
 WORKER = ("/sw.js", "/offline.mjs")
 
 
@@ -40,5 +39,5 @@ def test_the_first_load_of_a_page_is_small(site: Site, tab: Tab, page: str) -> N
     asked = [url for url in settled(tab) if url not in WORKER]
     tab.faults = [fault for fault in tab.faults if role or "401" not in fault]  # who is not signed in is told so
     files = [tab.context.request.get(f"{site.url}{url}").body() for url in set(asked) if not url.startswith("/v1/")]
-    assert len(asked) <= BEYOND.get(page, MOST_REQUESTS), asked
+    assert len(asked) <= MOST_REQUESTS, asked
     assert sum(len(gzip.compress(body, mtime=0)) for body in files) < MOST_BYTES

@@ -1,7 +1,7 @@
 // Emissions of a period: what is known and why it may not be all, by scope and source, under one set of potentials; the score beside it, as an
 // interval with what moves it. Nothing here is a figure to file while it has doubts.
 // @ts-check
-import { html } from "../vendor/core.mjs";
+import { html, useState } from "../vendor/core.mjs";
 import { get } from "../hub.mjs";
 import { To, place, turn } from "../place.mjs";
 import { Empty, Field, Figure, Seen, Table, Trouble, useRead } from "../ui.mjs";
@@ -117,20 +117,30 @@ function Scored({ now }) {
   return value ? html`<${Score} score=${value} />` : html`<${Trouble} error=${error} />`;
 }
 
-/** Read when the reader comes this far down. @param {{ now: ReturnType<typeof wanted> }} properties */
+/** What is asked for once it is opened. @param {{ now: ReturnType<typeof wanted> }} properties */
 function Besides({ now }) {
+  const [open, turnTo] = useState(false);
+  return html`<details onToggle=${(/** @type {any} */ event) => turnTo(event.target.open)}><summary>${t("Intensity, water, safety")}, ${t("Where to look for leaks")}</summary>${open && html`<${Figures} now=${now} />`}</details>`;
+}
+
+/** @param {{ now: ReturnType<typeof wanted> }} properties */
+function Figures({ now }) {
   const intensity = useRead(() => get(`/v1/esg/intensity?${now.query.replace(/&?gwp=[^&]*/, "")}`), [now.query]);
   const leaks = useRead(() => get(`/v1/esg/leaks?from=${now.from}&to=${now.to}`), [now.query]);
   return html`<div class="halves">${intensity.value && html`<${Intensity} found=${intensity.value} />`}${leaks.value && html`<${Leaks} found=${leaks.value} />`}</div>`;
 }
 
+/** Totals after the days they rest on, which the hub makes when it is asked. @param {{ now: ReturnType<typeof wanted>, days: any[] }} properties */
+function Whole({ now, days }) {
+  const { value, error } = useRead(() => get(`/v1/esg/totals?${now.totals}`), [now.totals, days]);
+  return html`<${Trouble} error=${error} />${value ? html`<${Scopes} totals=${value} /><${Table} name="sources" title=${t("Sources")} columns=${SOURCES()} rows=${value.sources} id=${(/** @type {any} */ one) => `${one.source} ${one.category}`} sort="-co2e" height=${360} empty=${t("No source has anything in this period.")} />
+    <${Hours} days=${days} /><${Seen} title=${t("Score")} height=${300}><${Scored} now=${now} /><//><${Besides} now=${now} />` : !error && html`<div class="skeleton"></div>`}`;
+}
+
 export function Page() {
   const now = wanted();
-  const totals = useRead(() => get(`/v1/esg/totals?${now.totals}`), [now.totals], 60_000);
-  const days = useRead(() => get(`/v1/esg/emissions?${now.query}`), [now.query], 60_000);
-  const nothing = totals.error?.slug === "not-found";
+  const { value, error } = useRead(() => get(`/v1/esg/emissions?${now.query}`), [now.query], 60_000);
   return html`<h1>${t("Emissions")} <small class="muted"><${Plain}>${now.from} – ${now.to}<//></small></h1><${Choice} now=${now} />
-    ${nothing ? html`<${Empty} next=${t("Hand one in with PUT /v1/esg/inventory; cloud/esg/examples has one to begin with.")}>${t("There is no inventory of sources yet.")}<//>` : html`<${Trouble} error=${totals.error} />`}
-    ${totals.value ? html`<${Scopes} totals=${totals.value} /><${Table} name="sources" title=${t("Sources")} columns=${SOURCES()} rows=${totals.value.sources} id=${(/** @type {any} */ one) => `${one.source} ${one.category}`} sort="-co2e" height=${360} empty=${t("No source has anything in this period.")} />` : !totals.error && html`<div class="skeleton"></div>`}
-    ${totals.value && days.value && html`<${Hours} days=${days.value.days} /><${Seen} title=${t("Score")} height=${300}><${Scored} now=${now} /><//><${Seen} title=${t("Intensity, water, safety")} height=${300}><${Besides} now=${now} /><//>`}`;
+    ${error?.slug === "not-found" ? html`<${Empty} next=${t("Hand one in with PUT /v1/esg/inventory; cloud/esg/examples has one to begin with.")}>${t("There is no inventory of sources yet.")}<//>` : html`<${Trouble} error=${error} />`}
+    ${value ? html`<${Whole} now=${now} days=${value.days} />` : !error && html`<div class="skeleton"></div>`}`;
 }
