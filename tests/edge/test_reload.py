@@ -235,7 +235,7 @@ async def test_settings_read_at_the_start_are_told_as_pending_and_devices_change
     found = await site.changes(1)
     assert found["configuration"]["state"] == "PENDING"
     assert found["configuration"]["reason"] == "restart the agent for the change of [buffer]"
-    assert [device["name"] for device in found["devices"]] == ["a"]
+    await site.health(lambda found: [device["name"] for device in found["devices"]] == ["a"])
 
 
 async def test_change_that_fails_half_way_goes_back_and_is_tried_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
