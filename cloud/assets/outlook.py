@@ -16,7 +16,7 @@ from typing import Final
 
 import numpy as np
 
-from cloud.assets import AssetError, Floats
+from cloud.assets import AssetError, Bools, Floats
 from cloud.assets.assess import AssetHealth, prior_wear
 from cloud.assets.classes import DAY_US, AssetClass, Wear
 from cloud.assets.forecast import QUANTILES, Plan, VolumeForecast, deliver, forecast, planned, planned_production
@@ -225,6 +225,11 @@ def _outlook(stream: Stream, horizon: Horizon, state: Units, course: Plan, found
     return StreamOutlook(stream.name, names, horizon.edges_us, delivered, produced, nameplate, found.measurement, found.uptime)
 
 
+def _enough(divisor: Floats, dividend: Floats) -> Bools:
+    """Where a ratio is finite: a divisor of next to nothing is none."""
+    return np.asarray(divisor >= np.finfo(np.float64).tiny * np.maximum(dividend, 1.0))
+
+
 def share(volume: Floats, plan_volume: Floats, weight: Floats, lost: Floats) -> Floats:
     """Parts (S, b, u) of the stream's `volume` (S, b), none below 0, adding up to it.
 
@@ -240,9 +245,10 @@ def share(volume: Floats, plan_volume: Floats, weight: Floats, lost: Floats) -> 
     short = lost.reshape(count, -1)[:, rows].T
     total = np.einsum("ru->r", short)
     missing = np.maximum(plan_volume[bucket] - target, 0.0)
-    rate = np.divide(missing, total, out=np.zeros_like(missing), where=total > 0)
+    rate = np.divide(missing, total, out=np.zeros_like(missing), where=_enough(total, missing))
     left = own - np.minimum(short * rate[:, None], own)
     kept = np.einsum("ru->r", left)
-    scale = np.divide(target, kept, out=np.zeros_like(target), where=kept > 0)
-    found[rows] = np.where((kept > 0)[:, None], left * scale[:, None], target[:, None] * weight[bucket])
+    usable = _enough(kept, target)
+    scale = np.divide(target, kept, out=np.zeros_like(target), where=usable)
+    found[rows] = np.where(usable[:, None], left * scale[:, None], target[:, None] * weight[bucket])
     return found.reshape(*volume.shape, count)

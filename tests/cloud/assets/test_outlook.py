@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cloud.assets import AssetError
@@ -94,6 +94,7 @@ def _stream_volume(model: Model, healths: Sequence[AssetHealth]) -> np.ndarray:
     st.lists(st.floats(0, 1), min_size=3, max_size=3),
     st.floats(0, 400),
 )
+@example([0.0, 0.0, 5e-324], [0.0, 0.0, 0.0], 1.0)
 def test_shares_are_not_negative_and_add_up(own: list[float], down: list[float], volume: float) -> None:
     total = sum(own)
     weight = np.array([own]) / total if total > 0 else np.full((1, 3), 1 / 3)
