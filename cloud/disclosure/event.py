@@ -264,9 +264,5 @@ _STEPS: Final[Mapping[Deed, Callable[[Event, Action], Event]]] = {
 }
 
 
-def stop_of(message: Umm) -> int:
-    return microseconds(message.stop)
-
-
 def start_of(message: Umm) -> int:
     return microseconds(message.start)

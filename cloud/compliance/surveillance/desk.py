@@ -34,10 +34,6 @@ T = TypeVar("T")
 Knowledge = Callable[[Connection, int, int, int], Awaitable[Sequence[Inside]]]  # (connection, tenant, from_us, to_us)
 
 
-async def nothing_inside(_connection: Connection, _tenant_id: int, _from_us: int, _to_us: int) -> Sequence[Inside]:
-    return ()
-
-
 @dataclass(frozen=True, slots=True)
 class Ran:
     """new, known: alerts. hand_ins: how many were looked at."""
